@@ -1,0 +1,9 @@
+"""The one exception that a user is meant to read."""
+
+
+class RestainError(Exception):
+    """Something outside the program is wrong: a file, a field, a folder, a device.
+
+    The message is one clear sentence that names the thing, the value seen and what was expected; the command
+    line prints it without a traceback and exits with a non-zero status.
+    """

@@ -1,0 +1,85 @@
+"""Image files in and out: 8-bit RGB arrays of shape (H, W, 3), whatever the suffix says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from PIL import Image
+
+from restain.errors import RestainError
+from restain.files import write_aside
+
+RGB: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), 0..255, sRGB
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
+
+Image.MAX_IMAGE_PIXELS = None  # slides are large on purpose; a decompression "bomb" is this field's daily bread
+
+
+def read_rgb(path: Path) -> RGB:
+    """Read an 8-bit RGB image, PNG, JPEG, TIFF or WebP, by its content and not by its suffix.
+
+    Returns:
+        uint8 array (H, W, 3).
+
+    Raises:
+        RestainError: the file is missing, unreadable or truncated, or is not 8-bit RGB. Palette images are
+            expanded and an alpha channel is dropped where it is opaque throughout; grey, 16-bit and
+            translucent images are refused, because a guess would change their colours.
+    """
+    try:
+        with path.open("rb") as file:
+            is_tiff = file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+        pixels = tifffile.imread(path, key=0) if is_tiff else _read_with_pillow(path)
+    except FileNotFoundError:
+        raise RestainError(f"{path}: no such file") from None
+    except (OSError, ValueError, SyntaxError, IndexError, tifffile.TiffFileError) as error:
+        raise RestainError(f"{path}: cannot be read as an image ({error}); is it truncated?") from error
+    return _as_rgb(np.asarray(pixels), path)
+
+
+def _read_with_pillow(path: Path) -> npt.NDArray[np.generic]:
+    with Image.open(path) as image:
+        image.load()
+        if image.mode == "P":
+            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+        return np.asarray(image)
+
+
+def _as_rgb(pixels: npt.NDArray[np.generic], path: Path) -> RGB:
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise RestainError(f"{path}: has shape {pixels.shape}; expected an RGB image (height, width, 3)")
+    if pixels.dtype != np.uint8:
+        raise RestainError(f"{path}: has {pixels.dtype} pixels; expected 8 bits per channel (uint8)")
+    if pixels.shape[2] == 4 and int(pixels[..., 3].min()) < 255:
+        raise RestainError(f"{path}: has a translucent alpha channel; expected an opaque RGB image")
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) from the file's header, without decoding the pixels."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, ValueError, SyntaxError) as error:
+        raise RestainError(f"{path}: cannot be read as an image ({error})") from error
+
+
+def write_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
+    """Write an 8-bit image (H, W, 3) or (H, W) as PNG, whole or not at all."""
+    with write_aside(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """All image files below ``folder`` in sorted order, by suffix; hidden files are passed over."""
+    if not folder.is_dir():
+        raise RestainError(f"{folder}: no such folder")
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )

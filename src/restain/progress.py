@@ -1,0 +1,77 @@
+"""Progress for a person: a live bar in a terminal, plain lines when the output is piped."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+console = Console(stderr=True, highlight=False)
+
+
+class ProgressBar:
+    """One bar over ``total`` units of work.
+
+    In a terminal it is a live rich bar; elsewhere it prints a plain line at most every ``interval`` seconds, and
+    one at the end, so that a log file stays readable.
+
+    Example:
+        with ProgressBar("staining", total=len(files), unit="images") as bar:
+            for file in files:
+                ...
+                bar.advance()
+    """
+
+    def __init__(self, title: str, total: int, unit: str, done: int = 0, interval: float = 10.0) -> None:
+        self.title, self.total, self.unit, self.done, self.interval = title, total, unit, done, interval
+        self._first, self._start, self._printed = done, time.monotonic(), 0.0
+        self._rich: Progress | None = None
+        self._task = TaskID(0)
+
+    def __enter__(self) -> ProgressBar:
+        self._start = time.monotonic()
+        self._printed = self._start
+        if console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
+            self._rich = Progress(*columns, console=console)
+            self._task = self._rich.add_task(
+                self.title, total=self.total, completed=self.done, rate="", note=""
+            )
+            self._rich.start()
+        return self
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Report ``count`` more units done; ``note`` is a short text shown behind the bar."""
+        self.done += count
+        if self._rich is not None:
+            fields = {"rate": self._rate(), "note": note} if note else {"rate": self._rate()}
+            self._rich.update(self._task, completed=self.done, **fields)  # type: ignore[arg-type]
+        elif time.monotonic() - self._printed >= self.interval or self.done >= self.total:
+            self._printed = time.monotonic()
+            self._print_line(note)
+
+    def _seconds_per_unit(self) -> float:
+        return (time.monotonic() - self._start) / max(1, self.done - self._first)
+
+    def _rate(self) -> str:
+        return f"{1 / max(1e-9, self._seconds_per_unit()):.2f} {self.unit}/s"
+
+    def _print_line(self, note: str) -> None:
+        left = self._seconds_per_unit() * (self.total - self.done)
+        line = f"{self.title}: {self.done}/{self.total} {self.unit}, {self._rate()}, {left:.0f} s left"
+        console.print(f"{line}, {note}" if note else line, markup=False, soft_wrap=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._rich is not None:
+            self._rich.stop()

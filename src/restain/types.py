@@ -1,0 +1,44 @@
+"""The words that modules share; the one place that says what an image tensor is.
+
+An *image tensor* is float, shape (N, 3, H, W), RGB in [-1, 1]: -1 is black, +1 is white glass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NewType, TypeAlias
+
+if TYPE_CHECKING:
+    import torch
+
+Mpp = NewType("Mpp", float)  # microns per pixel
+
+RandomStreams: TypeAlias = "Sequence[torch.Generator]"
+"""One random stream per image of a batch. What is drawn for an image then depends on that image's own seed
+alone, so a batch of two equals two batches of one, on one machine or on two."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one training step."""
+
+    source: torch.Tensor  # H&E, image tensor
+    target: torch.Tensor  # IHC, image tensor; the same field of view as source where the data are paired
+    ids: tuple[str, ...]
+    seeds: tuple[int, ...]  # one per image: where all its random draws of this step start
+
+    def streams(self, purpose: int) -> list[torch.Generator]:
+        """One generator per image, on the images' device; ``purpose`` keeps a step's draws independent."""
+        import torch
+
+        device = self.source.device
+        return [torch.Generator(device).manual_seed(mix_seed(seed, purpose)) for seed in self.seeds]
+
+
+def mix_seed(*parts: int) -> int:
+    """Hash integers to a 63-bit seed, so that neighbouring inputs give unrelated random streams."""
+    import hashlib
+
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
