@@ -1,0 +1,344 @@
+"""Folders as the field keeps them -> one manifest of H&E and IHC images.
+
+Every public data set of H&E/IHC pairs has its own arrangement of folders; this module recognises them, so
+that no data has to be copied or renamed. Partners have the same path below their folders apart from the
+suffix.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from restain.errors import RestainError
+from restain.images import RGB, image_size, list_images, read_rgb
+
+Half: TypeAlias = Literal["whole", "left", "right"]
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """One image: a whole file, or the left or right half of a side-by-side file."""
+
+    path: Path
+    half: Half = "whole"
+
+    def read(self) -> RGB:
+        """The pixels, uint8 (H, W, 3)."""
+        rgb = read_rgb(self.path)
+        if self.half == "whole":
+            return rgb
+        middle = self._half_width(rgb.shape[1])
+        return np.ascontiguousarray(rgb[:, :middle] if self.half == "left" else rgb[:, middle:])
+
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels, from the file's header."""
+        height, width = image_size(self.path)
+        return height, width if self.half == "whole" else self._half_width(width)
+
+    def _half_width(self, width: int) -> int:
+        if width % 2:
+            raise RestainError(f"{self.path}: is {width} pixels wide; A|B side by side needs an even width")
+        return width // 2
+
+    def __str__(self) -> str:
+        return str(self.path) if self.half == "whole" else f"{self.path} ({self.half} half)"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One field of view; ``None`` where that side has no file."""
+
+    id: str  # path below the folder without suffix, e.g. "100M2004069_10_9"; unique within its split
+    split: str
+    group: str | None  # what must not be divided between splits: the slide where it is known
+    source: ImageRef | None  # H&E
+    target: ImageRef | None  # IHC
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All records that a folder holds, sorted by split and id."""
+
+    layout: str
+    root: Path
+    records: tuple[Record, ...]
+
+    def pairs(self, split: str) -> list[Record]:
+        """Records of a split with both sides, for paired training and evaluation."""
+        return [record for record in self._of(split) if record.source and record.target]
+
+    def sources(self, split: str) -> list[Record]:
+        """Records of a split with an H&E image, partner or not: one pool of unpaired training."""
+        return [record for record in self._of(split) if record.source]
+
+    def targets(self, split: str) -> list[Record]:
+        """Records of a split with an IHC image, partner or not: the other pool of unpaired training."""
+        return [record for record in self._of(split) if record.target]
+
+    def splits(self) -> list[str]:
+        """Those of train, val and test that hold at least one record."""
+        present = {record.split for record in self.records}
+        return [split for split in SPLITS if split in present]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over splits, ids, relative paths and file sizes; a resumed run must find it unchanged."""
+        digest = hashlib.sha256()
+        for record in self.records:
+            line = [record.split, record.id]
+            for image in (record.source, record.target):
+                line += [self._describe(image)] if image else ["-"]
+            digest.update(("\t".join(line) + "\n").encode())
+        return digest.hexdigest()
+
+    def _of(self, split: str) -> Iterable[Record]:
+        return (record for record in self.records if record.split == split)
+
+    def _describe(self, image: ImageRef) -> str:
+        relative = Path(os.path.relpath(image.path, self.root)).as_posix()
+        return f"{relative}:{image.half}:{image.path.stat().st_size}"
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """An arrangement with one folder per split and side."""
+
+    name: str
+    source: str  # pattern of the H&E folder
+    target: str
+    usual: str  # what ``{target}`` stands for unless the user names another
+    bases: tuple[str, ...] = ("",)
+
+    def source_folder(self, base: Path, split: str) -> Path:
+        return base / self.source.format(split=split)
+
+    def target_folder(self, base: Path, split: str, target: str) -> Path:
+        return base / self.target.format(split=split, target=self.usual if target == "B" else target)
+
+    def variants(self, base: Path) -> list[str]:
+        """Names of the targets that stand in ``base``, the source's own name left out."""
+        found = set()
+        for split in SPLITS:
+            before, after = self.target.format(split=split, target="*").split("*")
+            for folder in base.glob(f"{before}*{after}"):
+                if folder.is_dir() and folder != self.source_folder(base, split):
+                    relative = folder.relative_to(base).as_posix()
+                    found.add(relative.removeprefix(before).removesuffix(after))
+        return sorted(found)
+
+
+_FOLDER_LAYOUTS = (
+    _Folders("mist", "{split}A", "{split}{target}", "B", ("", "TrainValAB")),
+    _Folders("tdkstain", "{split}_HE", "{split}_{target}", "IHC"),
+    _Folders("bci", "HE/{split}", "{target}/{split}", "IHC"),
+    _Folders("bci-challenge", "{split}/HE", "{split}/{target}", "IHC"),
+)
+
+_KNOWN = (
+    "MIST/CUT (trainA + trainB, valA + valB, also testA/testB, also below TrainValAB/), "
+    "TDKStain (train_HE + train_IHC), BCI (HE/train + IHC/train), BCI challenge (train/HE + train/IHC), "
+    "pix2pix (train/ with A|B images side by side), or a manifest.csv (id, source, target, split, group)"
+)
+
+
+def find_pairs(root: Path, target: str = "B") -> Manifest:
+    """Recognise the layout of a data set and list its H&E and IHC images.
+
+    Args:
+        root: the data set's folder, or a CSV manifest.
+        target: which IHC, where several stand beside each other: ``B_cd3`` takes ``trainB_cd3``. The default
+            ``B`` is each layout's usual one (``trainB``, ``IHC``).
+
+    Raises:
+        RestainError: nothing recognised, no such target, two files with the same name on one side, or a bad
+            row in a manifest.
+    """
+    if not root.exists():
+        raise RestainError(f"{root}: no such file or folder")
+    manifest = _recognise(root, target)
+    if manifest is None:
+        raise RestainError(_nothing_recognised(root, target))
+    if not manifest.records:
+        raise RestainError(f"{root}: looks like the layout {manifest.layout} but holds no images")
+    return manifest
+
+
+def _recognise(root: Path, target: str) -> Manifest | None:
+    table = root / "manifest.csv" if root.is_dir() else root
+    if table.is_file():
+        _refuse_target("CSV manifest", root, target)
+        return _manifest("csv", table.parent, _read_csv(table))
+    for layout in _FOLDER_LAYOUTS:
+        for base in (root / name for name in layout.bases):
+            if any(layout.source_folder(base, split).is_dir() for split in SPLITS):
+                return _read_folders(layout, base, target)
+    if any(_top_images(root / split) for split in SPLITS):
+        _refuse_target("pix2pix", root, target)
+        return _manifest("pix2pix", root, _read_side_by_side(root))
+    return None
+
+
+def _manifest(layout: str, root: Path, records: Iterable[Record]) -> Manifest:
+    order = {split: rank for rank, split in enumerate(SPLITS)}
+    return Manifest(layout, root, tuple(sorted(records, key=lambda record: (order[record.split], record.id))))
+
+
+def _refuse_target(layout: str, root: Path, target: str) -> None:
+    if target != "B":
+        raise RestainError(
+            f"{root}: the layout {layout} has a single IHC; target {target!r} cannot be chosen"
+        )
+
+
+def _nothing_recognised(root: Path, target: str) -> str:
+    paths = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+    names = [path.name + "/" * path.is_dir() for path in paths]
+    seen = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+    message = f"{root}: no layout recognised; it holds {seen}, expected one of: {_KNOWN}"
+    below = [path for path in paths if path.is_dir() and _looks_like_data(path)]
+    return message + (f"; did you mean {below[0]}?" if below else "")
+
+
+def _looks_like_data(folder: Path) -> bool:
+    return (folder / "manifest.csv").is_file() or any(
+        layout.source_folder(folder / base, split).is_dir()
+        for layout in _FOLDER_LAYOUTS
+        for base in layout.bases
+        for split in SPLITS
+    )
+
+
+def _read_folders(layout: _Folders, base: Path, target: str) -> Manifest:
+    variants = layout.variants(base)
+    if layout.target_folder(base, "train", target) == layout.source_folder(base, "train"):
+        raise RestainError(
+            f"{base}: target {target!r} is the H&E itself; targets found: {', '.join(variants)}"
+        )
+    if not any(layout.target_folder(base, split, target).is_dir() for split in SPLITS):
+        wanted = layout.target_folder(base, "train", target).relative_to(base)
+        there = ", ".join(variants) if variants else "none"
+        raise RestainError(
+            f"{base}: has the H&E of the layout {layout.name} but no IHC folder such as {wanted} "
+            f"for target {target!r}; targets found: {there}"
+        )
+    records: list[Record] = []
+    for split in SPLITS:
+        sources = _by_stem(layout.source_folder(base, split))
+        targets = _by_stem(layout.target_folder(base, split, target))
+        records += [
+            Record(stem, split, group_of(stem), _whole(sources.get(stem)), _whole(targets.get(stem)))
+            for stem in sources.keys() | targets.keys()
+        ]
+    return _manifest(layout.name, base, records)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in list_images(folder) if folder.is_dir() else []:
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if stem in found:
+            raise RestainError(f"{path}: has the same name as {found[stem].name}; expected one file per name")
+        found[stem] = path
+    return found
+
+
+def _whole(path: Path | None) -> ImageRef | None:
+    return ImageRef(path) if path else None
+
+
+def _top_images(folder: Path) -> list[Path]:
+    return [path for path in list_images(folder) if path.parent == folder] if folder.is_dir() else []
+
+
+def _read_side_by_side(root: Path) -> list[Record]:
+    records = []
+    for split in SPLITS:
+        stems = _by_stem(root / split) if (root / split).is_dir() else {}
+        for path in list(stems.values())[:8]:
+            _check_side_by_side(path)
+        records += [
+            Record(stem, split, group_of(stem), ImageRef(path, "left"), ImageRef(path, "right"))
+            for stem, path in stems.items()
+        ]
+    return records
+
+
+def _check_side_by_side(path: Path) -> None:
+    """Refuse a single image, whose halves would pass for H&E and IHC: 1 : 2, or else a visible seam."""
+    height, width = image_size(path)
+    if width == 2 * height or (width % 2 == 0 and _seam(read_rgb(path)) > 2):
+        return
+    raise RestainError(
+        f"{path}: is {width} x {height} pixels and does not look like A|B side by side; expected an even "
+        "width that is twice the height, or a visible seam in the middle"
+    )
+
+
+def _seam(rgb: RGB) -> float:
+    """How much larger the step between the two middle columns is than between other neighbouring columns."""
+    steps = np.abs(np.diff(rgb.astype(np.float32), axis=1)).mean(axis=(0, 2))
+    return float(steps[rgb.shape[1] // 2 - 1] / max(float(np.median(steps)), 0.5))
+
+
+def _read_csv(path: Path) -> list[Record]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or [])
+            missing = [name for name in ("id", "source", "target", "split") if name not in columns]
+            if missing:
+                raise RestainError(
+                    f"{path}: has the columns {', '.join(columns) or 'none'}; missing {', '.join(missing)}"
+                )
+            rows = [(f"{path}, line {reader.line_num}", row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RestainError(f"{path}: cannot be read as a UTF-8 CSV manifest ({error})") from error
+    records: dict[tuple[str, str], Record] = {}
+    for where, row in rows:
+        record = _csv_record(path.parent, where, {key: (row.get(key) or "").strip() for key in columns})
+        if (record.split, record.id) in records:
+            raise RestainError(f"{where}: the id {record.id!r} is there twice in split {record.split!r}")
+        records[record.split, record.id] = record
+    return list(records.values())
+
+
+def _csv_record(folder: Path, where: str, row: dict[str, str]) -> Record:
+    if not row["id"]:
+        raise RestainError(f"{where}: the id is empty")
+    if row["split"] not in SPLITS:
+        raise RestainError(f"{where}: split is {row['split']!r}; expected one of {', '.join(SPLITS)}")
+    if not row["source"] and not row["target"]:
+        raise RestainError(f"{where}: source and target are both empty")
+    for side in ("source", "target"):
+        if row[side] and not (folder / row[side]).is_file():
+            raise RestainError(f"{where}: {side} {row[side]!r} does not exist below {folder}")
+    source, target = (folder / row[side] if row[side] else None for side in ("source", "target"))
+    group = row.get("group") or group_of(row["id"])
+    return Record(row["id"], row["split"], group, _whole(source), _whole(target))
+
+
+# MIST: slide, then the tile's row and column ("100M2004069_10_9"; the slide has letters). HEMIT: tile 1..25
+# of a field, then the field's x and y ("10_10885_45506"); the field is the most that the name tells.
+# BCI ("00820_test_2+") carries a running number and the slide's HER2 score, which is not a slide id.
+_GROUPS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"(\w*[A-Za-z]\w*)_\d{1,4}_\d{1,4}"), lambda match: match[1]),
+    (re.compile(r"\d{1,2}_(\d{4,6}_\d{4,6})"), lambda match: match[1]),
+)
+
+
+def group_of(name: str) -> str | None:
+    """The slide (MIST) or field of view (HEMIT) that a tile's name tells; ``None`` where it tells neither."""
+    stem = name.rsplit("/", 1)[-1]
+    for pattern, group in _GROUPS:
+        if match := pattern.fullmatch(stem):
+            return group(match)
+    return None

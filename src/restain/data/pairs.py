@@ -1,0 +1,160 @@
+"""Training images: what a sample holds follows from its key alone, so a resumed run sees the same images.
+
+The sampler hands out keys (which image, which seed); the data sets keep no state. An epoch visits every image
+at least once, and the images of an optimizer step do not depend on how the step is divided over processes and
+micro-batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from restain.data.layouts import ImageRef, Record
+from restain.data.transforms import check_crop, draw_crop, to_tensor
+from restain.errors import RestainError
+from restain.images import RGB
+from restain.types import Batch, mix_seed
+
+
+@dataclass(frozen=True)
+class SampleKey:
+    """What a sampler yields: the record's index, and the seed of everything random about this visit to it."""
+
+    index: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a batch: float32 (3, crop, crop) in [-1, 1] on both sides."""
+
+    source: torch.Tensor
+    target: torch.Tensor
+    id: str
+    seed: int
+
+
+class PairedImages(Dataset[Sample]):
+    """H&E and IHC of the same field of view under the same crop and flip."""
+
+    def __init__(self, records: Sequence[Record], crop: int, flip: bool) -> None:
+        self.pairs = [(record.id, _side(record, "source"), _side(record, "target")) for record in records]
+        if not self.pairs:
+            raise RestainError("no H&E/IHC pairs to train on; paired training needs both sides of a name")
+        self.crop, self.flip = crop, flip
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, key: SampleKey) -> Sample:
+        name, source, target = self.pairs[key.index]
+        he, ihc = source.read(), target.read()
+        if he.shape != ihc.shape:
+            sizes = " and ".join(f"{height} x {width}" for height, width, _ in (he.shape, ihc.shape))
+            raise RestainError(f"{source} and {target}: are {sizes} pixels; a pair must have one size")
+        check_crop(he.shape[:2], self.crop, str(source))
+        window = draw_crop(he.shape[:2], self.crop, self.flip, _random(key.seed, 0))
+        return Sample(to_tensor(window.apply(he)), to_tensor(window.apply(ihc)), name, key.seed)
+
+
+class UnpairedImages(Dataset[Sample]):
+    """An H&E image with an independently drawn IHC image; the index runs over the H&E images."""
+
+    def __init__(self, sources: Sequence[Record], targets: Sequence[Record], crop: int, flip: bool) -> None:
+        self.sources = [(record.id, _side(record, "source")) for record in sources]
+        self.targets = [_side(record, "target") for record in targets]
+        if not self.sources or not self.targets:
+            missing = "H&E" if not self.sources else "IHC"
+            raise RestainError(f"no {missing} images to train on; unpaired training needs both stains")
+        self.crop, self.flip = crop, flip
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __getitem__(self, key: SampleKey) -> Sample:
+        name, source = self.sources[key.index]
+        rng = _random(key.seed, 1)
+        target = self.targets[int(rng.integers(0, len(self.targets)))]
+        he = self._crop(source, _random(key.seed, 0))
+        return Sample(to_tensor(he), to_tensor(self._crop(target, rng)), name, key.seed)
+
+    def _crop(self, image: ImageRef, rng: np.random.Generator) -> RGB:
+        rgb = image.read()
+        check_crop(rgb.shape[:2], self.crop, str(image))
+        return draw_crop(rgb.shape[:2], self.crop, self.flip, rng).apply(rgb)
+
+
+class EpochSampler(Sampler[list[SampleKey]]):
+    """The micro-batches of one process in one epoch, in the order in which they are trained on.
+
+    One permutation per (seed, epoch). An optimizer step takes ``batch * accumulate * world`` consecutive
+    places of it, so two processes with one image each, one with two, and two accumulated micro-batches
+    of one see the same images with the same seeds in the same step. The last step is filled up from the start
+    of the permutation, with fresh seeds.
+
+    Args:
+        length: number of records.
+        batch: images per process and micro-batch.
+        seed: the run's seed.
+        epoch: counted from 0.
+        rank: this process; ``world``: how many there are.
+        accumulate: micro-batches per optimizer step.
+        start_step: optimizer steps of this epoch that are already done (exact resume).
+    """
+
+    def __init__(
+        self,
+        length: int,
+        batch: int,
+        seed: int,
+        epoch: int,
+        rank: int = 0,
+        world: int = 1,
+        accumulate: int = 1,
+        start_step: int = 0,
+    ) -> None:
+        self.length, self.batch, self.seed, self.epoch = length, batch, seed, epoch
+        self.rank, self.world, self.accumulate, self.start_step = rank, world, accumulate, start_step
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in a whole epoch, wherever this sampler starts."""
+        return -(-self.length // (self.batch * self.accumulate * self.world))
+
+    def __len__(self) -> int:
+        return (self.steps_per_epoch - self.start_step) * self.accumulate
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:
+        order = np.random.default_rng(mix_seed(self.seed, self.epoch)).permutation(self.length)
+        for micro in range(self.start_step * self.accumulate, self.steps_per_epoch * self.accumulate):
+            first = (micro * self.world + self.rank) * self.batch
+            yield [
+                SampleKey(int(order[place % self.length]), mix_seed(self.seed, self.epoch, place))
+                for place in range(first, first + self.batch)
+            ]
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples into a batch of image tensors (N, 3, crop, crop)."""
+    return Batch(
+        source=torch.stack([sample.source for sample in samples]),
+        target=torch.stack([sample.target for sample in samples]),
+        ids=tuple(sample.id for sample in samples),
+        seeds=tuple(sample.seed for sample in samples),
+    )
+
+
+def _random(seed: int, purpose: int) -> np.random.Generator:
+    return np.random.default_rng(mix_seed(seed, purpose))
+
+
+def _side(record: Record, side: str) -> ImageRef:
+    image: ImageRef | None = getattr(record, side)
+    if image is None:
+        raise RestainError(f"{record.id}: has no {side} image in split {record.split!r}")
+    return image

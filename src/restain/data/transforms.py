@@ -1,0 +1,57 @@
+"""Crops and flips, drawn once and applied to both images of a pair; pixels <-> tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from restain.errors import RestainError
+from restain.images import RGB
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square window and whether it is mirrored left to right."""
+
+    top: int
+    left: int
+    size: int
+    flip: bool
+
+    def apply(self, rgb: RGB) -> RGB:
+        """Cut the window out of (H, W, 3); returns (size, size, 3)."""
+        window = rgb[self.top : self.top + self.size, self.left : self.left + self.size]
+        return np.ascontiguousarray(window[:, ::-1] if self.flip else window)
+
+
+def check_crop(size: tuple[int, int], crop: int, name: str) -> None:
+    """Refuse an image that is smaller than the crop; ``name`` is the file that the message names."""
+    height, width = size
+    if min(height, width) < crop:
+        raise RestainError(f"{name}: is {height} x {width} pixels; expected at least the crop, {crop}")
+
+
+def draw_crop(size: tuple[int, int], crop: int, flip: bool, rng: np.random.Generator) -> Crop:
+    """Draw a window uniformly over all places where it fits, mirrored half of the time if ``flip``.
+
+    Args:
+        size: (height, width) of the image; both at least ``crop``, see ``check_crop``.
+        crop: side of the window in pixels.
+        flip: whether mirroring is allowed.
+        rng: the only source of randomness.
+    """
+    top, left = (int(rng.integers(0, side - crop + 1)) for side in size)
+    return Crop(top, left, crop, flip and bool(rng.integers(0, 2)))
+
+
+def to_tensor(rgb: RGB) -> torch.Tensor:
+    """uint8 (H, W, 3) -> float32 (3, H, W) in [-1, 1]: x / 127.5 - 1."""
+    return torch.from_numpy(rgb).permute(2, 0, 1).contiguous().float().div_(127.5).sub_(1)
+
+
+def to_rgb(image: torch.Tensor) -> RGB:
+    """Float (3, H, W) in [-1, 1] -> uint8 (H, W, 3), rounded and clipped; exact inverse of ``to_tensor``."""
+    scaled = image.detach().float().add(1).mul(127.5).round().clamp(0, 255)
+    return np.ascontiguousarray(scaled.to(torch.uint8).permute(1, 2, 0).cpu().numpy())
