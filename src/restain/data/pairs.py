@@ -15,9 +15,10 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from restain.data.layouts import ImageRef, Record
-from restain.data.transforms import check_crop, draw_crop, to_tensor
+from restain.data.transforms import check_crop, draw_crop
 from restain.errors import RestainError
 from restain.images import RGB
+from restain.tensors import to_tensor
 from restain.types import Batch, mix_seed
 
 

@@ -1,0 +1,1 @@
+"""Losses: tensors and numbers in, a tensor out."""

@@ -1,0 +1,15 @@
+"""The only registry of methods: a recipe's ``method`` field names one of these."""
+
+from restain.config import Recipe
+from restain.methods.base import Method
+from restain.methods.contrastive import ContrastiveMethod
+
+METHODS: dict[str, type[ContrastiveMethod]] = {"contrastive": ContrastiveMethod}
+
+
+def build_method(recipe: Recipe) -> ContrastiveMethod:
+    """Networks and losses of a recipe, freshly initialised from its seed."""
+    return METHODS[recipe.method](recipe)
+
+
+__all__ = ["METHODS", "Method", "build_method"]

@@ -1,0 +1,15 @@
+"""Least-squares adversarial objectives (Mao et al. 2017), exactly as Eq. 6 and Eq. 7."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def discriminator_terms(score_fake: Tensor, score_real: Tensor) -> tuple[Tensor, Tensor]:
+    """The two halves of Eq. 6, each with its 1/2: E[(D(fake) - 0)^2] / 2 and E[(D(real) - 1)^2] / 2."""
+    return score_fake.float().square().mean() / 2, (score_real.float() - 1).square().mean() / 2
+
+
+def generator_term(score_fake: Tensor) -> Tensor:
+    """Eq. 7: E[(D(fake) - 1)^2]."""
+    return (score_fake.float() - 1).square().mean()

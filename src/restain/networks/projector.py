@@ -1,0 +1,46 @@
+"""The projection heads F_l: features at sampled locations -> unit vectors of a shared space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restain.networks.layers import initialised
+
+
+class PatchProjector(nn.Module):
+    """One head Linear(C_l, dim), ReLU, Linear(dim, dim) per contrastive layer, then L2 normalisation.
+
+    Built from the channel counts, never lazily on a first batch (Sec. 3; CUT's ``mlp_sample``).
+    """
+
+    def __init__(self, channels: Sequence[int], dim: int = 256) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(initialised(nn.Linear(width, dim)), nn.ReLU(), initialised(nn.Linear(dim, dim)))
+            for width in channels
+        )
+
+    def forward(self, features: Sequence[Tensor], locations: Sequence[Tensor]) -> list[Tensor]:
+        """Embed the features found at ``locations``.
+
+        Args:
+            features: one map (N, C_l, H_l, W_l) per layer.
+            locations: one index tensor (N, P_l) per layer, into the flattened H_l * W_l.
+
+        Returns:
+            one tensor (N, P_l, dim) per layer, L2-normalised along the last axis.
+        """
+        return [
+            F.normalize(head(gather(feature, index)).float(), dim=-1)
+            for head, feature, index in zip(self.heads, features, locations, strict=True)
+        ]
+
+
+def gather(feature: Tensor, index: Tensor) -> Tensor:
+    """Feature vectors at flat locations: (N, C, H, W) and (N, P) -> (N, P, C)."""
+    flat = feature.flatten(2)
+    picked = flat.gather(2, index[:, None, :].expand(-1, flat.shape[1], -1))
+    return picked.transpose(1, 2)

@@ -1,0 +1,159 @@
+"""Charts as SVG text: DAB against the truth, and the curves of a training run."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from restain.reporting.tables import Numbers, Table
+
+INK, QUIET, RULE, BROWN, VIOLET = "#1f1b24", "#6f6a75", "#d9d5dd", "#8a5a2b", "#4b3f8f"
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": QUIET,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "xtick.major.size": 0.0,
+    "ytick.major.size": 0.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "restain",
+}
+COUNTERS = ("step", "epoch", "progress")
+OWN_PANELS = {"horizon": "horizon T (diffusion steps)", "lr": "learning rate", "images_per_second": "images / s"}
+
+
+@dataclass(frozen=True)
+class ScatterPanel:
+    """One amount per image, virtual against true; ``marks`` letters single points by row."""
+
+    title: str
+    unit: str
+    true: Numbers
+    virtual: Numbers
+    marks: dict[int, str] = field(default_factory=dict)
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
+    """A figure in the house style; its SVG text is appended to the list on leaving the block."""
+    with matplotlib.rc_context(STYLE):
+        figure, result = Figure(figsize=(width, height), layout="constrained"), list[str]()
+        FigureCanvasAgg(figure)
+        yield figure, result
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    # matplotlib can only name fonts it measured with; the reader's own interface font sits better in the page
+    result.append(re.sub(r"'DejaVu Sans'(, sans-serif)?", FONTS, buffer.getvalue()))
+
+
+def scatter(panels: list[ScatterPanel]) -> str:
+    """Virtual against true, one square panel each, with the identity line and Pearson's r."""
+    with _figure(4.3 * len(panels), 4.2) as (figure, result):
+        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            _scatter_panel(axes, panel)
+    return result[0]
+
+
+def _scatter_panel(axes: Axes, panel: ScatterPanel) -> None:
+    known = np.isfinite(panel.true) & np.isfinite(panel.virtual)
+    x, y = panel.true[known], panel.virtual[known]
+    low, high = (min(x.min(), y.min()), max(x.max(), y.max())) if len(x) else (0.0, 1.0)
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
+    span = (low - margin, high + margin)
+    axes.plot(span, span, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    crowded = len(x) > 2000  # as vectors these would outweigh the page's images
+    axes.scatter(x, y, s=20, color=BROWN, alpha=0.55, linewidths=0, zorder=2, rasterized=crowded)
+    for row, letter in panel.marks.items():
+        if known[row]:
+            point = (float(panel.true[row]), float(panel.virtual[row]))
+            axes.scatter(*point, s=34, facecolor="white", edgecolor=VIOLET, linewidths=1.3, zorder=3)
+            axes.annotate(letter, point, (5, 4), textcoords="offset points", color=VIOLET, weight="bold")
+    unit = f" ({panel.unit})" if panel.unit else ""
+    axes.set(xlim=span, ylim=span, aspect="equal", xlabel=f"true IHC{unit}", ylabel=f"virtual stain{unit}")
+    axes.set_title(f"{panel.title}, {correlation_text(x, y)}")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def correlation_text(x: Numbers, y: Numbers) -> str:
+    """Pearson's r with its n in words; says so where it is not defined (under 3 images, or a constant side)."""
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return f"r not defined (n = {len(x)})"
+    return f"r = {np.corrcoef(x, y)[0, 1]:.3f} (n = {len(x)})"
+
+
+def running_mean(values: Numbers, window: int) -> Numbers:
+    """Centred mean over ``window`` values, shorter at the ends; NaN and infinities are left out of it."""
+    window = max(1, min(window, len(values)))
+    known = np.isfinite(values)
+    box = np.ones(window)
+    sums = np.convolve(np.where(known, values, 0.0), box, mode="same")
+    counts = np.convolve(known.astype(float), box, mode="same").round()
+    return np.asarray(np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0))
+
+
+def curves(log: Table) -> str | None:
+    """Small multiples over the steps of a training log, one panel a column; None where there is nothing to draw."""
+    names = [name for name in log.columns if name not in COUNTERS and np.isfinite(log.numbers(name)).any()]
+    names = [name for name in names if name not in OWN_PANELS] + [name for name in OWN_PANELS if name in names]
+    if not names:
+        return None
+    steps = log.numbers("step")
+    if not np.isfinite(steps).all():
+        steps = np.arange(1, len(log) + 1, dtype=np.float64)
+    columns = min(4, len(names))
+    rows = math.ceil(len(names) / columns)
+    with _figure(2.85 * columns, 1.75 * rows + 0.3) as (figure, result):
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+        for axes, name in zip(grid, names, strict=False):
+            _curve(axes, steps, log.numbers(name), name)
+        for position, axes in enumerate(grid):
+            axes.set_visible(position < len(names))
+            if position + columns >= len(names):  # nothing below it: this panel carries the axis
+                axes.tick_params(labelbottom=True)
+                axes.set_xlabel("step")
+    return result[0]
+
+
+def _curve(axes: Axes, steps: Numbers, values: Numbers, name: str) -> None:
+    raw = np.where(np.isfinite(values), values, np.nan)
+    few = len(values) < 2
+    if name in ("horizon", "lr"):  # settings, not measurements: drawn as they were
+        axes.step(steps, raw, where="post", color=BROWN, linewidth=1.4, marker="o" if few else "", markersize=3)
+    else:
+        axes.plot(steps, raw, color=VIOLET, alpha=0.22, linewidth=0.7, marker="o" if few else "", markersize=3)
+        axes.plot(steps, running_mean(values, max(5, len(values) // 25)), color=VIOLET, linewidth=1.5)
+        low, high = np.nanpercentile(raw, [0.5, 99.5])
+        if high > low:
+            axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
+    axes.set_title(OWN_PANELS.get(name, name))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.yaxis.set_major_locator(MaxNLocator(4))

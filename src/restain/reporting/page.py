@@ -1,0 +1,94 @@
+"""The page: what the readers found, chosen, drawn and put into words, in one self-contained HTML file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from restain.errors import RestainError
+from restain.files import write_text
+from restain.reporting.evaluation_files import EvaluationFiles, read_evaluation
+from restain.reporting.run_files import RunFiles, read_run
+from restain.reporting.sections import (
+    Fact,
+    attention_section,
+    curves_uri,
+    facts,
+    fields_section,
+    figures_table,
+    provenance,
+    sample_section,
+    scatter_uri,
+)
+from restain.reporting.words import label, number
+
+
+def report(out: Path, run: Path | None = None, evaluation: Path | None = None, images: int = 6) -> Path:
+    """Write one HTML page that shows what a stainer does: fields, figures, DAB, attention, training, provenance.
+
+    The page holds every picture inside itself and asks nothing of a network. It reads files only: a run or an
+    evaluation made on another machine serves as well.
+
+    Args:
+        out: the page to write, ``*.html``; replaced whole or not at all.
+        run: run folder of ``restain train``; without it the page has no training part and says so.
+        evaluation: folder of ``restain evaluate``; without it the page has no fields and figures and says so.
+        images: fields of view shown side by side, >= 1.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        RestainError: neither part was given, a folder is not what it should be, or a file in it is broken.
+    """
+    if run is None and evaluation is None:
+        raise RestainError("report: neither a run nor an evaluation was given; expected at least one of the two")
+    if images < 1:
+        raise RestainError(f"report: images is {images}; expected at least 1")
+    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
+        raise RestainError(f"{out}: is no name for a page; expected a file that ends in .html")
+    html = _render(
+        read_run(run) if run is not None else None,
+        read_evaluation(evaluation) if evaluation is not None else None,
+        images,
+    )
+    write_text(out, html)
+    return out
+
+
+def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: int) -> str:
+    pages = Environment(
+        loader=PackageLoader("restain.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.globals.update(number=number, label=label)
+    stain = str(run.stainer.get("stain") or "") if run else ""
+    fields = fields_section(evaluation, images, _mpp(run)) if evaluation else None
+    return pages.get_template("page.html.j2").render(
+        title=f"Virtual {stain or 'IHC'} stain",
+        date=datetime.now().astimezone(),
+        recipe=run.recipe_name if run else "",
+        facts=facts(run, evaluation),
+        run=run,
+        evaluation=evaluation,
+        fields=fields,
+        table=figures_table(evaluation) if evaluation else None,
+        scatter=scatter_uri(evaluation, fields.marks) if evaluation and fields else None,
+        attention=attention_section(run) if run else None,
+        curves=curves_uri(run) if run else None,
+        samples=sample_section(run) if run else None,
+        provenance=provenance(run, evaluation),
+    )
+
+
+def _mpp(run: RunFiles | None) -> float | None:
+    value = run.stainer.get("mpp") if run else None
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+__all__ = ["Fact", "report"]
