@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -20,7 +21,7 @@ from restain.reporting.tables import Numbers, Table
 
 INK, QUIET, RULE, BROWN, VIOLET = "#1f1b24", "#6f6a75", "#d9d5dd", "#8a5a2b", "#4b3f8f"
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "text.color": INK,
@@ -42,11 +43,17 @@ STYLE = {
     "ytick.labelsize": 8.0,
     "xtick.major.size": 0.0,
     "ytick.major.size": 0.0,
+    "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.w_pad": 0.1,
     "svg.fonttype": "none",
     "svg.hashsalt": "restain",
 }
 COUNTERS = ("step", "epoch", "progress")
-OWN_PANELS = {"horizon": "horizon T (diffusion steps)", "lr": "learning rate", "images_per_second": "images / s"}
+OWN_PANELS = {
+    "horizon": "horizon T (diffusion steps)",
+    "lr": "learning rate",
+    "images_per_second": "images / s",
+}
 
 
 @dataclass(frozen=True)
@@ -90,11 +97,12 @@ def _scatter_panel(axes: Axes, panel: ScatterPanel) -> None:
     axes.plot(span, span, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     crowded = len(x) > 2000  # as vectors these would outweigh the page's images
     axes.scatter(x, y, s=20, color=BROWN, alpha=0.55, linewidths=0, zorder=2, rasterized=crowded)
-    for row, letter in panel.marks.items():
-        if known[row]:
-            point = (float(panel.true[row]), float(panel.virtual[row]))
-            axes.scatter(*point, s=34, facecolor="white", edgecolor=VIOLET, linewidths=1.3, zorder=3)
-            axes.annotate(letter, point, (5, 4), textcoords="offset points", color=VIOLET, weight="bold")
+    marked = sorted((row for row in panel.marks if known[row]), key=lambda row: float(panel.true[row]))
+    for order, row in enumerate(marked):  # letters go left and right in turn, since neighbours crowd
+        point = (float(panel.true[row]), float(panel.virtual[row]))
+        axes.scatter(*point, s=34, facecolor="white", edgecolor=VIOLET, linewidths=1.3, zorder=3)
+        shift, side = ((-6, 5), "right") if order % 2 else ((6, -9), "left")
+        axes.annotate(panel.marks[row], point, shift, textcoords="offset points", ha=side, color=VIOLET, weight="bold")
     unit = f" ({panel.unit})" if panel.unit else ""
     axes.set(xlim=span, ylim=span, aspect="equal", xlabel=f"true IHC{unit}", ylabel=f"virtual stain{unit}")
     axes.set_title(f"{panel.title}, {correlation_text(x, y)}")
@@ -103,7 +111,7 @@ def _scatter_panel(axes: Axes, panel: ScatterPanel) -> None:
 
 
 def correlation_text(x: Numbers, y: Numbers) -> str:
-    """Pearson's r with its n in words; says so where it is not defined (under 3 images, or a constant side)."""
+    """Pearson's r and n in words; not defined under 3 images or where one side is constant."""
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return f"r not defined (n = {len(x)})"
     return f"r = {np.corrcoef(x, y)[0, 1]:.3f} (n = {len(x)})"
@@ -120,7 +128,7 @@ def running_mean(values: Numbers, window: int) -> Numbers:
 
 
 def curves(log: Table) -> str | None:
-    """Small multiples over the steps of a training log, one panel a column; None where there is nothing to draw."""
+    """Small multiples over the steps of a log, one panel a column; None where there is nothing to draw."""
     names = [name for name in log.columns if name not in COUNTERS and np.isfinite(log.numbers(name)).any()]
     names = [name for name in names if name not in OWN_PANELS] + [name for name in OWN_PANELS if name in names]
     if not names:
@@ -130,7 +138,7 @@ def curves(log: Table) -> str | None:
         steps = np.arange(1, len(log) + 1, dtype=np.float64)
     columns = min(4, len(names))
     rows = math.ceil(len(names) / columns)
-    with _figure(2.85 * columns, 1.75 * rows + 0.3) as (figure, result):
+    with _figure(2.85 * columns, 1.95 * rows + 0.2) as (figure, result):
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for axes, name in zip(grid, names, strict=False):
             _curve(axes, steps, log.numbers(name), name)
@@ -157,3 +165,4 @@ def _curve(axes: Axes, steps: Numbers, values: Numbers, name: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

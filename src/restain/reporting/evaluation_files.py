@@ -37,6 +37,7 @@ class MetricRow:
     unit: str
     direction: str  # "higher" | "lower" | "none": which way is better
     protocol: str
+    definition: str
     figures: dict[str, Figure]
 
 
@@ -114,6 +115,7 @@ def _rows(systems: dict[str, Any], path: Path) -> tuple[MetricRow, ...]:
                 unit=str(described.get("unit") or ""),
                 direction=str(described.get("direction") or "none"),
                 protocol=str(described.get("protocol") or ""),
+                definition=str(described.get("definition") or ""),
                 figures={system: _figure(entry) for system, entry in entries.items() if "mean" in entry},
             )
         )
@@ -124,6 +126,4 @@ def _figure(entry: dict[str, Any]) -> Figure:
     interval = entry.get("ci95")
     low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
     n = entry.get("n")
-    return Figure(
-        as_number(entry["mean"]), as_number(low), as_number(high), n if isinstance(n, int) else None
-    )
+    return Figure(as_number(entry["mean"]), as_number(low), as_number(high), n if isinstance(n, int) else None)

@@ -10,23 +10,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from restain.errors import RestainError
 from restain.files import write_text
 from restain.reporting.evaluation_files import EvaluationFiles, read_evaluation
+from restain.reporting.fields import fields_section
+from restain.reporting.figures import figures_table, scatter_uri
+from restain.reporting.history import attention_section, curves_uri, sample_section
+from restain.reporting.provenance import facts, provenance
 from restain.reporting.run_files import RunFiles, read_run
-from restain.reporting.sections import (
-    Fact,
-    attention_section,
-    curves_uri,
-    facts,
-    fields_section,
-    figures_table,
-    provenance,
-    sample_section,
-    scatter_uri,
-)
 from restain.reporting.words import label, number
 
 
 def report(out: Path, run: Path | None = None, evaluation: Path | None = None, images: int = 6) -> Path:
-    """Write one HTML page that shows what a stainer does: fields, figures, DAB, attention, training, provenance.
+    """Write one HTML page that shows what a stainer does: fields, figures, attention, training, origin.
 
     The page holds every picture inside itself and asks nothing of a network. It reads files only: a run or an
     evaluation made on another machine serves as well.
@@ -89,6 +82,3 @@ def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: in
 def _mpp(run: RunFiles | None) -> float | None:
     value = run.stainer.get("mpp") if run else None
     return float(value) if isinstance(value, int | float) and value > 0 else None
-
-
-__all__ = ["Fact", "report"]

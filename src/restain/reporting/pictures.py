@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import matplotlib
 import numpy as np
@@ -14,11 +16,21 @@ from PIL import Image
 from restain.errors import RestainError
 from restain.images import RGB
 
-Grey = npt.NDArray[np.uint8]  # (H, W), 0..255
+Grey: TypeAlias = npt.NDArray[np.uint8]  # (H, W), 0..255
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An embedded image with its words; without an ``uri``, ``caption`` says why it cannot be shown."""
+
+    caption: str
+    alt: str
+    uri: str = ""
+    scale: tuple[int, float] | None = None  # (microns, percent of the width)
 
 
 def shrink(rgb: RGB, limit: int) -> RGB:
-    """Scale down so that the longer side has at most ``limit`` pixels; never up. uint8 (H, W, 3) in and out."""
+    """Scale down, never up, to at most ``limit`` pixels on the longer side; uint8 (H, W, 3) in and out."""
     height, width = rgb.shape[:2]
     scale = limit / max(height, width)
     if scale >= 1:
@@ -57,7 +69,7 @@ def read_grey(path: Path) -> Grey:
 
 
 def overlay(rgb: RGB, attention: Grey) -> RGB:
-    """Magma-coloured attention over the greyed tissue; the colour grows denser where attention is high.
+    """Magma-coloured attention over greyed tissue, in the same shares everywhere so that colours compare.
 
     Args:
         rgb: tissue, uint8 (H, W, 3).
@@ -71,8 +83,7 @@ def overlay(rgb: RGB, attention: Grey) -> RGB:
     weight = np.asarray(scaled, dtype=np.float64) / 255.0
     colour = matplotlib.colormaps["magma"](weight)[..., :3] * 255.0
     tissue = np.asarray(Image.fromarray(rgb).convert("L"), dtype=np.float64)[..., None]
-    opacity = 0.45 + 0.3 * weight[..., None]
-    blended = (1.0 - opacity) * tissue + opacity * colour
+    blended = 0.35 * tissue + 0.65 * colour
     return np.asarray(blended.round().clip(0, 255), dtype=np.uint8)
 
 

@@ -21,8 +21,8 @@ class Choice:
 def choose_fields(table: Table, count: int) -> list[Choice]:
     """Choose ``count`` rows: half by SSIM from best to worst, half by DAB of the true IHC from most to least.
 
-    Each half takes ranks at even distances, the two ends included (one row alone takes the median). A row that
-    already stands is passed over for the nearest rank, so that ``count`` different fields are shown wherever
+    Each half takes ranks at even distances, the two ends included (one row alone takes the median). A row
+    that already stands is passed over for the nearest rank, so that ``count`` different fields are shown wherever
     the table has as many. Where a column is missing, the other one, or the order of names, takes its share.
 
     Args:
@@ -57,7 +57,7 @@ def _ranking(values: Numbers) -> list[int]:
 def _spread(ranking: list[int], count: int, chosen: Sequence[Choice], words: tuple[str, str, str]) -> list[Choice]:
     total = len(ranking)
     taken = {choice.row for choice in chosen}
-    wanted = [(total - 1) // 2] if count == 1 else np.linspace(0, total - 1, count).round().astype(int).tolist()
+    wanted = [(total - 1) // 2] if count == 1 else [int(rank) for rank in np.linspace(0, total - 1, count)]
     picked: list[Choice] = []
     for target in wanted:
         free = [rank for rank in range(total) if ranking[rank] not in taken]
@@ -73,6 +73,6 @@ def _reason(rank: int, total: int, words: tuple[str, str, str]) -> str:
         return best
     if rank == total - 1:
         return worst
-    if rank == (total - 1) // 2:
+    if rank in ((total - 1) // 2, total // 2):
         return f"median {name}"
     return f"{name} rank {rank + 1} of {total}"

@@ -5,11 +5,31 @@ from __future__ import annotations
 import math
 import shlex
 
-ACRONYMS = {"ssim": "SSIM", "psnr": "PSNR", "dab": "DAB", "iod": "IOD", "od": "OD", "pearson": "Pearson", "r": "r"}
+ACRONYMS = {
+    "ssim": "SSIM",
+    "psnr": "PSNR",
+    "dab": "DAB",
+    "iod": "IOD",
+    "od": "OD",
+    "pearson": "Pearson",
+    "r": "r",
+}
 
 
 def label(name: str) -> str:
-    """A metric's column name as words: "dab_mean_od_real" becomes "DAB mean OD, true IHC"."""
+    """A metric's column name as words, "dab_mean_od_real" as "DAB mean OD, true IHC".
+
+    In the reasons of an evaluation a name may stand behind a system ("H&E unchanged: ssim") and before "ci95".
+    """
+    system, colon, name = name.rpartition(": ")
+    if name.endswith(" ci95"):
+        return f"{system}{colon}{label(name.removesuffix(' ci95'))}, 95 % interval"
+    if " " in name:
+        return system + colon + name
+    return system + colon + _metric_label(name)
+
+
+def _metric_label(name: str) -> str:
     if name.startswith("r_"):
         return "R " + name.removeprefix("r_").replace("avg", "average").replace("_", " ")
     stem, truth = name.removesuffix("_real"), ", true IHC" if name.endswith("_real") else ""
@@ -17,8 +37,8 @@ def label(name: str) -> str:
     return " ".join(words) + truth
 
 
-def number(value: float, half_width: float = math.nan) -> str:
-    """A number with the digits that its uncertainty leaves: two of the half width, else four in all.
+def number(value: float, half_width: float = math.nan, digits: int = 4) -> str:
+    """A number with the digits that its uncertainty leaves: two of the half width, else ``digits`` in all.
 
     Infinity is "∞" and NaN a dash; from a thousand up digits are grouped by thin spaces.
     """
@@ -29,11 +49,10 @@ def number(value: float, half_width: float = math.nan) -> str:
     known = math.isfinite(half_width) and half_width > 0
     size = half_width if known else abs(value)
     if size == 0:
-        return "0" if value == 0 else f"{value:.4g}".replace("-", "−")
-    if abs(value) < 1e-4 and size < 1e-4 and value != 0:
-        return f"{value:.3g}".replace("-", "−")
-    decimals = (1 if known else 3) - math.floor(math.log10(size))
-    return f"{value:,.{min(max(decimals, 0), 6)}f}".replace(",", "\u2009").replace("-", "−")
+        return "0"
+    decimals = (1 if known else digits - 1) - math.floor(math.log10(size))
+    text = f"{value:.{digits - 1}e}" if decimals > 8 else f"{value:,.{max(decimals, 0)}f}"
+    return text.replace(",", "\u2009").replace("-", "−")
 
 
 def command_text(command: object) -> str:

@@ -1,0 +1,107 @@
+"""Fields of view side by side: H&E, virtual stain, true IHC, each with its figures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from restain.errors import RestainError
+from restain.images import read_rgb
+from restain.reporting.evaluation_files import EvaluationFiles
+from restain.reporting.pictures import Picture, jpeg_uri, shrink
+from restain.reporting.selection import choose_fields
+
+FIELD_PIXELS = 512  # longer side on the page
+SIDES = {"source": "H&E", "fake": "virtual stain", "real": "true IHC"}
+SCALE_BARS = (1000, 500, 200, 100, 50, 20, 10, 5)  # microns
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A metric of one image, beside its value on the true IHC where it has one."""
+
+    name: str
+    value: float
+    true: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of view: why it is shown, its pictures, its figures."""
+
+    letter: str
+    id: str
+    reason: str
+    pictures: tuple[Picture, ...]
+    amounts: tuple[Amount, ...]
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of view on the page and what could not be shown."""
+
+    fields: tuple[Field, ...]
+    marks: dict[int, str]  # row of per_image.csv -> letter
+    total: int
+    problems: tuple[str, ...]
+
+
+def fields_section(evaluation: EvaluationFiles, count: int, mpp: float | None) -> Fields:
+    """Choose fields of view and embed their images; what is gone is said, not raised."""
+    table = evaluation.per_image
+    if table is None or "id" not in table:
+        return Fields((), {}, 0, ("per_image.csv is not there, so no field could be chosen.",))
+    files = {side: evaluation.images(side) for side in SIDES}
+    problems = [
+        f"The folder of {SIDES[side]} images is gone: {evaluation.image_folder(side)}."
+        for side in SIDES
+        if evaluation.image_folder(side) and not files[side]
+    ]
+    problems += ["No H&E folder was given to the evaluation."] if not evaluation.image_folder("source") else []
+    units = {row.name: row.unit for row in evaluation.rows}
+    fields = []
+    choices = choose_fields(table, count)
+    for position, choice in enumerate(choices):
+        name = table.columns["id"][choice.row]
+        pictures = tuple(
+            _field_picture(files[side].get(name), name, title, mpp) for side, title in SIDES.items() if files[side]
+        )
+        amounts = tuple(
+            Amount(column, values[choice.row], table.numbers(f"{column}_real")[choice.row], units.get(column, ""))
+            for column in table.columns
+            if column != "id" and not column.endswith("_real")
+            for values in [table.numbers(column)]
+            if not math.isnan(values[choice.row])
+        )
+        fields.append(Field(_letter(position), name, choice.reason, pictures, amounts))
+    marks = {choice.row: _letter(position) for position, choice in enumerate(choices)}
+    return Fields(tuple(fields), marks, len(table), tuple(problems))
+
+
+def _letter(position: int) -> str:
+    """A, B, ... Z, AA, AB, ..."""
+    tail = chr(ord("A") + position % 26)
+    return tail if position < 26 else _letter(position // 26 - 1) + tail
+
+
+def _field_picture(path: Path | None, name: str, title: str, mpp: float | None) -> Picture:
+    if path is None:
+        return Picture(f"{title}: not in its folder", "")
+    try:
+        rgb = read_rgb(path)
+    except RestainError as error:
+        return Picture(str(error), "")
+    return Picture(title, f"{title} of field {name}", jpeg_uri(shrink(rgb, FIELD_PIXELS)), scale_bar(rgb.shape[1], mpp))
+
+
+def scale_bar(width: int, mpp: float | None) -> tuple[int, float] | None:
+    """The longest round length of at most 30 % of an image's width: (microns, percent of the width)."""
+    if mpp is None:
+        return None
+    for microns in SCALE_BARS:
+        percent = 100.0 * microns / (mpp * width)
+        if percent <= 30.0:
+            return microns, percent
+    return None
