@@ -9,7 +9,7 @@ Stroma and lymphocytes are always 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -59,6 +59,7 @@ RULES = {
     "ki67": Rule(0.8, 0.7, 0.2, 0.80, (0.60, 0.75, 1.0)),
 }
 
+_IRREGULARITY = {Kind.FIBROBLAST: 0.15, Kind.LYMPHOCYTE: 0.05}  # of the nuclear outline
 _HIDDEN_REGION = 0.6  # share of the hidden variance that neighbouring cells have in common
 
 
@@ -100,6 +101,15 @@ class Cells:
         """Some of the cells, by mask or index."""
         return Cells(**{name: column[index] for name, column in vars(self).items()})
 
+    def moved(self, down: float, right: float) -> Cells:
+        """The same cells elsewhere."""
+        return replace(self, y=self.y + down, x=self.x + right)
+
+    def within(self, height: float, width: float) -> Cells:
+        """The cells whose centres lie on the pixels of an image of this size."""
+        keep = (self.y >= -0.5) & (self.y < height - 0.5) & (self.x >= -0.5) & (self.x < width - 0.5)
+        return self.take(keep)
+
 
 @dataclass(frozen=True)
 class Box:
@@ -113,12 +123,16 @@ class Box:
 
 @dataclass(frozen=True)
 class _Places:
-    """Cells' hash places and positions."""
+    """Cells' hash places and positions, and which of them are others than in the first section."""
 
     iy: Integers
     ix: Integers
     y: Array
     x: Array
+    replaced: npt.NDArray[np.bool_]
+
+    def take(self, index: npt.NDArray[np.generic]) -> _Places:
+        return _Places(**{name: column[index] for name, column in vars(self).items()})
 
 
 class Population:
@@ -155,25 +169,24 @@ class Population:
         for _ in range(2):
             y, x = _push_apart(y, x)
             iy, ix = iy[1:-1, 1:-1], ix[1:-1, 1:-1]
-        y, x = y * spacing, x * spacing
+        successor = self.anatomy.seed(f"{name}-successor")
+        replaced = np.asarray(hash_uniform(successor, iy, ix) < self.turnover)
+        y = (y + replaced * 0.5 * (hash_uniform(successor + 1, iy, ix) - 0.5)) * spacing
+        x = (x + replaced * 0.5 * (hash_uniform(successor + 2, iy, ix) - 0.5)) * spacing
         keep = (y >= box.top) & (y < box.bottom) & (x >= box.left) & (x < box.right)
-        return _Places(iy[keep], ix[keep], y[keep], x[keep])
+        return _Places(iy, ix, y, x, replaced).take(keep)
 
-    def _replaced(self, name: str, at: _Places) -> npt.NDArray[np.bool_]:
-        return np.asarray(hash_uniform(self.anatomy.seed(f"{name}-turnover"), at.iy, at.ix) < self.turnover)
-
-    def _draws(self, name: str, at: _Places, replaced: npt.NDArray[np.bool_]) -> _Draws:
+    def _draws(self, name: str, at: _Places) -> _Draws:
         """Random numbers of each cell; a replaced cell has those of its successor."""
-        return _Draws(self.anatomy.seed(name), self.anatomy.seed(f"{name}-successor"), at, replaced)
+        return _Draws(self.anatomy.seed(name), self.anatomy.seed(f"{name}-successor"), at)
 
     def _tumour(self, box: Box) -> Cells:
         at = self._scatter("tumour", self.spacing, box)
         plan = self.anatomy.plan(at.y, at.x)
         keep = (plan.depth > 2.5) & (plan.lumen < -3.0) & (plan.tissue > 0)
-        at = _Places(at.iy[keep], at.ix[keep], at.y[keep], at.x[keep])
+        at = at.take(keep)
         depth, lumen, solid, grade = (v[keep] for v in (plan.depth, plan.lumen, plan.solid, plan.grade))
-        replaced = self._replaced("tumour", at)
-        draws = self._draws("tumour", at, replaced)
+        draws = self._draws("tumour", at)
 
         size = 0.6 * grade + 0.8 * draws.normal(0)
         coarseness = 0.6 * grade + 0.8 * draws.normal(1)
@@ -198,7 +211,7 @@ class Population:
             nucleolus_x=0.35 * radius * draws.normal(8),
             morphology=morphology,
             intensity=self._intensity(morphology, at, draws),
-            replaced=replaced,
+            replaced=at.replaced,
         )
 
     def _palisade(self, at: _Places, depth: Array, lumen: Array) -> tuple[Array, Array]:
@@ -206,8 +219,8 @@ class Population:
         step = 1.5
 
         def toward(dy: float, dx: float) -> Array:
-            plan = self.anatomy.plan(at.y + dy, at.x + dx)
-            return np.minimum(plan.depth, -plan.lumen)
+            growth = self.anatomy.growth(at.y + dy, at.x + dx)
+            return np.minimum(growth.depth, -growth.lumen)
 
         here = np.minimum(depth, -lumen)
         across = np.arctan2(toward(step, 0.0) - here, toward(0.0, step) - here)
@@ -225,7 +238,7 @@ class Population:
         hidden = np.sqrt(_HIDDEN_REGION) * region + np.sqrt(1.0 - _HIDDEN_REGION) * draws.normal(9)
         share = self.rule.morphology
         latent = share * morphology + np.sqrt(1.0 - share**2) * hidden
-        return np.searchsorted(np.asarray(self.rule.cuts), latent, side="right").astype(np.int64)
+        return np.asarray(np.searchsorted(self.rule.cuts, latent, side="right"), dtype=np.int64)
 
     def _fibroblasts(self, box: Box) -> Cells:
         at = self._scatter("fibroblast", 13.5, box)
@@ -234,15 +247,14 @@ class Population:
         chance = np.where(plan.lymph > 0, 0.12, np.where(plan.fat > 0, 0.0, crowd))
         there = hash_uniform(self.anatomy.seed("fibroblast-there"), at.iy, at.ix) < chance
         keep = there & (plan.depth < -2.5) & (plan.tissue > 0)
-        at = _Places(at.iy[keep], at.ix[keep], at.y[keep], at.x[keep])
-        replaced = self._replaced("fibroblast", at)
-        draws = self._draws("fibroblast", at, replaced)
+        at = at.take(keep)
+        draws = self._draws("fibroblast", at)
 
         step = 1.0
 
         def height(dy: float, dx: float) -> Array:
             y, x = at.y + dy, at.x + dx
-            return self.anatomy.fibre_height(y, x, self.anatomy.plan(y, x).depth)
+            return self.anatomy.fibre_height(y, x, self.anatomy.growth(y, x).depth)
 
         here = height(0.0, 0.0)
         along = np.arctan2(height(step, 0.0) - here, height(0.0, step) - here) + np.pi / 2.0
@@ -251,7 +263,6 @@ class Population:
             Kind.FIBROBLAST,
             at,
             draws,
-            replaced,
             long=np.clip(5.6 + 1.3 * draws.normal(0), 3.2, 9.0),
             short=1.1 + 1.2 * plump**2,
             angle=along + 0.16 * draws.normal(1),
@@ -265,16 +276,14 @@ class Population:
         chance = np.where(plan.lymph > 0, 0.88, np.where(plan.depth > 0, 0.012, stroma))
         there = hash_uniform(self.anatomy.seed("lymphocyte-there"), at.iy, at.ix) < chance
         keep = there & (plan.lumen < 0) & (np.abs(plan.depth) > 1.0) & (plan.tissue > 0)
-        at = _Places(at.iy[keep], at.ix[keep], at.y[keep], at.x[keep])
-        replaced = self._replaced("lymphocyte", at)
-        draws = self._draws("lymphocyte", at, replaced)
+        at = at.take(keep)
+        draws = self._draws("lymphocyte", at)
         radius = np.clip(3.05 + 0.25 * draws.normal(0), 2.4, 3.9)
         aspect = 1.0 + 0.12 * np.abs(draws.normal(1))
         return _negative(
             Kind.LYMPHOCYTE,
             at,
             draws,
-            replaced,
             long=radius * np.sqrt(aspect),
             short=radius / np.sqrt(aspect),
             angle=np.pi * draws.uniform(2),
@@ -285,8 +294,8 @@ class Population:
 class _Draws:
     """Independent random numbers of each cell, by channel."""
 
-    def __init__(self, key: int, successor: int, at: _Places, replaced: npt.NDArray[np.bool_]) -> None:
-        self._keys, self._at, self._replaced = (key, successor), at, replaced
+    def __init__(self, key: int, successor: int, at: _Places) -> None:
+        self._keys, self._at = (key, successor), at
 
     def uniform(self, channel: int) -> Array:
         return self._pick(*(hash_uniform(mix_seed(k, channel, 0), self._at.iy, self._at.ix) for k in self._keys))
@@ -295,26 +304,24 @@ class _Draws:
         return self._pick(*(hash_normal(mix_seed(k, channel, 1), self._at.iy, self._at.ix) for k in self._keys))
 
     def _pick(self, first: Array, second: Array) -> Array:
-        return np.where(self._replaced, second, first)
+        return np.where(self._at.replaced, second, first)
 
 
-def _negative(
-    kind: Kind, at: _Places, draws: _Draws, replaced: npt.NDArray[np.bool_], **shape: Array
-) -> Cells:
+def _negative(kind: Kind, at: _Places, draws: _Draws, **shape: Array) -> Cells:
     """Cells that the marker never stains."""
     zero = np.zeros(len(at.y))
     return Cells(
         y=at.y,
         x=at.x,
         kind=np.full(len(at.y), kind, dtype=np.int64),
-        bend=0.15 * draws.normal(10),
-        taper=0.12 * draws.normal(11),
+        bend=_IRREGULARITY[kind] * draws.normal(10),
+        taper=_IRREGULARITY[kind] * draws.normal(11),
         coarseness=zero,
         nucleolus_y=zero,
         nucleolus_x=zero,
         morphology=np.full(len(at.y), np.nan),
         intensity=np.zeros(len(at.y), dtype=np.int64),
-        replaced=replaced,
+        replaced=at.replaced,
         **shape,
     )
 

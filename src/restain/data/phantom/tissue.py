@@ -24,25 +24,34 @@ class Tissue(IntEnum):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The architecture at a set of points; every array has the points' shape.
+class Growth:
+    """How the tumour grows at a set of points; every array has the points' shape.
 
     Attributes:
         depth: microns inside a tumour nest, roughly; negative in the stroma.
         lumen: microns inside a gland's lumen, roughly; negative elsewhere.
-        lymph: > 0 inside a lymphocyte aggregate.
-        fat: > 0 inside adipose tissue.
-        tissue: > 0 where there is a section on the glass at all.
         solid: about N(0, 1); high in solid nests, low in gland-forming tumour.
-        grade: about N(0, 1); regional nuclear grade, which nuclei show by size and chromatin.
     """
 
     depth: Array
     lumen: Array
+    solid: Array
+
+
+@dataclass(frozen=True)
+class Plan(Growth):
+    """The architecture at a set of points; every array has the points' shape.
+
+    Attributes:
+        lymph: > 0 inside a lymphocyte aggregate.
+        fat: > 0 inside adipose tissue.
+        tissue: > 0 where there is a section on the glass at all.
+        grade: about N(0, 1); regional nuclear grade, which nuclei show by size and chromatin.
+    """
+
     lymph: Array
     fat: Array
     tissue: Array
-    solid: Array
     grade: Array
 
     def classes(self) -> npt.NDArray[np.uint8]:
@@ -84,7 +93,7 @@ class Anatomy:
         self._solid = self.noise("solid", 170.0)
         self._grade = self.noise("grade", 140.0)
         self._outline = self._octaves("outline", (320.0, 1.0), (70.0, 0.2), (15.0, 0.03))
-        self._bend = self._octaves("bend", (70.0, 1.0), (17.0, 0.16))
+        self._bend = self._octaves("bend", (60.0, 1.0), (14.0, 0.16))
         self.adipocytes = Foam(self.seed("adipocytes"), 46.0)
 
     def seed(self, name: str) -> int:
@@ -96,28 +105,30 @@ class Anatomy:
         return Noise(self.seed(name), scale)
 
     def _octaves(self, name: str, *octaves: tuple[float, float]) -> Octaves:
-        return Octaves(
-            tuple((self.noise(f"{name}-{i}", scale), weight) for i, (scale, weight) in enumerate(octaves))
-        )
+        return Octaves(tuple((self.noise(f"{name}-{i}", scale), weight) for i, (scale, weight) in enumerate(octaves)))
 
-    def plan(self, y: Array, x: Array) -> Plan:
-        """The architecture at points in microns, any shape."""
+    def growth(self, y: Array, x: Array) -> Growth:
+        """How the tumour grows at points in microns, any shape."""
         nests = self._nests
         depth = (nests.at(y, x) + self.cellularity) / nests.slope
         solid = self.solid + 0.7 * self._solid.at(y, x)
-        openness = 0.55 + 0.5 * np.clip(solid, -1.5, 2.5)
+        openness = 0.85 + 0.5 * np.clip(solid, -1.5, 2.5)
         lumen = np.minimum((self._lumens.at(y, x) - openness) / self._lumens.slope, depth - 13.0)
+        return Growth(depth=depth, lumen=lumen, solid=solid)
+
+    def plan(self, y: Array, x: Array) -> Plan:
+        """The architecture at points in microns, any shape."""
+        growth = self.growth(y, x)
+        depth = growth.depth
         lymph = self._lymph.at(y, x) + self.inflammation - 1.15
         lymph = np.where(depth < -4.0, lymph, -1.0)
         fat = self._fat.at(y, x) - 1.05 - 0.02 * np.maximum(depth + 14.0, 0.0)
         fat = np.where(depth < -10.0, fat, -1.0)
         return Plan(
-            depth=depth,
-            lumen=lumen,
+            **vars(growth),
             lymph=lymph,
             fat=fat,
             tissue=self._tissue(y, x, depth),
-            solid=solid,
             grade=self.grade + 0.8 * self._grade.at(y, x),
         )
 
@@ -137,7 +148,7 @@ class Anatomy:
     def fibre_height(self, y: Array, x: Array, depth: Array) -> Array:
         """A height in microns whose contour lines are the collagen fibres: wavy, and bent around the nests."""
         across = y * np.cos(self.fibre_angle) - x * np.sin(self.fibre_angle)
-        return np.asarray(across + 24.0 * self._bend.at(y, x) - 0.9 * np.clip(depth, -40.0, 5.0))
+        return np.asarray(across + 15.0 * self._bend.at(y, x) - 0.45 * np.clip(depth, -45.0, 5.0))
 
     def fibre_length(self, y: Array, x: Array) -> Array:
         """Microns along the mean fibre direction."""
