@@ -10,7 +10,7 @@ from restain.errors import RestainError
 from restain.images import read_rgb
 from restain.reporting.evaluation_files import EvaluationFiles
 from restain.reporting.pictures import Picture, jpeg_uri, shrink
-from restain.reporting.selection import choose_fields
+from restain.reporting.selection import choose_fields, describe_rule
 
 FIELD_PIXELS = 512  # longer side on the page
 SIDES = {"source": "H&E", "fake": "virtual stain", "real": "true IHC"}
@@ -45,6 +45,7 @@ class Fields:
     fields: tuple[Field, ...]
     marks: dict[int, str]  # row of per_image.csv -> letter
     total: int
+    rule: str  # how they were chosen, in words
     problems: tuple[str, ...]
 
 
@@ -52,7 +53,7 @@ def fields_section(evaluation: EvaluationFiles, count: int, mpp: float | None) -
     """Choose fields of view and embed their images; what is gone is said, not raised."""
     table = evaluation.per_image
     if table is None or "id" not in table:
-        return Fields((), {}, 0, ("per_image.csv is not there, so no field could be chosen.",))
+        return Fields((), {}, 0, "", ("per_image.csv is not there, so no field could be chosen.",))
     files = {side: evaluation.images(side) for side in SIDES}
     problems = [
         f"The folder of {SIDES[side]} images is gone: {evaluation.image_folder(side)}."
@@ -77,7 +78,7 @@ def fields_section(evaluation: EvaluationFiles, count: int, mpp: float | None) -
         )
         fields.append(Field(_letter(position), name, choice.reason, pictures, amounts))
     marks = {choice.row: _letter(position) for position, choice in enumerate(choices)}
-    return Fields(tuple(fields), marks, len(table), tuple(problems))
+    return Fields(tuple(fields), marks, len(table), describe_rule(table), tuple(problems))
 
 
 def _letter(position: int) -> str:

@@ -19,11 +19,6 @@ class Cell:
     beats: bool
     span: tuple[float, float, float] | None  # low, mean, high in percent of the row's common axis
 
-    @property
-    def half_width(self) -> float:
-        """Half of the interval; NaN where there is none."""
-        return (self.figure.high - self.figure.low) / 2 if self.figure else math.nan
-
 
 @dataclass(frozen=True)
 class TableRow:
@@ -35,7 +30,13 @@ class TableRow:
     @property
     def shared(self) -> bool:
         """Whether all systems have the same figure, as with what describes the true IHC alone."""
-        return len({cell.figure for cell in self.cells}) == 1
+        return len(self.cells) > 1 and len({cell.figure for cell in self.cells}) == 1
+
+    @property
+    def half_width(self) -> float:
+        """Half of the first known interval: it sets the digits of the whole row; NaN where there is none."""
+        figures = [cell.figure for cell in self.cells if cell.figure and cell.figure.has_interval]
+        return (figures[0].high - figures[0].low) / 2 if figures else math.nan
 
 
 def figures_table(evaluation: EvaluationFiles) -> list[TableRow]:

@@ -32,25 +32,28 @@ def choose_fields(table: Table, count: int) -> list[Choice]:
     Returns:
         Choices in the order in which they are to be shown.
     """
-    total = len(table)
-    count = min(count, total)
-    ssim, dab = table.numbers("ssim"), table.numbers("dab_mean_od_real")
-    by_ssim = [] if np.isnan(ssim).all() else _ranking(ssim)
-    by_dab = [] if np.isnan(dab).all() else _ranking(dab)
-    if by_ssim and by_dab:
-        first = (count + 1) // 2
-        chosen = _spread(by_ssim, first, [], ("best SSIM", "worst SSIM", "SSIM"))
-    else:
-        chosen = []
-        if by_ssim:
-            return _spread(by_ssim, count, chosen, ("best SSIM", "worst SSIM", "SSIM"))
-    if by_dab:
-        return chosen + _spread(by_dab, count - len(chosen), chosen, ("most DAB", "least DAB", "DAB"))
-    return _spread(list(range(total)), count, chosen, ("first by name", "last by name", "name"))
+    count = min(count, len(table))
+    by_ssim, by_dab = _ranking(table.numbers("ssim")), _ranking(table.numbers("dab_mean_od_real"))
+    if not by_ssim and not by_dab:
+        return _spread(list(range(len(table))), count, [], ("first by name", "last by name", "name"))
+    share = count if not by_dab else (count + 1) // 2 if by_ssim else 0
+    chosen = _spread(by_ssim, share, [], ("best SSIM", "worst SSIM", "SSIM"))
+    return chosen + _spread(by_dab, count - share, chosen, ("most DAB", "least DAB", "DAB"))
+
+
+def describe_rule(table: Table) -> str:
+    """The rule that ``choose_fields`` follows for this table, in words."""
+    by_ssim, by_dab = "by SSIM from best to worst", "by the amount of DAB in the true IHC from most to least"
+    has_ssim, has_dab = _ranking(table.numbers("ssim")), _ranking(table.numbers("dab_mean_od_real"))
+    if has_ssim and has_dab:
+        return f"half {by_ssim}, half {by_dab}"
+    return by_ssim if has_ssim else by_dab if has_dab else "at even distances in the order of their names"
 
 
 def _ranking(values: Numbers) -> list[int]:
-    """Row numbers from the largest value to the smallest; rows without a value come last."""
+    """Rows from the largest value to the smallest, those without a value last; empty where none has one."""
+    if np.isnan(values).all():
+        return []
     return [int(row) for row in np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")]
 
 

@@ -1,0 +1,132 @@
+"""A small run and a small evaluation, as training and evaluation leave them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+NAMES = [f"slide1/field_{index}" for index in range(8)]
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_image(path: Path, size: tuple[int, int], seed: int, grey: bool = False) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = size if grey else (*size, 3)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def figure(mean: float | str, low: float | None, high: float | None, unit: str, direction: str) -> dict[str, Any]:
+    return {
+        "mean": mean,
+        "std": 0.1,
+        "ci95": None if low is None else [low, high],
+        "n": 8,
+        "protocol": "clean",
+        "direction": direction,
+        "unit": unit,
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    root = tmp_path / "run"
+    (root / "stainer").mkdir(parents=True)
+    (root / "recipe.yaml").write_text("name: tiny\noptim:\n  lr: 2.0e-4  # <b>\n", encoding="utf-8")
+    files = {
+        "environment.json": {
+            "restain": "0.1.0",
+            "python": "3.12.3",
+            "torch": "2.9.0",
+            "device": "cpu",
+            "git": {"commit": "0123abc", "dirty": True},
+            "command": "restain train --recipe tiny",
+            "started": "2025-05-12T10:11:12+00:00",
+        },
+        "data.json": {
+            "root": "/data/ck",
+            "layout": "mist",
+            "fingerprint": "f00d" * 16,
+            "splits": {"train": 42, "val": 8},
+        },
+        "stainer/config.json": {"stain": "HER2", "mpp": 0.5, "recipe": "tiny", "weights_sha256": "cafe" * 16},
+    }
+    for name, value in files.items():
+        (root / name).write_text(json.dumps(value), encoding="utf-8")
+    rng = np.random.default_rng(0)
+    write_table(
+        root / "logs" / "train.csv",
+        [
+            {"step": 10 * (i + 1), "epoch": 0, "progress": i / 30, "lr": 2e-4, "images_per_second": 4.0}
+            | {"D": rng.normal(0.5, 0.1), "G_patch_nce": rng.normal(3, 0.2), "horizon": 10 + i}
+            for i in range(30)
+        ],
+    )
+    for step in (10, 100, 200, 300, 400, 500):
+        write_image(root / "samples" / f"step-{step:08d}.png", (32, 48), step)
+    write_image(root / "attention" / "field_[1]-ihc.png", (32, 32), 1)
+    write_image(root / "attention" / "field_[1]-layer00.png", (32, 32), 2, grey=True)
+    write_image(root / "attention" / "field_[1]-layer16.png", (8, 8), 3, grey=True)
+    return root
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path) -> Path:
+    root = tmp_path / "evaluation"
+    ssim = (0.34, 0.31, 0.38, 0.33, 0.32, 0.39, 0.35, 0.36)
+    rows = []
+    for index, name in enumerate(NAMES):
+        write_image(tmp_path / "HE" / f"{name}.jpg", (40, 64), 10 + index)
+        write_image(tmp_path / "virtual" / f"{name}.png", (40, 64), 30 + index)
+        write_image(tmp_path / "IHC" / f"{name}.tif", (40, 64), 50 + index)
+        real = 0.1 + 0.05 * index
+        rows.append(
+            {"id": name, "ssim": ssim[index], "psnr": "inf", "dab_mean_od": real + 0.01}
+            | {"dab_mean_od_real": real, "dab_positive_area": real, "dab_positive_area_real": real}
+        )
+    write_table(root / "per_image.csv", rows)
+    virtual = {
+        "ssim": figure(0.34567, 0.31234, 0.37891, "", "higher"),
+        "psnr": figure("inf", None, None, "dB", "higher"),
+        "dab_mean_od_error": figure(0.0123, 0.0101, 0.0145, "OD", "lower"),
+        "dab_iod_error": figure(15456.2, 12368.7, 19002.1, "OD px", "lower"),
+        "dab_mean_od_real": figure(0.275, 0.21, 0.34, "OD", "none"),
+    }
+    unchanged = {
+        "ssim": figure(0.41111, 0.38222, 0.43333, "", "higher"),
+        "dab_mean_od_error": figure(0.0812, 0.0701, 0.0945, "OD", "lower"),
+        "dab_mean_od_real": figure(0.275, 0.21, 0.34, "OD", "none"),
+    }
+    summary = {
+        "restain": "0.1.0",
+        "protocol": "clean",
+        "seed": 7,
+        "n": 8,
+        "resolution": "40x64",
+        "files_sha256": "beef" * 16,
+        "versions": {"numpy": "2.4.6"},
+        "folders": {
+            "real": str(tmp_path / "IHC"),
+            "fake": str(tmp_path / "virtual"),
+            "source": str(tmp_path / "HE"),
+            "reference": None,
+        },
+        "metrics": virtual,
+        "not_computed": {"colour transfer": "needs reference images", "psnr ci95": "is infinite <somewhere>"},
+        "yardsticks": {"H&E unchanged": unchanged},
+    }
+    (root / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return root

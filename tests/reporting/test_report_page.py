@@ -1,0 +1,217 @@
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from restain.errors import RestainError
+from restain.reporting import report
+
+VOID = {"meta", "img", "line", "circle", "br", "link", "input"}
+
+
+class Page(HTMLParser):
+    """A strict reader: every tag must be closed in order; keeps text, images, links and the table's cells."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.links: list[str] = []
+        self.cells: dict[str, list[float]] = {}
+        self.scripts: list[str] = []
+        self.metric = ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        assert self.open == []
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = dict(attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(values)
+        if tag == "tr":
+            self.metric = values.get("data-metric") or ""
+        if tag == "data" and self.metric:
+            self.cells.setdefault(self.metric, []).append(float(values["value"] or "nan"))
+        self.links += [value for key, value in values.items() if key in ("href", "src") and value]
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        assert tag in VOID
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag
+        self.metric = "" if tag == "tr" else self.metric
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+
+
+def test_every_figure_of_the_summary_stands_in_the_table_with_its_interval(tmp_path: Path, evaluation: Path) -> None:
+    page = Page(report(tmp_path / "page.html", evaluation=evaluation))
+    summary = json.loads((evaluation / "summary.json").read_text())
+    for system in (summary["metrics"], summary["yardsticks"]["H&E unchanged"]):
+        for name, entry in system.items():
+            expected = [float(entry["mean"]), *(entry["ci95"] or [])]
+            assert set(expected) <= set(page.cells[name]), name
+    for written in ("0.346", "0.312 to 0.379", "∞", "15\u2009456", "12\u2009369 to 19\u2009002", "0.411"):
+        assert " ".join(written.split()) in page.text, written
+    assert "H&E unchanged" in page.text
+    assert "needs reference images" in page.text
+    assert "PSNR, 95 % interval" in page.text and "is infinite <somewhere>" in page.text
+
+
+def test_a_yardstick_that_does_at_least_as_well_is_marked(tmp_path: Path, evaluation: Path) -> None:
+    source = report(tmp_path / "page.html", evaluation=evaluation).read_text()
+    marked = re.findall(r'data-metric="(\w+)"|class="figure (beats)', source)
+    by_metric = [name or beats for name, beats in marked]
+    # the yardstick's SSIM is higher, its DAB error is higher too, which is worse
+    assert by_metric.index("beats") == by_metric.index("ssim") + 1
+    assert by_metric.count("beats") == 1
+
+
+def test_the_page_is_whole_in_itself(tmp_path: Path, run: Path, evaluation: Path) -> None:
+    page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation))
+    sources = [image["src"] for image in page.images if image.get("src")]
+    assert all(source.startswith(("data:image/jpeg;base64,", "data:image/svg+xml;base64,")) for source in sources)
+    # 6 fields of 3, scatter, an IHC and 2 layers, the colour scale, curves, 4 of 6 sample grids
+    assert len(sources) == 18 + 1 + 3 + 1 + 1 + 4
+    assert all(image["alt"] for image in page.images if image.get("src"))
+    assert all(link.startswith(("data:", "#")) for link in page.links)
+    assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", page.source)
+    targets = {link[1:] for link in page.links if link.startswith("#")}
+    assert targets == set(re.findall(r'<section id="(\w+)"', page.source))
+
+
+def test_run_and_evaluation_are_described(tmp_path: Path, run: Path, evaluation: Path) -> None:
+    page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation))
+    for words in (
+        "Virtual HER2 stain",
+        "Virtual stain, not a real IHC.",
+        "not for clinical use",
+        "42 train, 8 val",
+        "0.5 µm",
+        "restain train --recipe tiny",
+        "0123abc with uncommitted changes",
+        "f00d" * 16,
+        "cafe" * 16,
+        "beef" * 16,
+        "lr: 2.0e-4 # <b>",
+        "6 of 8 fields, chosen by rule and not by eye: half by SSIM from best to worst, half by the amount of",
+        "best SSIM",
+        "worst SSIM",
+        "most DAB",
+        "least DAB",
+        "layer 16, 8 × 8",
+        "step 500",
+    ):
+        assert words in page.text, words
+    # 64 pixels are 32 um across: the longest round bar within 30 % of it is 5 um, 15.625 % long
+    assert page.source.count('style="width:15.62%">5 µm<') == 18
+
+
+def test_words_from_files_are_escaped(tmp_path: Path, run: Path, evaluation: Path) -> None:
+    attack = "<script>alert(1)</script>"
+    card = run / "stainer" / "config.json"
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"stain": attack}))
+    table = evaluation / "per_image.csv"
+    table.write_text(table.read_text().replace("slide1/field_0", attack))
+    page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation, images=8))
+    assert attack not in page.source
+    assert f"Virtual {attack} stain" in page.text
+
+
+@pytest.mark.parametrize("part", ["run", "evaluation"])
+def test_one_part_alone_says_that_the_other_is_missing(tmp_path: Path, run: Path, evaluation: Path, part: str) -> None:
+    folder = {"run": run, "evaluation": evaluation}[part]
+    page = Page(report(tmp_path / "page.html", **{part: folder}))
+    missing = {"run": "No evaluation was given", "evaluation": "No run was given"}[part]
+    assert missing in page.text
+
+
+def test_what_a_run_lacks_is_named(tmp_path: Path, run: Path) -> None:
+    for name in ("logs", "samples", "attention", "stainer"):
+        shutil.rmtree(run / name)
+    text = Page(report(tmp_path / "page.html", run=run)).text
+    assert "The run has no training log" in text
+    assert "The run kept no attention maps" in text
+    assert "The run kept no sample grids" in text
+    assert "stainer/config.json, logs/train.csv, samples/step-*.png, attention/*-ihc.png" in text
+    assert "Virtual IHC stain" in text and "tiny" in text
+
+
+def test_image_folders_that_are_gone_are_named(tmp_path: Path, evaluation: Path) -> None:
+    shutil.rmtree(tmp_path / "HE")
+    (tmp_path / "virtual" / "slide1" / "field_0.png").unlink()
+    (tmp_path / "IHC" / "slide1" / "field_1.tif").write_bytes(b"no image")
+    page = Page(report(tmp_path / "page.html", evaluation=evaluation, images=8))
+    assert f"The folder of H&E images is gone: {tmp_path / 'HE'}." in page.text
+    assert "virtual stain: not in its folder" in page.text
+    assert "field_1.tif: cannot be read as an image" in page.text
+    assert len([image for image in page.images if image.get("src")]) == 8 + 8 - 2 + 1
+
+
+def test_one_image_and_few_columns_are_enough(tmp_path: Path, run: Path, evaluation: Path) -> None:
+    (evaluation / "per_image.csv").write_text("id,ssim\nslide1/field_3,0.5\n")
+    (run / "logs" / "train.csv").write_text("step,G\n10,1.5\n")
+    summary = json.loads((evaluation / "summary.json").read_text())
+    (evaluation / "summary.json").write_text(json.dumps({"folders": summary["folders"]}))
+    page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation))
+    assert "1 of 1 fields, chosen by rule and not by eye: by SSIM from best to worst." in page.text
+    assert "The evaluation holds no metrics" in page.text
+    assert "The evaluation has no DAB columns" in page.text
+
+
+def test_without_the_table_of_images_the_figures_remain(tmp_path: Path, evaluation: Path) -> None:
+    (evaluation / "per_image.csv").unlink()
+    page = Page(report(tmp_path / "page.html", evaluation=evaluation))
+    assert "per_image.csv is not there" in page.text
+    assert "0.346" in page.text
+
+
+def test_refusals_are_one_clear_sentence(tmp_path: Path, run: Path, evaluation: Path) -> None:
+    out = tmp_path / "page.html"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(RestainError, match="neither a run nor an evaluation was given"):
+        report(out)
+    with pytest.raises(RestainError, match="images is 0; expected at least 1"):
+        report(out, run=run, images=0)
+    with pytest.raises(RestainError, match=r"page\.png: is no name for a page"):
+        report(tmp_path / "page.png", run=run)
+    with pytest.raises(RestainError, match="nowhere: no such run folder"):
+        report(out, run=tmp_path / "nowhere")
+    with pytest.raises(RestainError, match=r"empty: is not a run folder; expected at least one of recipe\.yaml"):
+        report(out, run=empty)
+    with pytest.raises(RestainError, match=r"empty: is not an evaluation folder; expected summary\.json"):
+        report(out, evaluation=empty)
+    (evaluation / "summary.json").write_text("[1]")
+    with pytest.raises(RestainError, match=r"summary\.json: holds a JSON list; expected an object"):
+        report(out, evaluation=evaluation)
+    (evaluation / "summary.json").write_text('{"metrics": {"ssim": 0.5}}')
+    with pytest.raises(RestainError, match=r"summary\.json: field 'ssim' is a float; expected an object"):
+        report(out, evaluation=evaluation)
+    (run / "data.json").write_text("{")
+    with pytest.raises(RestainError, match=r"data\.json: is not valid JSON"):
+        report(out, run=run)
+    assert not out.exists()
+
+
+def test_an_attention_map_in_colour_is_refused(tmp_path: Path, run: Path) -> None:
+    Image.new("RGB", (8, 8)).save(run / "attention" / "field_[1]-layer16.png")
+    with pytest.raises(RestainError, match=r"layer16\.png: has mode RGB; expected an 8-bit grey"):
+        report(tmp_path / "page.html", run=run)
+
+
+def test_reading_a_report_loads_no_torch() -> None:
+    code = "import sys, restain.reporting; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
