@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from skimage.color import lab2rgb, rgb2lab
 
 from restain.errors import RestainError
 from restain.images import RGB
+
+Lab: TypeAlias = npt.NDArray[np.float32]  # (H, W, 3): L* 0..100, a*, b*
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,22 @@ def transfer_colour(rgb: RGB, statistics: LabStatistics) -> RGB:
     lab = _to_lab(rgb)
     own = _of_pixels(lab)
     scale = np.divide(statistics.std, own.std, out=np.ones(3), where=own.std > 1e-6)
-    moved = (lab - own.mean) * scale + statistics.mean
+    moved = lab * scale.astype(np.float32) + (statistics.mean - own.mean * scale).astype(np.float32)
     return np.asarray(np.round(np.clip(_to_rgb(moved), 0.0, 1.0) * 255.0).astype(np.uint8))
 
 
-def _to_lab(rgb: RGB) -> npt.NDArray[np.float64]:
-    return np.asarray(rgb2lab(rgb))
+def _to_lab(rgb: RGB) -> Lab:
+    return np.asarray(rgb2lab(rgb.astype(np.float32) / np.float32(255)))
 
 
-def _to_rgb(lab: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _to_rgb(lab: Lab) -> Lab:
+    # No light is darker than black, and beyond this b* the tristimulus value Z would be negative.
+    lightness = np.maximum(lab[..., 0], 0)
+    yellow = np.minimum(lab[..., 2], (lightness + 16) * np.float32(200 / 116 * (1 - 1e-5)))
+    lab = np.stack([lightness, lab[..., 1], yellow], axis=-1)
     return np.asarray(lab2rgb(lab))
 
 
-def _of_pixels(lab: npt.NDArray[np.float64]) -> LabStatistics:
+def _of_pixels(lab: Lab) -> LabStatistics:
     pixels = lab.reshape(-1, 3)
-    return LabStatistics(len(pixels), pixels.mean(axis=0), pixels.std(axis=0))
+    return LabStatistics(len(pixels), pixels.mean(axis=0, dtype=np.float64), pixels.std(axis=0, dtype=np.float64))

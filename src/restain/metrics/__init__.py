@@ -88,9 +88,7 @@ METRICS: tuple[Metric, ...] = (
         level="set",
     ),
     Metric("dab_iod", "OD px", "none", "integrated DAB density, virtual (mIOD)", _MACRO, ("dab_iod",), _itself),
-    Metric(
-        "dab_iod_real", "OD px", "none", "integrated DAB density, real (mIOD)", _MACRO, ("dab_iod_real",), _itself
-    ),
+    Metric("dab_iod_real", "OD px", "none", "integrated DAB density, real (mIOD)", _MACRO, ("dab_iod_real",), _itself),
     Metric(
         name="dab_iod_error",
         unit="OD px",

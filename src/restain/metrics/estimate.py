@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -73,7 +73,7 @@ def estimate(metric: Metric, table: Mapping[str, Floats], seed: int) -> Estimate
 
 
 def _with_interval(
-    value: float, std: float | None, statistic: Callable[..., Floats], columns: list[Floats], seed: int
+    value: float, std: float | None, statistic: Callable[..., Floats], columns: Sequence[Floats], seed: int
 ) -> Estimate:
     n = len(columns[0])
     try:

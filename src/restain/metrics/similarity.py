@@ -43,7 +43,7 @@ def ssim(real: RGB, fake: RGB, window: SsimWindow = GAUSSIAN_11) -> float:
     """
     # scikit-image truncates its Gaussian at 3.5 sigma: 11 pixels for sigma 1.5, the window of the paper.
     weights = {"gaussian_weights": True, "sigma": GAUSSIAN_SIGMA} if window.shape == "gaussian" else {}
-    value = structural_similarity(
+    value = structural_similarity(  # type: ignore[no-untyped-call]
         real,
         fake,
         win_size=window.size,
@@ -68,4 +68,5 @@ def psnr(real: RGB, fake: RGB) -> float:
         Decibels, positive infinity for identical images.
     """
     with np.errstate(divide="ignore"):
-        return float(peak_signal_noise_ratio(real, fake, data_range=255))
+        value = peak_signal_noise_ratio(real, fake, data_range=255)  # type: ignore[no-untyped-call]
+    return float(value)

@@ -1,0 +1,101 @@
+"""Which image of one folder belongs to which of another: by relative name without suffix, strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from restain.errors import RestainError
+from restain.images import image_size, list_images
+
+_SHOWN = 10  # names in a message before "and n more"
+
+
+@dataclass(frozen=True)
+class Match:
+    """One field of view: a file per role, such as ``real`` and ``fake``, all of one size."""
+
+    id: str  # relative path without suffix, with forward slashes
+    files: Mapping[str, Path]  # by role
+    size: tuple[int, int]  # (height, width) in pixels
+
+
+def match_images(folders: Mapping[str, Path], smallest: int = 1) -> list[Match]:
+    """Match the images of several folders by their relative path without suffix.
+
+    Args:
+        folders: by role, at least one. The role names the folder in messages.
+        smallest: least height and width in pixels that is accepted.
+
+    Returns:
+        Matches sorted by id.
+
+    Raises:
+        RestainError: a folder is missing or holds no image, two files of one folder share a name, a partner is missing,
+            or sizes differ or are too small. The message lists the files.
+    """
+    indexed = {role: _index(role, folder) for role, folder in folders.items()}
+    _refuse_missing(indexed)
+    return _with_sizes(indexed, smallest)
+
+
+def _index(role: str, folder: Path) -> dict[str, Path]:
+    found: dict[str, list[Path]] = {}
+    for path in list_images(folder):
+        found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+    if not found:
+        raise RestainError(f"{role} folder {folder}: holds no image; expected PNG, JPEG, TIFF or WebP files")
+    twice = [" and ".join(path.name for path in paths) for paths in found.values() if len(paths) > 1]
+    if twice:
+        raise RestainError(f"{role} folder {folder}: files share one name up to the suffix: {_listed(twice)}")
+    return {name: paths[0] for name, paths in found.items()}
+
+
+def _refuse_missing(indexed: Mapping[str, Mapping[str, Path]]) -> None:
+    everything = sorted(set().union(*indexed.values()))
+    complaints = []
+    for role, files in indexed.items():
+        by_lower = {name.lower(): name for name in files}
+        absent = [name for name in everything if name not in files]
+        named = [
+            f"{name} (differs from {by_lower[name.lower()]} in upper and lower case)"
+            if name.lower() in by_lower
+            else name
+            for name in absent
+        ]
+        if named:
+            complaints.append(f"{role} has no {_listed(named)}")
+    if complaints:
+        raise RestainError(f"images without a partner of the same name: {'; '.join(complaints)}")
+
+
+def _with_sizes(indexed: Mapping[str, Mapping[str, Path]], smallest: int) -> list[Match]:
+    matches, different, small = [], [], []
+    for name in sorted(next(iter(indexed.values()))):
+        files = {role: paths[name] for role, paths in indexed.items()}
+        sizes = {role: image_size(path) for role, path in files.items()}
+        if len(set(sizes.values())) > 1:
+            described = ", ".join(f"{role} {format_size(size)}" for role, size in sizes.items())
+            different.append(f"{name} ({described})")
+            continue
+        size = next(iter(sizes.values()))
+        if min(size) < smallest:
+            small.append(f"{name} ({format_size(size)})")
+        matches.append(Match(name, files, size))
+    if different:
+        raise RestainError(f"images of a pair differ in size (width x height): {_listed(different)}")
+    if small:
+        raise RestainError(f"images are smaller than {smallest} pixels on a side: {_listed(small)}")
+    return matches
+
+
+def format_size(size: tuple[int, int]) -> str:
+    """'width x height' of a (height, width)."""
+    return f"{size[1]}x{size[0]}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
