@@ -25,7 +25,7 @@ from restain.networks.resnet import ResnetGenerator
 CHECKPOINTS_KEPT = 2
 
 
-# --- checkpoints -------------------------------------------------------------------------------------------------
+# --- checkpoints
 
 
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
@@ -58,7 +58,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-# --- stainers ----------------------------------------------------------------------------------------------------
+# --- stainers
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,9 @@ def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Staine
         generator = ResnetGenerator(shape["ngf"], shape["blocks"])
         card = StainerCard(**{key: config[key] for key in StainerCard.__dataclass_fields__})
     except (ValueError, KeyError, TypeError) as error:
-        raise RestainError(f"{folder / 'config.json'}: is not a stainer's configuration ({error!r})") from None
+        raise RestainError(
+            f"{folder / 'config.json'}: is not a stainer's configuration ({error!r})"
+        ) from None
     found = sha256(folder / "model.safetensors")
     if found != expected:
         raise RestainError(

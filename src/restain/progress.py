@@ -24,8 +24,11 @@ class ProgressBar:
                 bar.advance()
     """
 
-    def __init__(self, title: str, total: int, unit: str, done: int = 0, interval: float = 10.0) -> None:
-        self.title, self.total, self.unit, self.done, self.interval = title, total, unit, done, interval
+    interval = 10.0
+
+    def __init__(self, title: str, total: int, unit: str, done: int = 0, quiet: bool = False) -> None:
+        self.title, self.total, self.unit, self.done, self.quiet = title, total, unit, done, quiet
+        self.note = ""  # a short text shown behind the bar
         self._first, self._start, self._printed = done, time.monotonic(), 0.0
         self._rich: Progress | None = None
         self._task = TaskID(0)
@@ -33,7 +36,7 @@ class ProgressBar:
     def __enter__(self) -> ProgressBar:
         self._start = time.monotonic()
         self._printed = self._start
-        if console.is_terminal:
+        if console.is_terminal and not self.quiet:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
@@ -49,15 +52,17 @@ class ProgressBar:
             self._rich.start()
         return self
 
-    def advance(self, count: int = 1, note: str = "") -> None:
-        """Report ``count`` more units done; ``note`` is a short text shown behind the bar."""
+    def advance(self, count: int = 1) -> None:
+        """Report ``count`` more units done."""
         self.done += count
         if self._rich is not None:
-            fields = {"rate": self._rate(), "note": note} if note else {"rate": self._rate()}
-            self._rich.update(self._task, completed=self.done, **fields)  # type: ignore[arg-type]
-        elif time.monotonic() - self._printed >= self.interval or self.done >= self.total:
+            self._rich.update(self._task, completed=self.done, rate=self._rate(), note=self.note)
+        elif not self.quiet and self._line_due():
             self._printed = time.monotonic()
-            self._print_line(note)
+            self._print_line()
+
+    def _line_due(self) -> bool:
+        return time.monotonic() - self._printed >= self.interval or self.done >= self.total
 
     def _seconds_per_unit(self) -> float:
         return (time.monotonic() - self._start) / max(1, self.done - self._first)
@@ -65,10 +70,10 @@ class ProgressBar:
     def _rate(self) -> str:
         return f"{1 / max(1e-9, self._seconds_per_unit()):.2f} {self.unit}/s"
 
-    def _print_line(self, note: str) -> None:
+    def _print_line(self) -> None:
         left = self._seconds_per_unit() * (self.total - self.done)
         line = f"{self.title}: {self.done}/{self.total} {self.unit}, {self._rate()}, {left:.0f} s left"
-        console.print(f"{line}, {note}" if note else line, markup=False, soft_wrap=True)
+        console.print(f"{line}, {self.note}" if self.note else line, markup=False, soft_wrap=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -6,7 +6,7 @@ An *image tensor* is float, shape (N, 3, H, W), RGB in [-1, 1]: -1 is black, +1 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NewType, TypeAlias
 
 if TYPE_CHECKING:
@@ -27,6 +27,20 @@ class Batch:
     target: torch.Tensor  # IHC, image tensor; the same field of view as source where the data are paired
     ids: tuple[str, ...]
     seeds: tuple[int, ...]  # one per image: where all its random draws of this step start
+
+    def to(self, device: torch.device, channels_last: bool = False) -> Batch:
+        """The same batch on another device."""
+        import torch
+
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        source, target = (
+            image.to(device, non_blocking=True, memory_format=layout) for image in (self.source, self.target)
+        )
+        return replace(self, source=source, target=target)
+
+    def pin_memory(self) -> Batch:
+        """For the data loader: page-locked memory, from which copies to a GPU do not block."""
+        return replace(self, source=self.source.pin_memory(), target=self.target.pin_memory())
 
     def streams(self, purpose: int) -> list[torch.Generator]:
         """One generator per image, on the images' device; ``purpose`` keeps a step's draws independent."""

@@ -1,13 +1,15 @@
 """The only registry of methods: a recipe's ``method`` field names one of these."""
 
+from collections.abc import Callable
+
 from restain.config import Recipe
 from restain.methods.base import Method
 from restain.methods.contrastive import ContrastiveMethod
 
-METHODS: dict[str, type[ContrastiveMethod]] = {"contrastive": ContrastiveMethod}
+METHODS: dict[str, Callable[[Recipe], Method]] = {"contrastive": ContrastiveMethod}
 
 
-def build_method(recipe: Recipe) -> ContrastiveMethod:
+def build_method(recipe: Recipe) -> Method:
     """Networks and losses of a recipe, freshly initialised from its seed."""
     return METHODS[recipe.method](recipe)
 

@@ -56,6 +56,10 @@ class Method(nn.Module, ABC):
     def observe(self, terms: Mapping[str, Tensor], images: int) -> None:  # noqa: B027 - most methods adapt nothing
         """Adapt to a finished step: ``terms`` averaged over all devices, ``images`` shown over all of them."""
 
+    def attention_maps(self, target: Tensor) -> dict[int, Tensor]:
+        """For a look at what is attended to: a map (N, h, w) per layer, or nothing where a method has none."""
+        return {}
+
     def parameters_of(self, side: str) -> Iterator[nn.Parameter]:
         """Parameters of the ``generator`` side or of the ``discriminator`` side."""
         for name, network in self.networks.items():

@@ -85,7 +85,10 @@ class ContrastiveMethod(Method):
         if recipe.patch_nce.weight or recipe.a2sp.weight:
             queries = self._encode_fake(batch, translation)
         if recipe.patch_nce.weight:
-            terms["patch_nce"] = recipe.patch_nce.weight, self._patch_nce(batch, translation, queries, streams)
+            terms["patch_nce"] = (
+                recipe.patch_nce.weight,
+                self._patch_nce(batch, translation, queries, streams),
+            )
         if recipe.a2sp.weight:
             fake = [feature[: len(batch.source)] for feature in queries]
             terms["a2sp"] = recipe.a2sp.weight, self._a2sp(batch.target, fake, progress, streams)
@@ -93,7 +96,10 @@ class ContrastiveMethod(Method):
             fake_image = translation.fake
             if recipe.patch_nce.flip_equivariance:
                 fake_image = _mirror(fake_image, self._mirrored(batch))
-            terms["pyramid"] = recipe.pyramid.weight, pyramid_loss(fake_image, batch.target, recipe.pyramid.form)
+            terms["pyramid"] = (
+                recipe.pyramid.weight,
+                pyramid_loss(fake_image, batch.target, recipe.pyramid.form),
+            )
         loss = torch.stack([weight * value for weight, value in terms.values()]).sum()  # Eq. 8
         return Step(loss, _detached({name: value for name, (_, value) in terms.items()}))
 
@@ -215,7 +221,9 @@ def _detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _check(recipe: Recipe) -> None:
     crop = recipe.data.crop
-    least = {f"discriminator.layers {recipe.discriminator.layers}": smallest_image(recipe.discriminator.layers)}
+    least = {
+        f"discriminator.layers {recipe.discriminator.layers}": smallest_image(recipe.discriminator.layers)
+    }
     if recipe.pyramid.weight:
         least[f"pyramid.form {recipe.pyramid.form}"] = SMALLEST_IMAGE[recipe.pyramid.form]
     for field, side in least.items():

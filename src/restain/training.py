@@ -1,0 +1,532 @@
+"""The training loop; the only module that knows Lightning Fabric.
+
+One optimizer step: the generator translates once, the discriminator steps on the detached images, the generator
+steps on the same translation. Nothing in the loop waits for the device between two lines of the log. Every random
+draw of a step follows from the recipe's seed, the epoch and the image's place in it, so a run can be stopped anywhere
+and continued to the same weights, and be divided over processes without changing what is drawn.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from restain.checkpoint import StainerCard, checkpoints, load_checkpoint, save_checkpoint, save_stainer
+from restain.config import Recipe, differences, load_recipe
+from restain.data.layouts import Manifest, Record, find_pairs
+from restain.data.pairs import EpochSampler, PairedImages, UnpairedImages, collate
+from restain.data.transforms import check_crop
+from restain.errors import RestainError
+from restain.files import write_json, write_text
+from restain.methods import build_method
+from restain.methods.base import Method, Step, Translation
+from restain.networks.resnet import ResnetGenerator
+from restain.progress import ProgressBar
+from restain.runs import RunFolder, TrainingLog, write_attention, write_grid
+from restain.tensors import to_tensor
+from restain.types import Batch
+
+SIDES = ("discriminator", "generator")
+PREVIEW_FIELDS, PREVIEW_SIDE = 4, 512
+MAY_DIFFER = ("log.", "engine.workers")  # fields that a resumed run may change
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a run takes place; under torchrun or SLURM, give the same counts to both."""
+
+    device: str = "auto"  # auto, cpu or cuda
+    devices: int = 1  # processes on each node, one a GPU
+    nodes: int = 1
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    recipe: str | Path = "asp-dgrank",
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    machine: Machine = Machine(),  # noqa: B008 - frozen
+) -> Path:
+    """Learn a stain from a folder of images and leave a run folder with a stainer in it.
+
+    Args:
+        data: a folder in one of the known layouts (see ``restain.inspect``), or a CSV manifest.
+        out: the run folder; must be empty or new unless ``resume``.
+        recipe: name of a shipped recipe or path of a YAML file.
+        overrides: ``section.field=value`` changes to the recipe.
+        resume: continue from the last checkpoint in ``out``, if there is one.
+        machine: device and number of processes.
+
+    Returns:
+        the path of the stainer folder.
+
+    Raises:
+        RestainError: bad recipe, data or folder; a loss that is not finite; memory that does not suffice; or
+            the run was told to stop, after its state was saved.
+    """
+    settings = load_recipe(recipe, overrides)
+    manifest = find_pairs(Path(data), settings.data.target)
+    fabric = _launch(settings, machine)
+    trainer = Trainer(fabric, settings, manifest, RunFolder(Path(out)))
+    with _out_of_memory_explained(settings):
+        trainer.prepare(resume)
+        trainer.fit()
+    return trainer.run.stainer
+
+
+def _launch(recipe: Recipe, machine: Machine) -> Fabric:
+    device = machine.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise RestainError(f"device is {device!r}; expected auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RestainError("device is cuda, but this PyTorch sees no CUDA device; see restain doctor")
+    fabric = Fabric(
+        accelerator=device,
+        devices=machine.devices,
+        num_nodes=machine.nodes,
+        strategy="ddp" if machine.devices * machine.nodes > 1 else "auto",
+        precision="bf16-mixed" if recipe.engine.precision == "bf16" else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+class Trainer:
+    """The state of one run and the steps that move it."""
+
+    def __init__(self, fabric: Fabric, recipe: Recipe, manifest: Manifest, run: RunFolder) -> None:
+        self.fabric, self.recipe, self.manifest, self.run = fabric, recipe, manifest, run
+        self.world = fabric.world_size
+        self.step = 0
+        self.dataset = _dataset(recipe, manifest)
+        self.previews = _previews(manifest)
+        optim = recipe.optim
+        self.images_per_step = optim.batch * optim.accumulate * self.world
+        self.steps_per_epoch = self._sampler(0).steps_per_epoch
+        self.total = self.steps_per_epoch * (optim.epochs + optim.decay_epochs)
+        self.method: Method = build_method(recipe)
+        layout = torch.channels_last if recipe.engine.channels_last else torch.contiguous_format
+        self.method.to(fabric.device, memory_format=layout)
+        self.optimizers = {
+            side: torch.optim.Adam(self.method.parameters_of(side), optim.lr, optim.betas, fused=True)
+            for side in SIDES
+        }
+        self.average: AveragedModel | None = None
+        if optim.ema is not None:
+            decay = get_ema_multi_avg_fn(optim.ema)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(self.generator, multi_avg_fn=decay)
+        if recipe.engine.compile:
+            for network in self.method.networks.values():
+                network.compile()
+        self.pending: list[Tensor] = []  # terms of the steps since the last line of the log, on the device
+        self.names: list[str] = []
+        self.stop_signal: str | None = None
+
+    @property
+    def generator(self) -> ResnetGenerator:
+        """The network that is being learned for its own sake."""
+        network = self.method.networks["generator"]
+        assert isinstance(network, ResnetGenerator)
+        return network
+
+    # --- before and after
+
+    def prepare(self, resume: bool) -> None:
+        """Set the run folder up, or load its last checkpoint."""
+        saved = checkpoints(self.run.checkpoints)
+        if saved and not resume:
+            raise RestainError(
+                f"{self.run.root}: already holds a run; give --resume to continue it, or another --out"
+            )
+        if saved:
+            self._load(saved[-1])
+        self.fabric.barrier()
+        if not self.fabric.is_global_zero:
+            return
+        write_text(self.run.recipe, self.recipe.to_yaml())
+        self.run.write_environment(_device_name(self.fabric.device), self.world)
+        manifest = self.manifest
+        splits = {split: len(manifest.pairs(split)) for split in manifest.splits()}
+        write_json(
+            self.run.root / "data.json",
+            {
+                "root": str(manifest.root.resolve()),
+                "layout": manifest.layout,
+                "target": self.recipe.data.target,
+                "splits": splits,
+                "fingerprint": manifest.fingerprint(),
+            },
+        )
+
+    def _state(self) -> dict[str, Any]:
+        # Samples, crops, locations and noise are drawn from seeds that follow from `step`; the global generators
+        # are kept for networks that draw from them, such as dropout.
+        cuda = self.fabric.device.type == "cuda"
+        return {
+            "step": self.step,
+            "method": self.method.state_dict(),
+            "optimizers": {side: optimizer.state_dict() for side, optimizer in self.optimizers.items()},
+            "average": None if self.average is None else self.average.state_dict(),
+            "rng": torch.get_rng_state(),
+            "rng_cuda": torch.cuda.get_rng_state(self.fabric.device) if cuda else None,
+            "recipe": self.recipe.to_yaml(),
+            "data": self.manifest.fingerprint(),
+            "images_per_step": self.images_per_step,
+        }
+
+    def _load(self, path: Path) -> None:
+        state = load_checkpoint(path)
+        if state["data"] != self.manifest.fingerprint():
+            raise RestainError(
+                f"{path}: was trained on other data than {self.manifest.root} holds now (fingerprint "
+                f"{state['data'][:12]}..., found {self.manifest.fingerprint()[:12]}...)"
+            )
+        saved_recipe = _recipe_from(state["recipe"])
+        changed = {
+            field: values
+            for field, values in differences(saved_recipe, self.recipe).items()
+            if not field.startswith(MAY_DIFFER)
+        }
+        if changed:
+            listed = ", ".join(f"{field} was {old!r}, now {new!r}" for field, (old, new) in changed.items())
+            raise RestainError(
+                f"{path}: was made by another recipe ({listed}); resume with the recipe unchanged"
+            )
+        if state["images_per_step"] != self.images_per_step:
+            raise RestainError(
+                f"{path}: was made with {state['images_per_step']} images a step over all processes, now "
+                f"{self.images_per_step}; change optim.batch or optim.accumulate with the number of processes"
+            )
+        self.step = state["step"]
+        self.method.load_state_dict(state["method"])
+        for side, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][side])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        torch.set_rng_state(state["rng"])
+        if state["rng_cuda"] is not None and self.fabric.device.type == "cuda":
+            torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
+
+    def _save(self) -> None:
+        if self.fabric.is_global_zero:
+            save_checkpoint(self.run.checkpoints, self._state())
+
+    def _finish(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        self._write_samples()
+        if self.previews is not None:
+            ids, source, target = self.previews
+            maps = self.method.attention_maps(target.to(self.fabric.device))
+            if maps:
+                write_attention(self.run.root / "attention", ids, target, maps)
+        data, optim = self.recipe.data, self.recipe.optim
+        card = StainerCard(
+            stain=data.stain,
+            mpp=data.mpp,
+            tile_size=data.crop,
+            recipe=self.recipe.name,
+            trained={
+                "steps": self.step,
+                "epochs": optim.epochs + optim.decay_epochs,
+                "images_per_step": self.images_per_step,
+                "training_images": len(self.dataset),
+                "data_fingerprint": self.manifest.fingerprint(),
+                "seed": self.recipe.seed,
+                "device": _device_name(self.fabric.device),
+                "precision": self.recipe.engine.precision,
+                "moving_average": optim.ema,
+            },
+        )
+        save_stainer(self.run.stainer, copy.deepcopy(self._best_generator()), card)
+
+    def _best_generator(self) -> ResnetGenerator:
+        if self.average is None:
+            return self.generator
+        averaged = self.average.module
+        assert isinstance(averaged, ResnetGenerator)
+        return averaged
+
+    # --- the loop
+
+    def fit(self) -> None:
+        """Run from the current step to the end."""
+        rank_zero = self.fabric.is_global_zero
+        log = TrainingLog(self.run.log, self.step, self.recipe.log.tensorboard) if rank_zero else None
+        batches = iter(self._loader())
+        with (
+            self._signals_noted(),
+            ProgressBar(
+                f"train {self.recipe.name}", self.total, "steps", self.step, quiet=not rank_zero
+            ) as bar,
+        ):
+            since, clock = self.step, time.monotonic()
+            while self.step < self.total:
+                self._train_step([self._fetch(batches) for _ in range(self.recipe.optim.accumulate)])
+                self.step += 1
+                bar.advance()
+                due = {name: self._due(every) for name, every in self._intervals().items()}
+                if any(due.values()) or self.stop_signal:
+                    row = self._read_pending()
+                    images = (self.step - since) * self.images_per_step
+                    row["images_per_second"] = images / (time.monotonic() - clock)
+                    if log is not None:
+                        log.write(row)
+                    bar.note = " ".join(f"{key} {row[key]:.3g}" for key in self.names)
+                    stopping = self._any_process_stops()
+                    if due["checkpoint"] or stopping:
+                        self._save()
+                    if due["samples"] and rank_zero:
+                        self._write_samples()
+                    if stopping and self.step < self.total:
+                        raise RestainError(
+                            f"stopped by {self.stop_signal or 'another process'} at step {self.step} of {self.total}; "
+                            f"the state is saved in {self.run.root}, give --resume to continue"
+                        )
+                    since, clock = self.step, time.monotonic()
+        if log is not None:
+            log.close()
+        self._finish()
+
+    def _intervals(self) -> dict[str, int]:
+        log = self.recipe.log
+        return {"log": log.every, "samples": log.samples, "checkpoint": log.checkpoint}
+
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.total
+
+    def _train_step(self, batches: list[Batch]) -> None:
+        progress = self.step / self.total
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = self._learning_rate(progress)
+        self.method.train()
+        shared: Translation | None = None
+        if len(batches) == 1:
+            with self.fabric.autocast():
+                shared = self.method.translate(batches[0])
+        terms: dict[str, Tensor] = {}
+        for side in SIDES:
+            for batch in batches:
+                step = self._half_step(side, batch, shared, progress)
+                (step.loss / len(batches)).backward()  # type: ignore[no-untyped-call]
+                letter = side[0].upper()
+                for name, value in {letter: step.loss.detach(), **step.terms}.items():
+                    terms[name] = terms.get(name, 0.0) + value / len(batches)
+            self._update(side)
+        self.names = list(terms)
+        stacked = torch.stack([value.float() for value in terms.values()])
+        if self.world > 1:
+            stacked = self.fabric.all_reduce(stacked, reduce_op="mean")
+        self.method.observe(dict(zip(self.names, stacked, strict=True)), self.images_per_step)
+        if self.average is not None:
+            self.average.update_parameters(self.generator)
+        self.pending.append(stacked)
+
+    def _half_step(self, side: str, batch: Batch, shared: Translation | None, progress: float) -> Step:
+        with self.fabric.autocast():
+            translation = shared
+            if translation is None:
+                # With accumulation, keeping every graph would undo the saving: translate again for each half.
+                with torch.set_grad_enabled(side == "generator"):
+                    translation = self.method.translate(batch)
+            if side == "discriminator":
+                return self.method.discriminator_step(batch, translation, progress)
+            return self.method.generator_step(batch, translation, progress)
+
+    def _update(self, side: str) -> None:
+        parameters = [p for p in self.method.parameters_of(side) if p.grad is not None]
+        if self.world > 1:
+            self._average_gradients(parameters)
+        if self.recipe.optim.clip is not None:
+            nn.utils.clip_grad_norm_(parameters, self.recipe.optim.clip)
+        self.optimizers[side].step()
+        self.optimizers[side].zero_grad(set_to_none=True)
+
+    def _average_gradients(self, parameters: list[nn.Parameter]) -> None:
+        # Plain averaging in place of a DistributedDataParallel wrapper: several passes of one network in a step
+        # and half of the networks frozen in turn are what such wrappers handle badly.
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        flat = self.fabric.all_reduce(flat, reduce_op="mean")
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def _learning_rate(self, progress: float) -> float:
+        k = self.recipe.decay_start
+        return self.recipe.optim.lr * (1.0 if progress < k else (1.0 - progress) / (1.0 - k))
+
+    # --- data
+
+    def _sampler(self, epoch: int) -> EpochSampler:
+        optim = self.recipe.optim
+        done = self.step - epoch * self.steps_per_epoch if epoch and self.step else self.step
+        return EpochSampler(
+            len(self.dataset),
+            optim.batch,
+            self.recipe.seed,
+            epoch,
+            rank=self.fabric.global_rank,
+            world=self.world,
+            accumulate=optim.accumulate,
+            start_step=max(0, done),
+        )
+
+    def _loader(self) -> Iterator[Batch]:
+        first, last = self.step // self.steps_per_epoch, self.total // self.steps_per_epoch
+        loader: DataLoader[Any] = DataLoader(
+            self.dataset,
+            batch_sampler=itertools.chain.from_iterable(self._sampler(e) for e in range(first, last)),  # type: ignore[arg-type]
+            collate_fn=collate,
+            num_workers=self.recipe.engine.workers,
+            pin_memory=self.fabric.device.type == "cuda",
+        )
+        return iter(loader)
+
+    def _fetch(self, batches: Iterator[Batch]) -> Batch:
+        try:
+            batch = next(batches)
+        except RestainError as error:  # from a worker it comes wrapped in the worker's traceback
+            raise RestainError(str(error).rpartition("RestainError: ")[2].strip()) from None
+        return batch.to(self.fabric.device, self.recipe.engine.channels_last)
+
+    # --- what is written down
+
+    def _read_pending(self) -> dict[str, float]:
+        """Mean of each term since the last call; stops the run where one of them is not finite."""
+        values = torch.stack(self.pending).cpu()
+        self.pending = []
+        bad = (~values.isfinite()).nonzero()
+        if len(bad):
+            row, column = bad[0].tolist()
+            step = self.step - len(values) + row + 1
+            kept = checkpoints(self.run.checkpoints)
+            good = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint was due before it"
+            look = save_checkpoint(self.run.root / "nonfinite", self._state())
+            raise RestainError(
+                f"loss term {self.names[column]} is {values[row, column].item()} at step {step}; the state after it "
+                f"is in {look}, {good}; a lower optim.lr or optim.clip may help"
+            )
+        row_values: dict[str, float] = {
+            "step": self.step,
+            "epoch": self.step / self.steps_per_epoch,
+            "progress": self.step / self.total,
+            "lr": self._learning_rate(self.step / self.total),
+        }
+        return row_values | dict(zip(self.names, values.double().mean(dim=0).tolist(), strict=True))
+
+    def _write_samples(self) -> None:
+        if self.previews is None:
+            return
+        _, source, target = self.previews
+        generator = self._best_generator()
+        generator.eval()
+        with torch.no_grad(), self.fabric.autocast():
+            fake = torch.cat([generator(image[None].to(self.fabric.device)).cpu() for image in source])
+        generator.train()
+        write_grid(self.run.root / "samples" / f"step-{self.step:08d}.png", (source, fake, target))
+
+    # --- interruptions
+
+    @contextmanager
+    def _signals_noted(self) -> Iterator[None]:
+        """Turn the first SIGINT or SIGTERM into a request to save and stop; a second one acts as usual."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self.stop_signal = signal.Signals(number).name
+            signal.signal(number, usual[signal.Signals(number)])
+
+        for number in usual:
+            signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in usual.items():
+                signal.signal(number, handler)
+
+    def _any_process_stops(self) -> bool:
+        if self.world == 1:
+            return self.stop_signal is not None
+        flag = torch.tensor(float(self.stop_signal is not None), device=self.fabric.device)
+        return bool(self.fabric.all_reduce(flag, reduce_op="sum") > 0)
+
+
+def _dataset(recipe: Recipe, manifest: Manifest) -> PairedImages | UnpairedImages:
+    data = recipe.data
+    if data.paired:
+        records = manifest.pairs("train")
+        dataset: PairedImages | UnpairedImages = PairedImages(records, data.crop, data.flip)
+    else:
+        sources, targets = manifest.sources("train"), manifest.targets("train")
+        records = sources + targets
+        dataset = UnpairedImages(sources, targets, data.crop, data.flip)
+    for image in {ref for record in records for ref in (record.source, record.target) if ref is not None}:
+        check_crop(image.size(), data.crop, str(image))
+    return dataset
+
+
+def _previews(manifest: Manifest) -> tuple[list[str], Tensor, Tensor] | None:
+    """Ids, H&E and IHC of a few fields that are not trained on, where there are any; centre crops."""
+    for split in ("val", "test", "train"):
+        records = manifest.pairs(split)[:PREVIEW_FIELDS]
+        if records:
+            return [record.id for record in records], *(
+                _centres(records, side) for side in ("source", "target")
+            )
+    return None
+
+
+def _centres(records: Sequence[Record], side: str) -> Tensor:
+    images = [getattr(record, side).read() for record in records]
+    height, width = (min(PREVIEW_SIDE, *(image.shape[axis] for image in images)) for axis in (0, 1))
+    crops = []
+    for image in images:
+        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+        crops.append(to_tensor(image[top : top + height, left : left + width]))
+    return torch.stack(crops)
+
+
+def _recipe_from(text: str) -> Recipe:
+    import yaml
+
+    return Recipe.model_validate(yaml.safe_load(text))
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+@contextmanager
+def _out_of_memory_explained(recipe: Recipe) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain RuntimeError on a CPU
+        text = str(error)
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in text:
+            raise
+        raise RestainError(
+            f"out of memory at optim.batch {recipe.optim.batch} and data.crop {recipe.data.crop}: lower "
+            f"optim.batch (raise optim.accumulate to keep the step), lower data.crop, or set engine.precision=bf16"
+        ) from error
