@@ -2,9 +2,9 @@
 
 The positivity rule. A tumour cell has a morphological score m, about N(0, 1), made of what H&E shows: nuclear size,
 chromatin coarseness and growth pattern (solid or gland-forming), with the weights in ``RULES``. The marker's
-latent value is r m + sqrt(1 - r^2) h, where h is hidden from H&E: 60 % of its variance is regional (a clone), 40 %
-the cell's own. The thresholds of the marker's rule cut the latent value into stain intensities 0, 1+, 2+, 3+.
-Stroma and lymphocytes are always 0.
+latent value is r m + sqrt(1 - r^2) h, where h is hidden from H&E: a share of its variance is regional (a clone),
+the rest is the cell's own. The marker's cuts turn the latent value into stain intensities 0, 1+, 2+ and 3+. Stroma
+and lymphocytes are always 0.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Rule:
         solid: weight of solid against gland-forming growth.
         morphology: r, the share of the latent value that H&E can show.
         cuts: latent values from which a cell is 1+, 2+, 3+.
+        clonal: share of the hidden variance that neighbouring cells have in common.
         membranous: the stain lies on the cell membrane; otherwise in the nucleus.
     """
 
@@ -46,21 +47,21 @@ class Rule:
     solid: float
     morphology: float
     cuts: tuple[float, float, float]
+    clonal: float
     membranous: bool = False
 
 
 RULES = {
     # HER2 goes with high nuclear grade and solid growth; whole nests stain alike.
-    "her2": Rule(0.6, 0.4, 0.7, 0.80, (-0.55, 0.10, 0.65), membranous=True),
+    "her2": Rule(0.45, 0.35, 0.8, 0.80, (-0.30, 0.25, 0.80), clonal=0.85, membranous=True),
     # Hormone receptors go with small, bland nuclei and glands; most tumours express them.
-    "er": Rule(-0.6, -0.6, -0.5, 0.80, (-0.45, 0.0, 0.55)),
-    "pr": Rule(-0.5, -0.5, -0.7, 0.70, (0.0, 0.45, 0.95)),
+    "er": Rule(-0.6, -0.6, -0.5, 0.80, (-0.45, 0.0, 0.55), clonal=0.6),
+    "pr": Rule(-0.5, -0.5, -0.7, 0.70, (0.0, 0.45, 0.95), clonal=0.6),
     # Ki67 marks cycling cells: large nuclei, coarse chromatin; a minority, and on or off rather than graded.
-    "ki67": Rule(0.8, 0.7, 0.2, 0.80, (0.60, 0.75, 1.0)),
+    "ki67": Rule(0.8, 0.7, 0.2, 0.80, (0.60, 0.75, 1.0), clonal=0.3),
 }
 
 _IRREGULARITY = {Kind.FIBROBLAST: 0.15, Kind.LYMPHOCYTE: 0.05}  # of the nuclear outline
-_HIDDEN_REGION = 0.6  # share of the hidden variance that neighbouring cells have in common
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,7 @@ class Population:
 
     def _intensity(self, morphology: Array, at: _Places, draws: _Draws) -> Integers:
         region = 0.8 * self._clone.at(at.y, at.x) + 0.6 * self._clone_fine.at(at.y, at.x)
-        hidden = np.sqrt(_HIDDEN_REGION) * region + np.sqrt(1.0 - _HIDDEN_REGION) * draws.normal(9)
+        hidden = np.sqrt(self.rule.clonal) * region + np.sqrt(1.0 - self.rule.clonal) * draws.normal(9)
         share = self.rule.morphology
         latent = share * morphology + np.sqrt(1.0 - share**2) * hidden
         return np.asarray(np.searchsorted(self.rule.cuts, latent, side="right"), dtype=np.int64)
@@ -243,10 +244,10 @@ class Population:
     def _fibroblasts(self, box: Box) -> Cells:
         at = self._scatter("fibroblast", 13.5, box)
         plan = self.anatomy.plan(at.y, at.x)
-        crowd = 0.55 + 0.3 * np.exp(-np.abs(plan.depth + 8.0) / 14.0)
+        crowd = 0.5 + 0.3 * np.exp(-np.abs(plan.depth + 8.0) / 14.0) + 0.4 * (np.abs(plan.vessel + 3.0) < 2.0)
         chance = np.where(plan.lymph > 0, 0.12, np.where(plan.fat > 0, 0.0, crowd))
         there = hash_uniform(self.anatomy.seed("fibroblast-there"), at.iy, at.ix) < chance
-        keep = there & (plan.depth < -2.5) & (plan.tissue > 0)
+        keep = there & (plan.depth < -2.5) & (plan.vessel < -1.2) & (plan.tissue > 0)
         at = at.take(keep)
         draws = self._draws("fibroblast", at)
 
@@ -273,9 +274,9 @@ class Population:
         at = self._scatter("lymphocyte", 7.4, box)
         plan = self.anatomy.plan(at.y, at.x)
         stroma = np.where(plan.fat > 0, 0.0, 0.03)
-        chance = np.where(plan.lymph > 0, 0.88, np.where(plan.depth > 0, 0.012, stroma))
+        chance = np.where(plan.lymph > 0, 0.8, np.where(plan.depth > 0, 0.012, stroma))
         there = hash_uniform(self.anatomy.seed("lymphocyte-there"), at.iy, at.ix) < chance
-        keep = there & (plan.lumen < 0) & (np.abs(plan.depth) > 1.0) & (plan.tissue > 0)
+        keep = there & (plan.lumen < 0) & (plan.vessel < -2.0) & (np.abs(plan.depth) > 1.0) & (plan.tissue > 0)
         at = at.take(keep)
         draws = self._draws("lymphocyte", at)
         radius = np.clip(3.05 + 0.25 * draws.normal(0), 2.4, 3.9)

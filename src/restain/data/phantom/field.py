@@ -104,26 +104,38 @@ class Octaves:
 
 @dataclass(frozen=True)
 class Foam:
-    """Points scattered one to a square of side ``scale`` microns, and how far each place is from them."""
+    """Points scattered one to a square of side ``scale`` microns, as bubbles in a foam."""
 
     key: int
     scale: float
     jitter: float = 0.8
 
-    def at(self, y: Array, x: Array) -> tuple[Array, Array]:
-        """Distances in microns to the nearest and to the second nearest point (Worley, SIGGRAPH 1996)."""
+    def at(self, y: Array, x: Array) -> Nearest:
+        """The points nearest to places in microns (Worley, SIGGRAPH 1996)."""
         iy, ix = np.floor(y / self.scale).astype(np.int64), np.floor(x / self.scale).astype(np.int64)
         first, second = np.full(y.shape, np.inf), np.full(y.shape, np.inf)
+        near_y, near_x = np.zeros(y.shape), np.zeros(y.shape)
         for dy in (-1, 0, 1):
             for dx in (-1, 0, 1):
-                py, px = self.points(iy + dy, ix + dx)
+                py, px = self._points(iy + dy, ix + dx)
                 distance = np.hypot(y - py, x - px)
-                second = np.minimum(second, np.maximum(first, distance))
-                first = np.minimum(first, distance)
-        return first, second
+                nearer = distance < first
+                second = np.where(nearer, first, np.minimum(second, distance))
+                near_y, near_x = np.where(nearer, py, near_y), np.where(nearer, px, near_x)
+                first = np.where(nearer, distance, first)
+        return Nearest(first, second, near_y, near_x)
 
-    def points(self, iy: Integers, ix: Integers) -> tuple[Array, Array]:
-        """The point of each lattice square, (y, x) in microns."""
+    def _points(self, iy: Integers, ix: Integers) -> tuple[Array, Array]:
         ry = hash_uniform(self.key, iy, ix) - 0.5
         rx = hash_uniform(self.key + 1, iy, ix) - 0.5
         return (iy + 0.5 + self.jitter * ry) * self.scale, (ix + 0.5 + self.jitter * rx) * self.scale
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Distances in microns to the nearest and second nearest point, and where the nearest is."""
+
+    first: Array
+    second: Array
+    y: Array
+    x: Array

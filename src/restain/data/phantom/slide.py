@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from restain.data.phantom.cells import RULES, Cells, Population
+from restain.data.phantom.laboratory import Scanner, Style
 from restain.data.phantom.options import PhantomOptions
-from restain.data.phantom.render import Scanner, Section, Stainer, Style
+from restain.data.phantom.render import Section, Stainer
 from restain.data.phantom.section import Displacement, View
 from restain.data.phantom.tissue import Anatomy, Tissue
 from restain.images import RGB
@@ -17,7 +18,7 @@ from restain.types import mix_seed
 
 _GAP = 64  # pixels between the fields of a slide
 _TRIES = 24  # windows looked at per field before any is taken
-_MIN_TUMOUR = 0.2  # of the field's area
+_TUMOUR = (0.2, 0.85)  # share of the field
 _MAX_EMPTY = 0.35  # glass, lumen and fat together
 
 
@@ -106,7 +107,8 @@ class Slide:
         y, x = np.meshgrid(view.top + view.height * step, view.left + view.width * step, indexing="ij")
         counts = np.bincount(self.anatomy.plan(y * view.mpp, x * view.mpp).classes().ravel(), minlength=6)
         empty = counts[Tissue.GLASS] + counts[Tissue.LUMEN] + counts[Tissue.FAT]
-        return bool(counts[Tissue.TUMOUR] >= _MIN_TUMOUR * y.size and empty <= _MAX_EMPTY * y.size)
+        tumour = counts[Tissue.TUMOUR] / y.size
+        return bool(_TUMOUR[0] <= tumour <= _TUMOUR[1] and empty <= _MAX_EMPTY * y.size)
 
 
 def _in_window(cells: Cells, view: View) -> Cells:

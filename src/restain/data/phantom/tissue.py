@@ -11,6 +11,8 @@ import numpy.typing as npt
 from restain.data.phantom.field import Array, Foam, Noise, Octaves
 from restain.types import mix_seed
 
+_FAT_FROM = 1.05  # of the fat field
+
 
 class Tissue(IntEnum):
     """Classes of the label map; the values are those of its pixels."""
@@ -44,13 +46,17 @@ class Plan(Growth):
 
     Attributes:
         lymph: > 0 inside a lymphocyte aggregate.
-        fat: > 0 inside adipose tissue.
+        fat: > 0 inside adipose tissue, which is made of whole fat cells.
+        fat_wall: microns from the wall between fat cells; meaningless outside them.
+        vessel: microns inside a small blood vessel, roughly; negative elsewhere.
         tissue: > 0 where there is a section on the glass at all.
         grade: about N(0, 1); regional nuclear grade, which nuclei show by size and chromatin.
     """
 
     lymph: Array
     fat: Array
+    fat_wall: Array
+    vessel: Array
     tissue: Array
     grade: Array
 
@@ -60,7 +66,7 @@ class Plan(Growth):
         labels[self.lymph > 0] = Tissue.LYMPHOCYTES
         labels[self.fat > 0] = Tissue.FAT
         labels[self.depth > 0] = Tissue.TUMOUR
-        labels[self.lumen > 0] = Tissue.LUMEN
+        labels[(self.lumen > 0) | (self.vessel > 0)] = Tissue.LUMEN
         labels[self.tissue <= 0] = Tissue.GLASS
         return labels
 
@@ -80,7 +86,7 @@ class Anatomy:
         rng = np.random.default_rng(mix_seed(key, 1))
         self.grade = float(rng.normal(0.0, 0.6))  # of the whole tumour
         self.solid = float(rng.normal(0.0, 0.7))
-        self.cellularity = float(rng.normal(0.15, 0.25))  # how much of the field the tumour fills
+        self.cellularity = float(rng.normal(-0.05, 0.25))  # how much of the field the tumour fills
         self.inflammation = float(rng.normal(0.0, 0.35))
         self.fibre_angle = float(rng.uniform(0.0, np.pi))
         self._nests = self._octaves("nests", (75.0, 1.0), (30.0, 0.5), (11.0, 0.12))
@@ -94,7 +100,9 @@ class Anatomy:
         self._grade = self.noise("grade", 140.0)
         self._outline = self._octaves("outline", (320.0, 1.0), (70.0, 0.2), (15.0, 0.03))
         self._bend = self._octaves("bend", (60.0, 1.0), (14.0, 0.16))
-        self.adipocytes = Foam(self.seed("adipocytes"), 46.0)
+        self._vessel = self._octaves("vessel", (24.0, 1.0), (7.0, 0.12))
+        self._adipocytes = Foam(self.seed("adipocytes"), 46.0)
+        self._fat_ripple = (self.noise("fat-y", 24.0), self.noise("fat-x", 24.0))
 
     def seed(self, name: str) -> int:
         """A random key of this slide, by name."""
@@ -120,17 +128,35 @@ class Anatomy:
         """The architecture at points in microns, any shape."""
         growth = self.growth(y, x)
         depth = growth.depth
-        lymph = self._lymph.at(y, x) + self.inflammation - 1.15
-        lymph = np.where(depth < -4.0, lymph, -1.0)
-        fat = self._fat.at(y, x) - 1.05 - 0.02 * np.maximum(depth + 14.0, 0.0)
-        fat = np.where(depth < -10.0, fat, -1.0)
+        fat, fat_wall = self._adipose(y, x, depth)
+        stroma = (depth < -4.0) & (fat < 0)
+        lymph = np.where(stroma, self._lymph.at(y, x) + self.inflammation - 1.15, -1.0)
+        vessel = (self._vessel.at(y, x) - 1.75) / self._vessel.slope
+        vessel = np.where(fat < 0, np.minimum(vessel, -10.0 - depth), -10.0)
         return Plan(
             **vars(growth),
             lymph=lymph,
             fat=fat,
+            fat_wall=fat_wall,
+            vessel=vessel,
             tissue=self._tissue(y, x, depth),
             grade=self.grade + 0.8 * self._grade.at(y, x),
         )
+
+    def _adipose(self, y: Array, x: Array, depth: Array) -> tuple[Array, Array]:
+        """Whether a place is in a fat cell (+1 or -1), and microns to the cell's wall.
+
+        A fat cell is there, whole, where its centre lies in fat, so that fat borders the stroma in scallops.
+        """
+        fat, wall = np.full(y.shape, -1.0), np.full(y.shape, np.inf)
+        maybe = (depth < -2.0) & (self._fat.at(y, x) > _FAT_FROM - 0.7)
+        y, x = y[maybe], x[maybe]
+        cell = self._adipocytes.at(y + 5.0 * self._fat_ripple[0].at(y, x), x + 5.0 * self._fat_ripple[1].at(y, x))
+        tumour = (self._nests.at(cell.y, cell.x) + self.cellularity) / self._nests.slope
+        fat[maybe] = np.where((self._fat.at(cell.y, cell.x) > _FAT_FROM) & (tumour < -14.0), 1.0, -1.0)
+        # Corners, far from the centre, are rounded off by a thicker wall.
+        wall[maybe] = 0.5 * (cell.second - cell.first) - 0.000012 * cell.first**3
+        return fat, wall
 
     def _tissue(self, y: Array, x: Array, depth: Array) -> Array:
         """Microns inside the section: away from retraction clefts around nests, tears and the outline."""
