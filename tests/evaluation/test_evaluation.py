@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from rich.console import Console
 from scipy import stats
@@ -214,8 +215,12 @@ def break_grey(path):
     Image.new("L", (48, 40), 128).save(path)
 
 
-def break_deep(path):
+def break_deep_grey(path):
     Image.new("I;16", (48, 40), 128).save(path)
+
+
+def break_deep_colour(path):
+    tifffile.imwrite(path, np.zeros((40, 48, 3), np.uint16), photometric="rgb")  # the content decides, not the suffix
 
 
 @pytest.mark.parametrize(
@@ -223,7 +228,8 @@ def break_deep(path):
     [
         (break_truncated, r"field3\.png: cannot be read as an image \(.*\); is it truncated\?"),
         (break_grey, r"field3\.png: has shape \(40, 48\); expected an RGB image"),
-        (break_deep, r"field3\.png: has shape \(40, 48\); expected an RGB image"),
+        (break_deep_colour, r"field3\.png: has uint16 pixels; expected 8 bits per channel"),
+        (break_deep_grey, r"field3\.png: has shape \(40, 48\); expected an RGB image"),
     ],
 )
 def test_bad_images_are_refused_and_nothing_is_written(folders, tmp_path, spoil, sentence):
@@ -261,7 +267,8 @@ def test_the_table_shows_every_figure_and_what_is_missing(folders, outcome, tmp_
     assert all(metric.name in text for metric in METRICS)
     assert f"{outcome[0].virtual.estimates['ssim'].value:.3f} (" in text
     assert "H&E unchanged" in text
-    assert "not computed: r_content: needs the H&E images" in text
+    assert "not computed: r_content, r_avg, H&E unchanged, colour transfer: needs the H&E images" in text
+    assert "without interval: 1 figures: an image has an infinite value" in text
     assert math.isinf(evaluate(folders["real"], folders["real"], tmp_path).virtual.estimates["psnr"].value)
     assert " inf " in text
 

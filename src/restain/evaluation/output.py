@@ -6,7 +6,8 @@ import csv
 import io
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -60,8 +61,22 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
     for label, cells in _table_rows(systems):
         table.add_row(label, *cells)
     console.print(table)
-    for name, reason in summary["not_computed"].items():
-        console.print(f"not computed: {name}: {reason}", markup=False)
+    for line in _missing_lines(summary["not_computed"]):
+        console.print(line, markup=False)
+
+
+def _missing_lines(not_computed: Mapping[str, str]) -> Iterator[str]:
+    values: dict[str, list[str]] = {}
+    intervals: Counter[str] = Counter()
+    for name, reason in not_computed.items():
+        if name.endswith(" ci95"):
+            intervals[reason] += 1
+        else:
+            values.setdefault(reason, []).append(name)
+    for reason, names in values.items():
+        yield f"not computed: {', '.join(names)}: {reason}"
+    for reason, count in intervals.items():
+        yield f"without interval: {count} figures: {reason}"
 
 
 def _table_rows(systems: Sequence[System]) -> Iterator[tuple[str, list[str]]]:
