@@ -194,9 +194,7 @@ def _manifest(layout: str, root: Path, records: Iterable[Record]) -> Manifest:
 
 def _refuse_target(layout: str, root: Path, target: str) -> None:
     if target != "B":
-        raise RestainError(
-            f"{root}: the layout {layout} has a single IHC; target {target!r} cannot be chosen"
-        )
+        raise RestainError(f"{root}: the layout {layout} has a single IHC; target {target!r} cannot be chosen")
 
 
 def _nothing_recognised(root: Path, target: str) -> str:
@@ -220,9 +218,7 @@ def _looks_like_data(folder: Path) -> bool:
 def _read_folders(layout: _Folders, base: Path, target: str) -> Manifest:
     variants = layout.variants(base)
     if layout.target_folder(base, "train", target) == layout.source_folder(base, "train"):
-        raise RestainError(
-            f"{base}: target {target!r} is the H&E itself; targets found: {', '.join(variants)}"
-        )
+        raise RestainError(f"{base}: target {target!r} is the H&E itself; targets found: {', '.join(variants)}")
     if not any(layout.target_folder(base, split, target).is_dir() for split in SPLITS):
         wanted = layout.target_folder(base, "train", target).relative_to(base)
         there = ", ".join(variants) if variants else "none"
@@ -331,7 +327,7 @@ def _csv_record(folder: Path, where: str, row: dict[str, str]) -> Record:
 # BCI ("00820_test_2+") carries a running number and the slide's HER2 score, which is not a slide id.
 _GROUPS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"(\w*[A-Za-z]\w*)_\d{1,4}_\d{1,4}"), lambda match: match[1]),
-    (re.compile(r"\d{1,2}_(\d{4,6}_\d{4,6})"), lambda match: match[1]),
+    (re.compile(r"\d{1,2}_(\d{4,6}_\d{4,6}(_\w+)?)"), lambda match: match[1]),
 )
 
 

@@ -1,0 +1,320 @@
+"""What a data set holds and what is wrong with it, before a training run is spent on it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from restain.data.alignment import Alignment, estimate_alignment
+from restain.data.layouts import ImageRef, Manifest, Record, find_pairs
+from restain.errors import RestainError
+from restain.files import sha256, write_json, write_text
+from restain.images import RGB
+from restain.progress import ProgressBar
+
+UNRELATED = 0.2  # confidence below which two images hardly show the same tissue; see docs/data.md
+
+
+@dataclass(frozen=True)
+class ImageCheck:
+    """One image, fully decoded."""
+
+    image: ImageRef
+    size: tuple[int, int] | None  # (height, width); None where the file cannot be read
+    error: str  # "" where the file is sound
+    digest: str  # SHA-256 of the file, "" where it cannot be opened
+
+
+@dataclass(frozen=True)
+class PairCheck:
+    """One record with what was found in its files."""
+
+    record: Record
+    source: ImageCheck | None
+    target: ImageCheck | None
+    alignment: Alignment | None  # None where a side is missing or unreadable, sizes differ or nothing can be seen
+
+    def images(self) -> list[ImageCheck]:
+        """The sides that are there."""
+        return [check for check in (self.source, self.target) if check]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The verdict on a data set."""
+
+    manifest: Manifest
+    target: str
+    pairs: tuple[PairCheck, ...]
+    errors: tuple[str, ...]  # why training cannot start
+    warnings: tuple[str, ...]  # what would make its result wrong or weak
+
+    @property
+    def can_train(self) -> bool:
+        """Whether paired or unpaired training could start on this data set."""
+        return not self.errors
+
+    def of(self, split: str) -> list[PairCheck]:
+        """The checks of one split."""
+        return [pair for pair in self.pairs if pair.record.split == split]
+
+
+def inspect(
+    root: Path, out: Path | None = None, target: str = "B", crop: int | None = None, workers: int | None = None
+) -> Inspection:
+    """Decode every image of a data set once and look for what would spoil training or its evaluation.
+
+    Args:
+        root: folder or CSV manifest, see ``find_pairs``.
+        out: where ``inspection.json`` and ``pairs.csv`` go; nothing is written without it.
+        target: which IHC, see ``find_pairs``.
+        crop: the training crop in pixels; smaller images are then an error.
+        workers: threads; by default one per processor.
+
+    Raises:
+        RestainError: the layout is not recognised. Faults in the images are reported, not raised.
+    """
+    manifest = find_pairs(root, target)
+    workers = workers or os.cpu_count() or 1
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        ProgressBar("inspecting", len(manifest.records), "pairs") as bar,
+    ):
+        checks = []
+        for check in pool.map(_check_pair, manifest.records):
+            checks.append(check)
+            bar.advance()
+    inspection = Inspection(
+        manifest,
+        target,
+        tuple(checks),
+        errors=tuple(_errors(manifest, checks, crop)),
+        warnings=tuple(_warnings(manifest, checks)),
+    )
+    if out is not None:
+        write_json(out / "inspection.json", summarise(inspection))
+        write_text(out / "pairs.csv", _pairs_csv(inspection))
+    return inspection
+
+
+def _check_pair(record: Record) -> PairCheck:
+    source, he = _check_image(record.source)
+    target, ihc = _check_image(record.target)
+    if he is None or ihc is None or he.shape != ihc.shape:
+        return PairCheck(record, source, target, None)
+    return PairCheck(record, source, target, estimate_alignment(he, ihc))
+
+
+def _check_image(image: ImageRef | None) -> tuple[ImageCheck | None, RGB | None]:
+    if image is None:
+        return None, None
+    try:
+        digest = sha256(image.path)
+    except OSError as error:
+        return ImageCheck(image, None, f"{image.path}: cannot be opened ({error.strerror})", ""), None
+    try:
+        rgb = image.read()
+    except RestainError as error:
+        return ImageCheck(image, None, str(error), digest), None
+    return ImageCheck(image, (rgb.shape[0], rgb.shape[1]), "", digest), rgb
+
+
+def _errors(manifest: Manifest, checks: list[PairCheck], crop: int | None) -> list[str]:
+    """Reasons why training cannot start: they concern the splits that a run reads, train and val."""
+    used = [check for check in checks if check.record.split != "test"]
+    found = []
+    if "train" not in manifest.splits():
+        found.append(f"no split train; found {', '.join(manifest.splits())}")
+    elif not manifest.pairs("train") and not (manifest.sources("train") and manifest.targets("train")):
+        missing = "IHC" if manifest.sources("train") else "H&E"
+        found.append(f"split train has no {missing} image")
+    found += [image.error for check in used for image in check.images() if image.error]
+    found += [f"{_name(check)}: {_sizes(check)}; a pair must have one size" for check in used if _unequal(check)]
+    if crop:
+        found += [
+            f"{image.image}: is {image.size[0]} x {image.size[1]} pixels, smaller than the crop, {crop}"
+            for check in used
+            for image in check.images()
+            if image.size and min(image.size) < crop
+        ]
+    return found
+
+
+def _warnings(manifest: Manifest, checks: list[PairCheck]) -> list[str]:
+    tests = [check for check in checks if check.record.split == "test"]
+    found = [image.error for check in tests for image in check.images() if image.error]
+    found += [f"{_name(check)}: {_sizes(check)}" for check in tests if _unequal(check)]
+    for split in manifest.splits():
+        alone = [check.record for check in checks if check.record.split == split and len(check.images()) == 1]
+        if alone:
+            names = _some(record.id for record in alone)
+            found.append(f"split {split}: {len(alone)} images have no partner, so only unpaired use: {names}")
+        found += _alignment_warnings(split, [c for c in checks if c.record.split == split])
+    found += _duplicates(checks)
+    splits_of = defaultdict(set)
+    for record in manifest.records:
+        if record.group:
+            splits_of[record.group].add(record.split)
+    leaking = sorted(group for group, splits in splits_of.items() if len(splits) > 1)
+    if leaking:
+        found.append(
+            f"{len(leaking)} of {len(splits_of)} groups (slides or fields) are in more than one split, so figures "
+            f"on held-out images will flatter: {_some(leaking)}"
+        )
+    return found
+
+
+def _alignment_warnings(split: str, checks: list[PairCheck]) -> list[str]:
+    lost = [c.record.id for c in checks if c.alignment and c.alignment.confidence < UNRELATED]
+    if not lost:
+        return []
+    known = sum(check.alignment is not None for check in checks)
+    return [
+        f"split {split}: in {len(lost)} of {known} pairs H&E and IHC share hardly any nuclei (far apart, other "
+        f"section, wrong partner or too few nuclei): {_some(lost)}"
+    ]
+
+
+def _duplicates(checks: list[PairCheck]) -> list[str]:
+    """Files with the same bytes, across splits or under different names within one."""
+    where: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for check in checks:
+        for image in check.images():
+            if image.digest and image.image.half != "right":  # both halves are one file
+                where[image.digest, image.image.half].append((check.record.split, str(image.image.path)))
+    across = [files for files in where.values() if len({split for split, _ in files}) > 1]
+    within = [files for files in where.values() if files not in across and len(set(files)) > 1]
+    return [
+        f"{len(group)} images are there more than once {place}, e.g. " + " = ".join(p for _, p in group[0][:3])
+        for group, place in ((across, "in different splits"), (within, "within a split"))
+        if group
+    ]
+
+
+def _name(check: PairCheck) -> str:
+    return " and ".join(str(image.image) for image in check.images())
+
+
+def _sizes(check: PairCheck) -> str:
+    return "sizes are " + " and ".join(f"{i.size[0]} x {i.size[1]}" for i in check.images() if i.size)
+
+
+def _unequal(check: PairCheck) -> bool:
+    return len({image.size for image in check.images() if image.size}) > 1
+
+
+def _some(names: Iterable[str], count: int = 5) -> str:
+    names = list(names)
+    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
+
+
+def summarise(inspection: Inspection) -> dict[str, Any]:
+    """The verdict as plain values, as ``inspection.json`` holds it. Lengths in pixels."""
+    manifest = inspection.manifest
+    return {
+        "root": str(manifest.root),
+        "layout": manifest.layout,
+        "target": inspection.target,
+        "fingerprint": manifest.fingerprint(),
+        "can_train": inspection.can_train,
+        "errors": list(inspection.errors),
+        "warnings": list(inspection.warnings),
+        "splits": {split: _summarise_split(inspection.of(split)) for split in manifest.splits()},
+    }
+
+
+def _summarise_split(checks: list[PairCheck]) -> dict[str, Any]:
+    images = [image for check in checks for image in check.images()]
+    sizes = Counter(f"{image.size[0]}x{image.size[1]}" for image in images if image.size)
+    return {
+        "pairs": sum(len(check.images()) == 2 for check in checks),
+        "source_only": sum(check.source is not None and check.target is None for check in checks),
+        "target_only": sum(check.source is None and check.target is not None for check in checks),
+        "unreadable": sum(bool(image.error) for image in images),
+        "groups": len({check.record.group for check in checks if check.record.group}),
+        "sizes_height_x_width": dict(sizes.most_common()),
+        "alignment": _summarise_alignment([check.alignment for check in checks if check.alignment]),
+    }
+
+
+def _summarise_alignment(found: list[Alignment]) -> dict[str, Any] | None:
+    """Medians over the pairs whose estimate can be trusted."""
+    if not found:
+        return None
+    trusted = [a for a in found if a.confidence >= UNRELATED]
+    lengths = np.array([np.hypot(a.shift_y, a.shift_x) for a in trusted])
+    return {
+        "estimated": len(found),
+        "trusted": len(trusted),
+        "confidence_median": float(np.median([a.confidence for a in found])),
+        "shift_px_median": float(np.median(lengths)) if trusted else None,
+        "shift_px_p90": float(np.percentile(lengths, 90)) if trusted else None,
+        "rotation_deg_median": float(np.median([abs(a.rotation) for a in trusted])) if trusted else None,
+        "displacement_px_median": float(np.median([a.displacement for a in trusted])) if trusted else None,
+    }
+
+
+def _pairs_csv(inspection: Inspection) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = "id split group source target height width shift_y_px shift_x_px rotation_deg displacement_px"
+    writer.writerow([*columns.split(), "confidence", "error"])
+    for check in inspection.pairs:
+        record, a = check.record, check.alignment
+        size = next((image.size for image in check.images() if image.size), ("", ""))
+        motion = (a.shift_y, a.shift_x, a.rotation, a.displacement, a.confidence) if a else ()
+        numbers = [f"{value:.3f}" for value in motion] or [""] * 5
+        error = "; ".join(image.error for image in check.images() if image.error)
+        paths = (record.source or "", record.target or "")
+        writer.writerow([record.id, record.split, record.group or "", *paths, *size, *numbers, error])
+    return text.getvalue()
+
+
+def print_inspection(inspection: Inspection, console: Console | None = None) -> None:
+    """Show the verdict as a table with the errors and warnings below it."""
+    console = console or Console(highlight=False)
+    summary = summarise(inspection)
+    table = Table(title=f"{summary['root']}: layout {summary['layout']}", title_justify="left")
+    for column in ("split", "pairs", "H&E\nonly", "IHC\nonly", "broken", "groups"):
+        table.add_column(column, justify="left" if column == "split" else "right")
+    for column in ("height x width\n(images)", "shift in px\n(90 %)", "conf"):
+        table.add_column(column)
+    for split, values in summary["splits"].items():
+        counts = [values[key] for key in ("pairs", "source_only", "target_only", "unreadable", "groups")]
+        table.add_row(split, *map(str, counts), _show_sizes(values), *_show_alignment(values["alignment"]))
+    console.print(table)
+    for title, style, lines in (
+        ("error", "red", inspection.errors),
+        ("warning", "yellow", inspection.warnings),
+    ):
+        for line in lines[:20]:
+            console.print(f"[{style}]{title}[/]: {escape(line)}", soft_wrap=True)
+        if len(lines) > 20:
+            console.print(f"[{style}]{title}[/]: {len(lines) - 20} more in inspection.json")
+    console.print("Training can start." if inspection.can_train else "Training cannot start.")
+
+
+def _show_sizes(values: dict[str, Any]) -> str:
+    sizes = list(values["sizes_height_x_width"].items())
+    return _some((f"{size} ({count})" for size, count in sizes), 3)
+
+
+def _show_alignment(values: dict[str, Any] | None) -> tuple[str, str]:
+    if not values:
+        return "-", "-"
+    if values["shift_px_median"] is None:
+        return "not found", f"{values['confidence_median']:.2f}"
+    shift = f"{values['shift_px_median']:.1f} ({values['shift_px_p90']:.1f})"
+    return shift, f"{values['confidence_median']:.2f}"
