@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from restain.data.phantom.cells import RULES
+from restain.data.phantom.markers import RULES
 from restain.data.phantom.options import PhantomOptions
 from restain.data.phantom.slide import Slide
 from restain.data.phantom.tissue import Tissue

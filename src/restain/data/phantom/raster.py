@@ -15,7 +15,7 @@ from restain.data.phantom.tissue import Anatomy
 REACH = 17.0  # microns from a tumour cell's centre within which it may own the tissue
 _FAR = 1e3  # microns: further than any distance painted
 _SLACK = 2.5  # microns that the ripple below may move an outline
-_RIPPLE = 0.9  # microns
+_RIPPLE = 0.75  # microns
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def territories(cells: Cells, anatomy: Anatomy, view: View, y: Array, x: Array) 
         x: the same, across.
     """
     shape = (view.height, view.width)
-    y = y + _RIPPLE * anatomy.noise("ripple-y", 5.0).at(y, x)
-    x = x + _RIPPLE * anatomy.noise("ripple-x", 5.0).at(y, x)
+    y = y + _RIPPLE * anatomy.noise("ripple-y", 5.5).at(y, x)
+    x = x + _RIPPLE * anatomy.noise("ripple-x", 5.5).at(y, x)
     edge, nucleus = np.full(shape, _FAR), np.full(shape, -1, dtype=np.int64)
     own, owner, second = np.full(shape, _FAR), np.full(shape, -1, dtype=np.int64), np.full(shape, _FAR)
     row, column = view.pixels(cells.y, cells.x)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from restain.data.phantom.cells import Cells, Kind, Population
+from restain.data.phantom.cells import Cells, Kind
 from restain.data.phantom.field import Array, Foam
 from restain.data.phantom.laboratory import Style
+from restain.data.phantom.population import Population
 from restain.data.phantom.raster import REACH, Territory, territories
 from restain.data.phantom.section import View
 from restain.data.phantom.tissue import Anatomy, Plan
@@ -27,7 +28,6 @@ class Section:
     0..1, with nuclei lying on top of the others.
     """
 
-    view: View
     plan: Plan
     cells: Cells
     territory: Territory
@@ -54,7 +54,6 @@ class Section:
         tumour = _ramp(plan.depth, soft)
         fat = (plan.fat > 0) * (1.0 - tumour)
         return Section(
-            view=view,
             plan=plan,
             cells=cells,
             territory=territory,
@@ -108,7 +107,7 @@ class Stainer:
     def ihc(self, section: Section) -> Array:
         """Haematoxylin and DAB, optical density along their vectors, (height, width, 2)."""
         inside = section.nucleus
-        grain = 1.0 + 0.12 * self._noise(section, "dab", 1.6)
+        grain = 1.0 + 0.15 * self._noise(section, "dab", 1.7)
         nuclear = np.zeros(inside.shape)
         dab = self.style.background * section.tumour * (1.0 - inside)
         if self.membranous:

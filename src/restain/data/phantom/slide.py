@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from restain.data.phantom.cells import RULES, Cells, Population
+from restain.data.phantom.cells import Cells
 from restain.data.phantom.laboratory import Scanner, Style
+from restain.data.phantom.markers import RULES
 from restain.data.phantom.options import PhantomOptions
+from restain.data.phantom.population import Population
 from restain.data.phantom.render import Section, Stainer
 from restain.data.phantom.section import Displacement, View
 from restain.data.phantom.tissue import Anatomy, Tissue

@@ -168,7 +168,9 @@ class Anatomy:
             return np.asarray(inside)
         height, width = self.extent
         rim = np.minimum(np.minimum(y, height - y) / height, np.minimum(x, width - x) / width)
-        outline = (rim - 0.07) * min(height, width) + min(60.0, 0.06 * min(height, width)) * self._outline.at(y, x)
+        side = min(height, width)
+        wave = np.clip(self._outline.at(y, x), -1.8, 1.8)  # never as far as the margin, so glass is all around
+        outline = (rim - 0.07) * side + min(60.0, 0.03 * side) * wave
         return np.minimum(inside, outline)
 
     def fibre_height(self, y: Array, x: Array, depth: Array) -> Array:
