@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from restain.data.alignment import Alignment, estimate_alignment
-from restain.data.layouts import Record, find_pairs
+from restain.data.layouts import find_pairs
+from restain.data.records import Record
 
 FIELDS = ("shift_y_px", "shift_x_px", "rotation_deg", "mean_displacement_px")
 
@@ -51,9 +52,7 @@ def read_truth(path: Path) -> dict[str, list[float]]:
         return {row["stem"]: [float(row.get(name) or 0) for name in FIELDS] for row in csv.DictReader(file)}
 
 
-def report(
-    found: list[tuple[str, Alignment]], truth: dict[str, list[float]], strangers: list[Alignment]
-) -> None:
+def report(found: list[tuple[str, Alignment]], truth: dict[str, list[float]], strangers: list[Alignment]) -> None:
     true = np.array([truth.get(name, [0.0] * 4) if truth else [0.0] * 4 for name, _ in found])
     guess = np.array([(a.shift_y, a.shift_x, a.rotation, a.displacement) for _, a in found])
     confidence = np.array([a.confidence for _, a in found])
@@ -62,7 +61,8 @@ def report(
     print(f"shift error, median: {np.median(error):.2f} px; 90th percentile: {np.percentile(error, 90):.2f} px")
     for floor in (0.2, 0.4, 0.6):
         kept = error[confidence >= floor]
-        print(f"  confidence >= {floor}: {len(kept)} pairs, median {np.median(kept):.2f} px, max {kept.max():.2f} px")
+        numbers = f", median {np.median(kept):.2f} px, max {kept.max():.2f} px" if len(kept) else ""
+        print(f"  confidence >= {floor}: {len(kept)} pairs{numbers}")
     print(f"rotation error, median: {np.median(np.abs(guess - true)[:, 2]):.2f} deg")
     print(f"mean displacement error, median: {np.median(np.abs(guess - true)[:, 3]):.2f} px")
     quantiles = "/".join(f"{value:.2f}" for value in np.percentile(confidence, (5, 50, 95)))

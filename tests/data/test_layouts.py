@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restain.data.layouts import ImageRef, find_pairs, group_of
+from restain.data.layouts import find_pairs
+from restain.data.records import ImageRef, group_of
 from restain.errors import RestainError
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data"

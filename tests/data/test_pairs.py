@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from restain.data.layouts import ImageRef, find_pairs
+from restain.data.layouts import find_pairs
 from restain.data.pairs import EpochSampler, PairedImages, SampleKey, UnpairedImages, collate
+from restain.data.records import ImageRef
 from restain.errors import RestainError
 from restain.tensors import to_rgb
 

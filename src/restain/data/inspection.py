@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,38 +16,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from restain.data.alignment import Alignment, estimate_alignment
-from restain.data.layouts import ImageRef, Manifest, Record, find_pairs
-from restain.errors import RestainError
-from restain.files import sha256, write_json, write_text
-from restain.images import RGB
+from restain.data.alignment import Alignment
+from restain.data.checks import PairCheck, check_pair
+from restain.data.faults import UNRELATED, find_errors, find_warnings, some
+from restain.data.layouts import find_pairs
+from restain.data.records import Manifest
+from restain.files import write_json, write_text
 from restain.progress import ProgressBar
-
-UNRELATED = 0.2  # confidence below which two images hardly show the same tissue; see docs/data.md
-
-
-@dataclass(frozen=True)
-class ImageCheck:
-    """One image, fully decoded."""
-
-    image: ImageRef
-    size: tuple[int, int] | None  # (height, width); None where the file cannot be read
-    error: str  # "" where the file is sound
-    digest: str  # SHA-256 of the file, "" where it cannot be opened
-
-
-@dataclass(frozen=True)
-class PairCheck:
-    """One record with what was found in its files."""
-
-    record: Record
-    source: ImageCheck | None
-    target: ImageCheck | None
-    alignment: Alignment | None  # None where a side is missing or unreadable, sizes differ or nothing can be seen
-
-    def images(self) -> list[ImageCheck]:
-        """The sides that are there."""
-        return [check for check in (self.source, self.target) if check]
 
 
 @dataclass(frozen=True)
@@ -93,131 +67,20 @@ def inspect(
         ProgressBar("inspecting", len(manifest.records), "pairs") as bar,
     ):
         checks = []
-        for check in pool.map(_check_pair, manifest.records):
+        for check in pool.map(check_pair, manifest.records):
             checks.append(check)
             bar.advance()
     inspection = Inspection(
         manifest,
         target,
         tuple(checks),
-        errors=tuple(_errors(manifest, checks, crop)),
-        warnings=tuple(_warnings(manifest, checks)),
+        errors=tuple(find_errors(manifest, checks, crop)),
+        warnings=tuple(find_warnings(manifest, checks)),
     )
     if out is not None:
         write_json(out / "inspection.json", summarise(inspection))
         write_text(out / "pairs.csv", _pairs_csv(inspection))
     return inspection
-
-
-def _check_pair(record: Record) -> PairCheck:
-    source, he = _check_image(record.source)
-    target, ihc = _check_image(record.target)
-    if he is None or ihc is None or he.shape != ihc.shape:
-        return PairCheck(record, source, target, None)
-    return PairCheck(record, source, target, estimate_alignment(he, ihc))
-
-
-def _check_image(image: ImageRef | None) -> tuple[ImageCheck | None, RGB | None]:
-    if image is None:
-        return None, None
-    try:
-        digest = sha256(image.path)
-    except OSError as error:
-        return ImageCheck(image, None, f"{image.path}: cannot be opened ({error.strerror})", ""), None
-    try:
-        rgb = image.read()
-    except RestainError as error:
-        return ImageCheck(image, None, str(error), digest), None
-    return ImageCheck(image, (rgb.shape[0], rgb.shape[1]), "", digest), rgb
-
-
-def _errors(manifest: Manifest, checks: list[PairCheck], crop: int | None) -> list[str]:
-    """Reasons why training cannot start: they concern the splits that a run reads, train and val."""
-    used = [check for check in checks if check.record.split != "test"]
-    found = []
-    if "train" not in manifest.splits():
-        found.append(f"no split train; found {', '.join(manifest.splits())}")
-    elif not manifest.pairs("train") and not (manifest.sources("train") and manifest.targets("train")):
-        missing = "IHC" if manifest.sources("train") else "H&E"
-        found.append(f"split train has no {missing} image")
-    found += [image.error for check in used for image in check.images() if image.error]
-    found += [f"{_name(check)}: {_sizes(check)}; a pair must have one size" for check in used if _unequal(check)]
-    if crop:
-        found += [
-            f"{image.image}: is {image.size[0]} x {image.size[1]} pixels, smaller than the crop, {crop}"
-            for check in used
-            for image in check.images()
-            if image.size and min(image.size) < crop
-        ]
-    return found
-
-
-def _warnings(manifest: Manifest, checks: list[PairCheck]) -> list[str]:
-    tests = [check for check in checks if check.record.split == "test"]
-    found = [image.error for check in tests for image in check.images() if image.error]
-    found += [f"{_name(check)}: {_sizes(check)}" for check in tests if _unequal(check)]
-    for split in manifest.splits():
-        alone = [check.record for check in checks if check.record.split == split and len(check.images()) == 1]
-        if alone:
-            names = _some(record.id for record in alone)
-            found.append(f"split {split}: {len(alone)} images have no partner, so only unpaired use: {names}")
-        found += _alignment_warnings(split, [c for c in checks if c.record.split == split])
-    found += _duplicates(checks)
-    splits_of = defaultdict(set)
-    for record in manifest.records:
-        if record.group:
-            splits_of[record.group].add(record.split)
-    leaking = sorted(group for group, splits in splits_of.items() if len(splits) > 1)
-    if leaking:
-        found.append(
-            f"{len(leaking)} of {len(splits_of)} groups (slides or fields) are in more than one split, so figures "
-            f"on held-out images will flatter: {_some(leaking)}"
-        )
-    return found
-
-
-def _alignment_warnings(split: str, checks: list[PairCheck]) -> list[str]:
-    lost = [c.record.id for c in checks if c.alignment and c.alignment.confidence < UNRELATED]
-    if not lost:
-        return []
-    known = sum(check.alignment is not None for check in checks)
-    return [
-        f"split {split}: in {len(lost)} of {known} pairs H&E and IHC share hardly any nuclei (far apart, other "
-        f"section, wrong partner or too few nuclei): {_some(lost)}"
-    ]
-
-
-def _duplicates(checks: list[PairCheck]) -> list[str]:
-    """Files with the same bytes, across splits or under different names within one."""
-    where: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
-    for check in checks:
-        for image in check.images():
-            if image.digest and image.image.half != "right":  # both halves are one file
-                where[image.digest, image.image.half].append((check.record.split, str(image.image.path)))
-    across = [files for files in where.values() if len({split for split, _ in files}) > 1]
-    within = [files for files in where.values() if files not in across and len(set(files)) > 1]
-    return [
-        f"{len(group)} images are there more than once {place}, e.g. " + " = ".join(p for _, p in group[0][:3])
-        for group, place in ((across, "in different splits"), (within, "within a split"))
-        if group
-    ]
-
-
-def _name(check: PairCheck) -> str:
-    return " and ".join(str(image.image) for image in check.images())
-
-
-def _sizes(check: PairCheck) -> str:
-    return "sizes are " + " and ".join(f"{i.size[0]} x {i.size[1]}" for i in check.images() if i.size)
-
-
-def _unequal(check: PairCheck) -> bool:
-    return len({image.size for image in check.images() if image.size}) > 1
-
-
-def _some(names: Iterable[str], count: int = 5) -> str:
-    names = list(names)
-    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 
 def summarise(inspection: Inspection) -> dict[str, Any]:
@@ -308,7 +171,7 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
 
 def _show_sizes(values: dict[str, Any]) -> str:
     sizes = list(values["sizes_height_x_width"].items())
-    return _some((f"{size} ({count})" for size, count in sizes), 3)
+    return some((f"{size} ({count})" for size, count in sizes), 3)
 
 
 def _show_alignment(values: dict[str, Any] | None) -> tuple[str, str]:

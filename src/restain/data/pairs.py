@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from restain.data.layouts import ImageRef, Record
+from restain.data.records import ImageRef, Record
 from restain.data.transforms import check_crop, draw_crop
 from restain.errors import RestainError
 from restain.images import RGB
