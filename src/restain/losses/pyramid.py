@@ -13,7 +13,10 @@ PyramidForm: TypeAlias = Literal["asp", "bci"]
 
 ASP_WEIGHTS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 BCI_WEIGHT = 25.0
-SMALLEST_IMAGE: dict[PyramidForm, int] = {"asp": 33, "bci": 5}  # a blurred map must exceed its reflected border
+SMALLEST_IMAGE: dict[PyramidForm, int] = {
+    "asp": 33,
+    "bci": 5,
+}  # a blurred map must exceed its reflected border
 
 
 def pyramid_loss(fake: Tensor, real: Tensor, form: PyramidForm) -> Tensor:

@@ -72,6 +72,7 @@ class ContrastiveMethod(Method):
         if self.horizon is not None:
             # The target midway between the labels 0 and 1 takes the place of 0 in Diffusion-GAN's sign test.
             terms["D_sign"] = (real.float() - 0.5).sign().mean()
+            terms["horizon"] = self.horizon.horizon().float()
         return Step(loss_fake + loss_real, _detached(terms))
 
     def generator_step(self, batch: Batch, translation: Translation, progress: float) -> Step:

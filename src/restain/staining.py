@@ -1,0 +1,114 @@
+"""Applying a stainer to image files; names and sizes stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from restain.checkpoint import Stainer, load_stainer
+from restain.errors import RestainError
+from restain.images import RGB, list_images, read_rgb, write_png
+from restain.progress import ProgressBar
+from restain.tensors import to_rgb, to_tensor
+
+
+@dataclass
+class StainingResult:
+    """What became of each input file."""
+
+    written: list[Path] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)  # outputs that were already there
+    failed: dict[Path, str] = field(default_factory=dict)  # inputs, with the reason
+
+
+def stain(
+    stainer: str | Path | Stainer,
+    input: str | Path | Sequence[str | Path],  # noqa: A002 - the command line's word
+    out: str | Path,
+    overwrite: bool = False,
+    batch: int = 1,
+    device: str = "auto",
+) -> StainingResult:
+    """Turn H&E images into virtual IHC images.
+
+    Args:
+        stainer: a stainer folder, a run folder, or a loaded stainer.
+        input: an image file, a folder (searched below, its structure kept), or several of them.
+        out: folder for the results: the same names, as PNG, since JPEG would change the stain.
+        overwrite: write outputs anew that exist; otherwise they are skipped.
+        batch: images per pass; only images of one size share a pass. The result does not depend on it.
+        device: auto, cpu or cuda.
+
+    Returns:
+        what was written, skipped and failed. One bad file does not stop the others.
+
+    Raises:
+        RestainError: no usable stainer, no input images, or two inputs that would get the same name.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    ready = stainer if isinstance(stainer, Stainer) else load_stainer(stainer, device)
+    inputs = [input] if isinstance(input, str | Path) else list(input)
+    jobs = _jobs([Path(path) for path in inputs], Path(out))
+    result = StainingResult()
+    if not overwrite:
+        result.skipped = [target for target in jobs if target.exists()]
+        jobs = {target: source for target, source in jobs.items() if not target.exists()}
+    with ProgressBar("stain", len(jobs), "images") as bar:
+        for group in _equal_sizes(jobs, batch, result, bar):
+            _stain_group(ready, group, result)
+            bar.advance(len(group))
+    return result
+
+
+def _jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """Output path -> input path."""
+    jobs: dict[Path, Path] = {}
+    for path in inputs:
+        if not path.exists():
+            raise RestainError(f"{path}: no such file or folder")
+        base = path if path.is_dir() else path.parent
+        for source in list_images(path) if path.is_dir() else [path]:
+            target = out / source.relative_to(base).with_suffix(".png")
+            if target in jobs:
+                raise RestainError(f"{source} and {jobs[target]}: would both be written to {target}")
+            jobs[target] = source
+    if not jobs:
+        raise RestainError(f"{', '.join(map(str, inputs))}: holds no images (PNG, JPEG, TIFF or WebP)")
+    return jobs
+
+
+def _equal_sizes(
+    jobs: dict[Path, Path], batch: int, result: StainingResult, bar: ProgressBar
+) -> Iterator[list[tuple[Path, RGB]]]:
+    """Read images in order and hand them out in groups of one size; a file that cannot be read is noted."""
+    group: list[tuple[Path, RGB]] = []
+    for target, source in jobs.items():
+        try:
+            rgb = read_rgb(source)
+        except RestainError as error:
+            result.failed[source] = str(error)
+            bar.advance()
+            continue
+        if group and (len(group) == batch or rgb.shape != group[0][1].shape):
+            yield group
+            group = []
+        group.append((target, rgb))
+    if group:
+        yield group
+
+
+def _stain_group(stainer: Stainer, group: Sequence[tuple[Path, RGB]], result: StainingResult) -> None:
+    parameter = next(stainer.generator.parameters())
+    try:
+        with torch.inference_mode():
+            fakes = stainer.generator(torch.stack([to_tensor(rgb) for _, rgb in group]).to(parameter.device))
+    except ValueError as error:  # smaller than the network allows
+        result.failed |= {target: str(error) for target, _ in group}
+        return
+    for (target, _), fake in zip(group, fakes, strict=True):
+        write_png(target, to_rgb(fake))
+        result.written.append(target)
