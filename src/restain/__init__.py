@@ -1,0 +1,79 @@
+"""restain: virtual staining for digital pathology - learn, judge and apply H&E to immunohistochemistry.
+
+Every verb of the command line is a function here, with the same name and the same words for its arguments. Modules
+are nouns and verbs are functions, so ``restain.train`` is always the function. Nothing heavy is imported until it
+is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from restain.checkpoint import Stainer, StainerCard, load_stainer
+    from restain.config import Recipe, load_recipe, recipe_names
+    from restain.data.inspection import inspect
+    from restain.data.phantom import Consecutive, PhantomOptions, phantom
+    from restain.demonstration import demo
+    from restain.diagnosis import doctor
+    from restain.errors import RestainError
+    from restain.evaluation import evaluate
+    from restain.published import import_weights
+    from restain.reporting import report
+    from restain.staining import stain
+    from restain.training import Machine, train
+
+_HOMES = {
+    "Consecutive": "data.phantom",
+    "Machine": "training",
+    "PhantomOptions": "data.phantom",
+    "Recipe": "config",
+    "RestainError": "errors",
+    "Stainer": "checkpoint",
+    "StainerCard": "checkpoint",
+    "demo": "demonstration",
+    "doctor": "diagnosis",
+    "evaluate": "evaluation",
+    "import_weights": "published",
+    "inspect": "data.inspection",
+    "load_recipe": "config",
+    "load_stainer": "checkpoint",
+    "phantom": "data.phantom",
+    "recipe_names": "config",
+    "report": "reporting",
+    "stain": "staining",
+    "train": "training",
+}
+
+__all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
+    "phantom",
+    "inspect",
+    "train",
+    "stain",
+    "evaluate",
+    "report",
+    "demo",
+    "doctor",
+    "import_weights",
+    "load_stainer",
+    "load_recipe",
+    "recipe_names",
+    "Consecutive",
+    "Machine",
+    "PhantomOptions",
+    "Recipe",
+    "RestainError",
+    "Stainer",
+    "StainerCard",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'restain' has no attribute {name!r}")
+    return getattr(import_module(f"restain.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

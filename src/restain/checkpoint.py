@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -107,7 +106,7 @@ def save_stainer(folder: Path, generator: ResnetGenerator, card: StainerCard) ->
     write_json(aside / "config.json", config)
     write_text(aside / "README.md", _model_card(card, generator, digest))
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(aside, folder)
+    aside.replace(folder)
 
 
 def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Stainer:
@@ -133,9 +132,7 @@ def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Staine
         generator = ResnetGenerator(shape["ngf"], shape["blocks"])
         card = StainerCard(**{key: config[key] for key in StainerCard.__dataclass_fields__})
     except (ValueError, KeyError, TypeError) as error:
-        raise RestainError(
-            f"{folder / 'config.json'}: is not a stainer's configuration ({error!r})"
-        ) from None
+        raise RestainError(f"{folder / 'config.json'}: is not a stainer's configuration ({error!r})") from None
     found = sha256(folder / "model.safetensors")
     if found != expected:
         raise RestainError(

@@ -183,9 +183,7 @@ class Recipe(Section):
 def recipe_names() -> list[str]:
     """Names of the recipes that ship with the package."""
     folder = resources.files("restain") / "recipes"
-    return sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
-    )
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -211,9 +209,7 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             f"expected at most diffusion.t_max, {checked.diffusion.t_max}"
         )
     if checked.optim.epochs + checked.optim.decay_epochs == 0:
-        raise RestainError(
-            f"recipe {recipe}: optim.epochs and optim.decay_epochs are both 0; expected an epoch"
-        )
+        raise RestainError(f"recipe {recipe}: optim.epochs and optim.decay_epochs are both 0; expected an epoch")
     return checked
 
 

@@ -6,7 +6,6 @@ Everything stays on the images' device and nothing waits for the host, T include
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +43,9 @@ def draw_times(horizon: Tensor, clean_fraction: float, streams: RandomStreams) -
     The weighting towards late times is the paper's "biased towards later steps"; the clean share is
     Diffusion-GAN's. Returns int64 (N,).
     """
-    u, clean = torch.stack(
-        [torch.rand(2, generator=g, device=g.device, dtype=torch.float64) for g in streams]
-    ).unbind(1)
+    u, clean = torch.stack([torch.rand(2, generator=g, device=g.device, dtype=torch.float64) for g in streams]).unbind(
+        1
+    )
     # P(t' <= t) = t (t + 1) / (T (T + 1)); its inverse is the ceiling of a square root.
     t = ((1.0 + 4.0 * u * horizon * (horizon + 1)).sqrt() - 1.0).div(2.0).ceil()
     t = torch.minimum(t.clamp(min=1), horizon.to(t.dtype)).long()
@@ -89,7 +88,7 @@ class AdaptiveHorizon(nn.Module):
     images: Tensor
     iterations: Tensor
 
-    def __init__(self, rule: HorizonRule = HorizonRule()) -> None:  # noqa: B008 - frozen, so safe to share
+    def __init__(self, rule: HorizonRule = HorizonRule()) -> None:
         super().__init__()
         self.rule = rule
         for name in ("p", "sign_sum", "images"):
@@ -117,4 +116,4 @@ class AdaptiveHorizon(nn.Module):
         step = torch.sign(r - self.rule.target) * self.images / (self.rule.ramp_kimg * 1000)
         self.p.copy_(torch.where(due, (self.p + step).clamp(0.0, 1.0), self.p))
         for total in (self.sign_sum, self.images):
-            total.mul_(cast(Tensor, ~due))
+            total.mul_(~due)

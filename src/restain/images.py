@@ -45,8 +45,8 @@ def _read_with_pillow(path: Path) -> npt.NDArray[np.generic]:
     with Image.open(path) as image:
         image.load()
         if image.mode == "P":
-            image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-        return np.asarray(image)
+            return np.array(image.convert("RGBA" if "transparency" in image.info else "RGB"))
+        return np.array(image)
 
 
 def _as_rgb(pixels: npt.NDArray[np.generic], path: Path) -> RGB:

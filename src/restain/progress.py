@@ -46,9 +46,7 @@ class ProgressBar:
                 TextColumn("{task.fields[note]}"),
             )
             self._rich = Progress(*columns, console=console)
-            self._task = self._rich.add_task(
-                self.title, total=self.total, completed=self.done, rate="", note=""
-            )
+            self._task = self._rich.add_task(self.title, total=self.total, completed=self.done, rate="", note="")
             self._rich.start()
         return self
 

@@ -99,9 +99,7 @@ class TrainingLog:
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(  # type: ignore[no-untyped-call]
-                str(path.parent / "tensorboard"), purge_step=step + 1
-            )
+            self._writer = SummaryWriter(str(path.parent / "tensorboard"), purge_step=step + 1)
 
     def write(self, row: Mapping[str, float]) -> None:
         """Append one row; the first row of a log fixes its columns."""

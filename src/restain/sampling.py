@@ -18,7 +18,7 @@ def attention_map(feature: Tensor) -> Tensor:
     Returns:
         (N, H, W), no gradient, each image's map summing to 1.
     """
-    magnitude = feature.detach().float().norm(dim=1)
+    magnitude: Tensor = torch.linalg.vector_norm(feature.detach().float(), dim=1)
     return magnitude / magnitude.sum(dim=(1, 2), keepdim=True).clamp_min(1e-12)
 
 
@@ -39,10 +39,8 @@ def tissue_prior(image: Tensor, size: tuple[int, int], threshold: float = 0.05) 
     light = ((image.detach().float() + 1) / 2).clamp_min(1 / 255)
     tissue = (-light.log10().mean(dim=1, keepdim=True) > threshold).float()
     border = (size[0] - image.shape[-2]) // 2
-    if border > 0:
-        prior = F.pad(tissue, (border,) * 4, mode="reflect")
-    else:
-        prior = F.adaptive_avg_pool2d(tissue, size)
+    padded = border > 0
+    prior = F.pad(tissue, (border,) * 4, mode="reflect") if padded else F.adaptive_avg_pool2d(tissue, size)
     empty = prior.sum(dim=(2, 3), keepdim=True) == 0
     return torch.where(empty, torch.ones_like(prior), prior).squeeze(1)
 
@@ -64,7 +62,5 @@ def draw_locations(weights: Tensor, count: int, streams: RandomStreams) -> Tenso
     flat = weights.flatten(1)
     if flat.shape[1] <= count:
         return torch.arange(flat.shape[1], device=flat.device).expand(flat.shape[0], -1)
-    waits = torch.stack(
-        [torch.empty(flat.shape[1], device=g.device).exponential_(generator=g) for g in streams]
-    )
+    waits = torch.stack([torch.empty(flat.shape[1], device=g.device).exponential_(generator=g) for g in streams])
     return (flat / waits.clamp_min(1e-30)).topk(count, dim=1, sorted=False).indices

@@ -26,7 +26,7 @@ class StainingResult:
 
 def stain(
     stainer: str | Path | Stainer,
-    input: str | Path | Sequence[str | Path],  # noqa: A002 - the command line's word
+    input: str | Path | Sequence[str | Path],
     out: str | Path,
     overwrite: bool = False,
     batch: int = 1,

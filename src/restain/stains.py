@@ -29,7 +29,8 @@ def optical_density(rgb: npt.NDArray[np.uint8]) -> Floats:
         float32 array (..., 3), 0 (glass) to 2.41 (black).
     """
     table = -np.log10(np.maximum(np.arange(256), 1) / 255.0)
-    return table.astype(np.float32)[rgb]
+    densities: Floats = table.astype(np.float32)[rgb]
+    return densities
 
 
 def stain_matrix(first: tuple[float, ...], second: tuple[float, ...]) -> Floats:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -61,7 +61,7 @@ def train(
     recipe: str | Path = "asp-dgrank",
     overrides: Sequence[str] = (),
     resume: bool = False,
-    machine: Machine = Machine(),  # noqa: B008 - frozen
+    machine: Machine = Machine(),
 ) -> Path:
     """Learn a stain from a folder of images and leave a run folder with a stainer in it.
 
@@ -124,10 +124,9 @@ class Trainer:
         self.total = self.steps_per_epoch * (optim.epochs + optim.decay_epochs)
         self.method: Method = build_method(recipe)
         layout = torch.channels_last if recipe.engine.channels_last else torch.contiguous_format
-        self.method.to(fabric.device, memory_format=layout)
+        self.method.to(fabric.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.optimizers = {
-            side: torch.optim.Adam(self.method.parameters_of(side), optim.lr, optim.betas, fused=True)
-            for side in SIDES
+            side: torch.optim.Adam(self.method.parameters_of(side), optim.lr, optim.betas, fused=True) for side in SIDES
         }
         self.average: AveragedModel | None = None
         if optim.ema is not None:
@@ -153,9 +152,7 @@ class Trainer:
         """Set the run folder up, or load its last checkpoint."""
         saved = checkpoints(self.run.checkpoints)
         if saved and not resume:
-            raise RestainError(
-                f"{self.run.root}: already holds a run; give --resume to continue it, or another --out"
-            )
+            raise RestainError(f"{self.run.root}: already holds a run; give --resume to continue it, or another --out")
         if saved:
             self._load(saved[-1])
         self.fabric.barrier()
@@ -207,9 +204,7 @@ class Trainer:
         }
         if changed:
             listed = ", ".join(f"{field} was {old!r}, now {new!r}" for field, (old, new) in changed.items())
-            raise RestainError(
-                f"{path}: was made by another recipe ({listed}); resume with the recipe unchanged"
-            )
+            raise RestainError(f"{path}: was made by another recipe ({listed}); resume with the recipe unchanged")
         if state["images_per_step"] != self.images_per_step:
             raise RestainError(
                 f"{path}: was made with {state['images_per_step']} images a step over all processes, now "
@@ -234,7 +229,7 @@ class Trainer:
             return
         self._write_samples()
         if self.previews is not None:
-            ids, source, target = self.previews
+            ids, _, target = self.previews
             maps = self.method.attention_maps(target.to(self.fabric.device))
             if maps:
                 write_attention(self.run.root / "attention", ids, target, maps)
@@ -274,9 +269,7 @@ class Trainer:
         batches = iter(self._loader())
         with (
             self._signals_noted(),
-            ProgressBar(
-                f"train {self.recipe.name}", self.total, "steps", self.step, quiet=not rank_zero
-            ) as bar,
+            ProgressBar(f"train {self.recipe.name}", self.total, "steps", self.step, quiet=not rank_zero) as bar,
         ):
             since, clock = self.step, time.monotonic()
             while self.step < self.total:
@@ -335,7 +328,7 @@ class Trainer:
         self.names = list(terms)
         stacked = torch.stack([value.float() for value in terms.values()])
         if self.world > 1:
-            stacked = self.fabric.all_reduce(stacked, reduce_op="mean")
+            stacked = self._mean_over_processes(stacked)
         self.method.observe(dict(zip(self.names, stacked, strict=True)), self.images_per_step)
         if self.average is not None:
             self.average.update_parameters(self.generator)
@@ -365,10 +358,12 @@ class Trainer:
         # Plain averaging in place of a DistributedDataParallel wrapper: several passes of one network in a step
         # and half of the networks frozen in turn are what such wrappers handle badly.
         gradients = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        flat = self.fabric.all_reduce(flat, reduce_op="mean")
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        flat = self._mean_over_processes(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
             gradient.copy_(part.view_as(gradient))
+
+    def _mean_over_processes(self, tensor: Tensor) -> Tensor:
+        return cast(Tensor, self.fabric.all_reduce(tensor, reduce_op="mean"))
 
     def _learning_rate(self, progress: float) -> float:
         k = self.recipe.decay_start
@@ -376,9 +371,8 @@ class Trainer:
 
     # --- data
 
-    def _sampler(self, epoch: int) -> EpochSampler:
+    def _sampler(self, epoch: int, start_step: int = 0) -> EpochSampler:
         optim = self.recipe.optim
-        done = self.step - epoch * self.steps_per_epoch if epoch and self.step else self.step
         return EpochSampler(
             len(self.dataset),
             optim.batch,
@@ -387,14 +381,16 @@ class Trainer:
             rank=self.fabric.global_rank,
             world=self.world,
             accumulate=optim.accumulate,
-            start_step=max(0, done),
+            start_step=start_step,
         )
 
     def _loader(self) -> Iterator[Batch]:
-        first, last = self.step // self.steps_per_epoch, self.total // self.steps_per_epoch
+        first, done = divmod(self.step, self.steps_per_epoch)
+        last = self.total // self.steps_per_epoch
+        samplers = [self._sampler(epoch, done if epoch == first else 0) for epoch in range(first, last)]
         loader: DataLoader[Any] = DataLoader(
             self.dataset,
-            batch_sampler=itertools.chain.from_iterable(self._sampler(e) for e in range(first, last)),  # type: ignore[arg-type]
+            batch_sampler=itertools.chain.from_iterable(samplers),
             collate_fn=collate,
             num_workers=self.recipe.engine.workers,
             pin_memory=self.fabric.device.type == "cuda",
@@ -470,7 +466,7 @@ class Trainer:
         if self.world == 1:
             return self.stop_signal is not None
         flag = torch.tensor(float(self.stop_signal is not None), device=self.fabric.device)
-        return bool(self.fabric.all_reduce(flag, reduce_op="sum") > 0)
+        return bool(self._mean_over_processes(flag) > 0)
 
 
 def _dataset(recipe: Recipe, manifest: Manifest) -> PairedImages | UnpairedImages:
@@ -492,9 +488,7 @@ def _previews(manifest: Manifest) -> tuple[list[str], Tensor, Tensor] | None:
     for split in ("val", "test", "train"):
         records = manifest.pairs(split)[:PREVIEW_FIELDS]
         if records:
-            return [record.id for record in records], *(
-                _centres(records, side) for side in ("source", "target")
-            )
+            return [record.id for record in records], _centres(records, "source"), _centres(records, "target")
     return None
 
 

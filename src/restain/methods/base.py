@@ -53,7 +53,7 @@ class Method(nn.Module, ABC):
     def generator_step(self, batch: Batch, translation: Translation, progress: float) -> Step:
         """Loss of the generator and its helpers; the discriminators' parameters get no gradient here."""
 
-    def observe(self, terms: Mapping[str, Tensor], images: int) -> None:  # noqa: B027 - most methods adapt nothing
+    def observe(self, terms: Mapping[str, Tensor], images: int) -> None:
         """Adapt to a finished step: ``terms`` averaged over all devices, ``images`` shown over all of them."""
 
     def attention_maps(self, target: Tensor) -> dict[int, Tensor]:

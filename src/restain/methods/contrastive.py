@@ -7,6 +7,7 @@ the discriminator sees diffused images.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -41,24 +42,32 @@ class ContrastiveMethod(Method):
         _check(recipe)
         self.recipe = recipe
         self.taps = recipe.patches.layers
+        g, d, conditioned = recipe.generator, recipe.discriminator, recipe.diffusion.enabled
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.networks = nn.ModuleDict(_networks(recipe))
+            generator = ResnetGenerator(g.ngf, g.blocks, g.spectral_norm)
+            projector = PatchProjector(_channels(generator, self.taps), recipe.patches.dim)
+            discriminator = PatchDiscriminator(d.ndf, d.layers, d.spectral_norm, conditioned)
+        self.networks = nn.ModuleDict({"generator": generator, "projector": projector, "discriminator": discriminator})
         self.horizon: AdaptiveHorizon | None = None
-        if recipe.diffusion.enabled:
+        if conditioned:
             c = recipe.diffusion
             self.schedule = NoiseSchedule(c.beta_start, c.beta_end, c.t_max)
             self.horizon = AdaptiveHorizon(HorizonRule(c.t_min, c.t_max, c.target, c.interval, c.ramp_kimg))
 
+    @property
+    def generator(self) -> ResnetGenerator:
+        """G, whose encoder is also f."""
+        return cast(ResnetGenerator, self.networks["generator"])
+
     def translate(self, batch: Batch) -> Translation:
         """G(I) with the features of I from the same pass; with an identity term also G(K^R)."""
-        generator = self.networks["generator"]
         source = batch.source
         if self.recipe.patch_nce.flip_equivariance:
             source = _mirror(source, self._mirrored(batch))
         if not self.recipe.patch_nce.identity:
-            return Translation(*generator.translate(source, self.taps))
-        both, features = generator.translate(torch.cat([source, batch.target]), self.taps)
+            return Translation(*self.generator.translate(source, self.taps))
+        both, features = self.generator.translate(torch.cat([source, batch.target]), self.taps)
         n = len(source)
         return Translation(both[:n], [f[:n] for f in features], both[n:], [f[n:] for f in features])
 
@@ -112,27 +121,25 @@ class ContrastiveMethod(Method):
     @torch.no_grad()
     def attention_maps(self, target: Tensor) -> dict[int, Tensor]:
         """A_l of Eq. 1 for each contrastive layer l: (N, H_l, W_l), each image's map summing to 1."""
-        features = self.networks["generator"].encode(target, self.taps)
+        features = self.generator.encode(target, self.taps)
         return dict(zip(self.taps, (self._attention(f, target) for f in features), strict=True))
 
     def _score(self, images: Tensor, streams: RandomStreams) -> Tensor:
         """D(x) of the images, or D(x_t, t) at drawn diffusion times."""
-        discriminator = self.networks["discriminator"]
+        discriminator = cast(PatchDiscriminator, self.networks["discriminator"])
         if self.horizon is None:
-            score: Tensor = discriminator(images)
-            return score
+            return cast(Tensor, discriminator(images))
         horizon = self.horizon.horizon()
         t = draw_times(horizon, self.recipe.diffusion.clean_fraction, streams)
         noised = diffuse(images, self.schedule.alpha_bar(horizon)[t], self.recipe.diffusion.sigma, streams)
-        score = discriminator(noised, t)
-        return score
+        return cast(Tensor, discriminator(noised, t))
 
     def _encode_fake(self, batch: Batch, translation: Translation) -> list[Tensor]:
         """Features of K^F, after those of G(K^R) where there are any: one encoder pass for every query."""
         images = translation.fake
         if translation.identity is not None:
             images = torch.cat([images, translation.identity])
-        features: list[Tensor] = self.networks["generator"].encode(images, self.taps)
+        features = self.generator.encode(images, self.taps)
         if self.recipe.patch_nce.flip_equivariance:
             mirrored = self._mirrored(batch)
             features = [_mirror(feature, mirrored) for feature in features]
@@ -146,7 +153,7 @@ class ContrastiveMethod(Method):
         if self.recipe.patch_nce.flip_equivariance:
             # The pass that made K^F saw mirrored images, and its features are not those of I.
             with torch.no_grad():
-                keys = self.networks["generator"].encode(batch.source, self.taps)
+                keys = self.generator.encode(batch.source, self.taps)
         if translation.identity_features is not None:
             keys = [torch.cat(pair) for pair in zip(keys, translation.identity_features, strict=True)]
             streams = [*streams, *streams]
@@ -159,7 +166,7 @@ class ContrastiveMethod(Method):
         """A2SP between K^R and K^F (Eq. 2-3): the same locations for both, theta by similarity and progress."""
         config = self.recipe.a2sp
         with torch.no_grad():
-            keys = self.networks["generator"].encode(target, self.taps)
+            keys = self.generator.encode(target, self.taps)
             if config.locations == "attention":
                 maps = [self._attention(feature, target) for feature in keys]
                 locations = [draw_locations(a, self.recipe.patches.count, streams) for a in maps]
@@ -198,18 +205,11 @@ class ContrastiveMethod(Method):
         return torch.cat([torch.rand(1, generator=g, device=g.device) for g in streams]) < 0.5
 
 
-def _networks(recipe: Recipe) -> dict[str, nn.Module]:
-    g, d = recipe.generator, recipe.discriminator
-    generator = ResnetGenerator(g.ngf, g.blocks, g.spectral_norm)
+def _channels(generator: ResnetGenerator, taps: Sequence[int]) -> list[int]:
     try:
-        channels = [generator.channels(tap) for tap in recipe.patches.layers]
+        return [generator.channels(tap) for tap in taps]
     except ValueError as error:
         raise RestainError(f"recipe field patches.layers: {error}") from None
-    return {
-        "generator": generator,
-        "projector": PatchProjector(channels, recipe.patches.dim),
-        "discriminator": PatchDiscriminator(d.ndf, d.layers, d.spectral_norm, recipe.diffusion.enabled),
-    }
 
 
 def _mirror(images: Tensor, which: Tensor) -> Tensor:
@@ -222,9 +222,7 @@ def _detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _check(recipe: Recipe) -> None:
     crop = recipe.data.crop
-    least = {
-        f"discriminator.layers {recipe.discriminator.layers}": smallest_image(recipe.discriminator.layers)
-    }
+    least = {f"discriminator.layers {recipe.discriminator.layers}": smallest_image(recipe.discriminator.layers)}
     if recipe.pyramid.weight:
         least[f"pyramid.form {recipe.pyramid.form}"] = SMALLEST_IMAGE[recipe.pyramid.form]
     for field, side in least.items():

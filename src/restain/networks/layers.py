@@ -42,9 +42,7 @@ class BlurUpsample(nn.Module):
         return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def conv(
-    channels_in: int, channels_out: int, kernel: int, padding: int = 0, spectral: bool = False
-) -> nn.Module:
+def conv(channels_in: int, channels_out: int, kernel: int, padding: int = 0, spectral: bool = False) -> nn.Module:
     """A stride-1 convolution with bias, initialised, with spectral normalisation where asked for."""
     layer = initialised(nn.Conv2d(channels_in, channels_out, kernel, padding=padding))
     return spectral_norm(layer) if spectral else layer

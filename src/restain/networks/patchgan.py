@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -43,13 +44,11 @@ class PatchDiscriminator(nn.Module):
         conditioned: whether ``forward`` takes diffusion times.
     """
 
-    def __init__(
-        self, ndf: int = 64, layers: int = 3, spectral: bool = False, conditioned: bool = False
-    ) -> None:
+    def __init__(self, ndf: int = 64, layers: int = 3, spectral: bool = False, conditioned: bool = False) -> None:
         super().__init__()
         widths = [ndf * min(2**stage, 8) for stage in range(layers + 1)]
         trunk: list[nn.Module] = [conv(3, ndf, 4, 1, spectral), nn.LeakyReLU(0.2), BlurPool(ndf)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in pairwise(widths):
             trunk += [conv(before, after, 4, 1, spectral), nn.InstanceNorm2d(after), nn.LeakyReLU(0.2)]
             trunk += [BlurPool(after)]
         self.trunk = nn.Sequential(*trunk[:-1])  # the last stage keeps its resolution

@@ -36,9 +36,9 @@ class ResidualBlock(nn.Module):
 class ResnetGenerator(nn.Module):
     """H&E -> IHC, image tensor to image tensor, any height and width from 16 pixels.
 
-    ``layers`` is CUT's sequential with CUT's numbering, so that a contrastive layer is an index into it: 0 pad,
-    1 conv 7x7, 4 conv, 7 down, 8 conv, 11 down, 12... residual blocks, then the decoder. Parameters map one to
-    one onto published CUT and ASP weights (``model.N`` there is ``layers.N`` here).
+    ``layers`` is CUT's sequential with CUT's numbering, run in order, so that a contrastive layer is an index into
+    it: 0 pad, 1 conv 7x7, 4 conv, 7 down, 8 conv, 11 down, 12... residual blocks, then the decoder. Parameters map
+    one to one onto published CUT and ASP weights (``model.N`` there is ``layers.N`` here).
 
     Args:
         ngf: channels after the first convolution; 4 * ngf in the residual blocks.
@@ -60,7 +60,7 @@ class ResnetGenerator(nn.Module):
             layers += [BlurUpsample()]
             layers += [*_normed(conv(channels, channels // 2, 3, 1, spectral), channels // 2)]
         layers += [nn.ReflectionPad2d(3), conv(ngf, 3, 7, spectral=spectral), nn.Tanh()]
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.ModuleList(layers)
 
     def compile(self, *args: Any, **options: Any) -> None:
         """Compile the pass that ``forward``, ``translate`` and ``encode`` share (see ``torch.compile``)."""
@@ -91,8 +91,8 @@ class ResnetGenerator(nn.Module):
 
     def _run(self, x: Tensor, taps: Sequence[int], stop: int) -> tuple[Tensor, list[Tensor]]:
         found: dict[int, Tensor] = {}
-        for index, layer in enumerate(self.layers[:stop]):
-            x = layer(x)
+        for index in range(stop):
+            x = self.layers[index](x)
             if index in taps:
                 found[index] = x
         return x, [found[tap] for tap in taps]
@@ -101,9 +101,7 @@ class ResnetGenerator(nn.Module):
         """Channels of the feature map at layer ``tap`` of the encoder."""
         last_block = self.first_block + self.blocks - 1
         if not 0 <= tap <= last_block:
-            raise ValueError(
-                f"contrastive layer {tap} is not in the encoder, which has layers 0 to {last_block}"
-            )
+            raise ValueError(f"contrastive layer {tap} is not in the encoder, which has layers 0 to {last_block}")
         widths = {0: 3, 1: self.ngf, 4: 2 * self.ngf, 8: 4 * self.ngf}
         return widths[max(start for start in widths if start <= tap)]
 

@@ -1,0 +1,206 @@
+"""Commands -> functions; nothing else. Heavy modules are imported by the command that needs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from restain.errors import RestainError
+
+Folder = Annotated[Path, typer.Option(file_okay=False)]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+
+app = typer.Typer(
+    name="restain",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Virtual staining for digital pathology: learn, judge and apply H&E to immunohistochemistry. "
+    "Research software, not for clinical use.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Look at a data set before it is trained on.")
+recipes_app = typer.Typer(help="Recipes: one for each published row.", invoke_without_command=True)
+app.add_typer(data_app, name="data")
+app.add_typer(recipes_app, name="recipes")
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Option(help="folder in a known layout, or a CSV manifest")],
+    out: Annotated[Path, typer.Option(help="run folder to write")],
+    recipe: Annotated[str, typer.Option(help="name of a recipe, or a YAML file")] = "asp-dgrank",
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in --out")] = False,
+    device: Device = "auto",
+    devices: Annotated[int, typer.Option(help="processes on each machine, one a GPU")] = 1,
+    nodes: Annotated[int, typer.Option(help="machines, under torchrun or SLURM")] = 1,
+) -> None:
+    """Learn a stain from pairs (or unpaired folders) of H&E and IHC."""
+    import restain
+
+    stainer = restain.train(data, out, recipe, overrides or (), resume, restain.Machine(device, devices, nodes))
+    typer.echo(f"stainer: {stainer}")
+
+
+@app.command()
+def stain(
+    stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
+    input: Annotated[list[Path], typer.Option(help="image or folder; repeatable")],
+    out: Annotated[Path, typer.Option(help="folder for the virtual stains")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="write outputs anew that exist")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="images of one size per pass")] = 1,
+    device: Device = "auto",
+) -> None:
+    """Turn H&E images into virtual IHC images."""
+    import restain
+
+    result = restain.stain(stainer, input, out, overwrite, batch, device)
+    typer.echo(f"{len(result.written)} written, {len(result.skipped)} skipped, {len(result.failed)} failed")
+    for reason in result.failed.values():
+        typer.echo(f"failed: {reason}", err=True)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    real: Annotated[Path, typer.Option(help="folder of real IHC")],
+    fake: Annotated[Path, typer.Option(help="folder of virtual IHC, same names")],
+    out: Annotated[Path, typer.Option(help="folder for summary.json and per_image.csv")],
+    source: Annotated[Path | None, typer.Option(help="folder of H&E, for content correlation and yardsticks")] = None,
+    reference: Annotated[Path | None, typer.Option(help="real IHC whose colours the classical transfer takes")] = None,
+    protocol: Annotated[str, typer.Option(help="clean or asp2023")] = "clean",
+    seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
+) -> None:
+    """Judge virtual stains against real ones, with confidence intervals and two yardsticks."""
+    import restain
+    from restain.evaluation import print_evaluation
+
+    print_evaluation(restain.evaluate(real, fake, out, source, reference, protocol, seed))
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="the HTML page to write")],
+    run: Annotated[Path | None, typer.Option(help="run folder of restain train")] = None,
+    evaluation: Annotated[Path | None, typer.Option(help="output folder of restain evaluate")] = None,
+    images: Annotated[int, typer.Option(min=1, help="fields of view to show")] = 6,
+) -> None:
+    """Write one self-contained HTML page about a run and its evaluation."""
+    import restain
+
+    typer.echo(restain.report(out, run, evaluation, images))
+
+
+@app.command()
+def phantom(
+    marker: Annotated[str, typer.Option(help="her2, er, pr or ki67")],
+    out: Annotated[Path, typer.Option(help="new folder for the data set")],
+    pairs: Annotated[int, typer.Option(help="image pairs (ignored with --slide)")] = 32,
+    size: Annotated[int, typer.Option(help="side in pixels")] = 512,
+    seed: int = 0,
+    mpp: Annotated[float, typer.Option(help="microns per pixel")] = 0.5,
+    val_fraction: Annotated[float, typer.Option(help="share of the slides held out")] = 0.2,
+    slide: Annotated[bool, typer.Option("--slide", help="one large image pair as tiled TIFF")] = False,
+    jpeg_quality: Annotated[int | None, typer.Option(help="JPEG instead of lossless files")] = None,
+    blur: Annotated[float, typer.Option(help="scanner point spread, pixels")] = 0.6,
+    noise: Annotated[float, typer.Option(help="scanner noise, grey levels")] = 2.0,
+    consecutive: Annotated[bool, typer.Option("--consecutive", help="IHC on the next section of the tissue")] = False,
+    warp: Annotated[float, typer.Option(help="consecutive: largest deformation, pixels")] = 6.0,
+    shift: Annotated[float, typer.Option(help="consecutive: largest shift, pixels")] = 12.0,
+    rotation: Annotated[float, typer.Option(help="consecutive: largest rotation, degrees")] = 2.0,
+    turnover: Annotated[float, typer.Option(help="consecutive: share of other cells")] = 0.3,
+) -> None:
+    """Draw virtual tissue, H&E and IHC, whose truth is known."""
+    import restain
+
+    section = restain.Consecutive(warp, shift, rotation, turnover) if consecutive else None
+    options = restain.PhantomOptions(mpp, val_fraction, slide, jpeg_quality, blur, noise, section)
+    restain.phantom(marker, out, pairs, size, seed, options)
+
+
+@data_app.command()
+def inspect(
+    root: Annotated[Path, typer.Argument(metavar="DIR", help="folder in a known layout, or a CSV manifest")],
+    out: Annotated[Path | None, typer.Option(help="folder for inspection.json and pairs.csv")] = None,
+    target: Annotated[str, typer.Option(help="which IHC, where a folder holds several")] = "B",
+    crop: Annotated[int | None, typer.Option(help="crop that training will use, pixels")] = None,
+) -> None:
+    """Check files, partners, duplicates, leaks between splits and the shift between H&E and IHC.
+
+    The exit status says whether training could start.
+    """
+    import restain
+    from restain.data.inspection import print_inspection
+
+    inspection = restain.inspect(root, out, target, crop)
+    print_inspection(inspection)
+    if not inspection.can_train:
+        raise typer.Exit(1)
+
+
+@recipes_app.callback()
+def recipes(context: typer.Context) -> None:
+    """List the recipes that ship with restain."""
+    if context.invoked_subcommand is None:
+        from restain.config import load_recipe, recipe_names
+
+        for name in recipe_names():
+            typer.echo(f"{name:30} {load_recipe(name).about}")
+
+
+@recipes_app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="name of a recipe, or a YAML file")],
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
+) -> None:
+    """Print a recipe with every value resolved."""
+    from restain.config import load_recipe
+
+    typer.echo(load_recipe(name, overrides or ()).to_yaml(), nl=False)
+
+
+@app.command("import")
+def import_weights(
+    weights: Annotated[Path, typer.Argument(help="a published latest_net_G.pth")],
+    family: Annotated[Literal["asp", "cut"], typer.Option("--from", help="whose release it is")],
+    out: Annotated[Path, typer.Option(help="stainer folder to write")],
+    stain: Annotated[str | None, typer.Option(help="name of the marker")] = None,
+    mpp: Annotated[float | None, typer.Option(help="microns per pixel of its training images (MIST: 0.4661)")] = None,
+) -> None:
+    """Turn published ASP or CUT generator weights into a stainer."""
+    import restain
+
+    typer.echo(restain.import_weights(family, weights, out, stain, mpp))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="folder for everything that is made")] = Path("demo"),
+    marker: Annotated[str, typer.Option(help="her2, er, pr or ki67")] = "her2",
+    seed: int = 0,
+) -> None:
+    """The whole way once: virtual tissue, training, staining, evaluation, a page to look at."""
+    import restain
+
+    restain.demo(out, marker, seed)
+
+
+@app.command()
+def doctor() -> None:
+    """Print versions and devices, what is missing, and how to get it."""
+    import restain
+    from restain.diagnosis import print_findings
+
+    print_findings(restain.doctor())
+
+
+def main() -> None:
+    """Run the command line; a ``RestainError`` becomes one sentence and exit status 2."""
+    try:
+        app()
+    except RestainError as error:
+        typer.echo(f"restain: {error}", err=True)
+        raise SystemExit(2) from None

@@ -1,0 +1,66 @@
+"""``restain demo``: the whole way once, on virtual tissue, ending in a page to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from restain.data.phantom import phantom
+from restain.errors import RestainError
+from restain.evaluation import evaluate, print_evaluation
+from restain.progress import console
+from restain.reporting import report
+from restain.staining import stain
+from restain.training import train
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How much the demonstration does; the defaults take some minutes on two CPU cores."""
+
+    pairs: int = 100
+    size: int = 256  # pixels
+    epochs: int = 12
+    decay_epochs: int = 8
+
+
+def demo(out: str | Path = "demo", marker: str = "her2", seed: int = 0, scale: DemoSize | None = None) -> Path:
+    """Draw virtual tissue, train ``tiny`` on it, stain held-out fields, judge them, and write a page.
+
+    Args:
+        out: folder for everything; its parts that are already there are used again, so an interrupted
+            demonstration continues.
+        marker: her2, er, pr or ki67.
+        seed: of the tissue and of the training.
+        scale: how much is done.
+
+    Returns:
+        the path of the page, ``out/report.html``.
+    """
+    root, scale = Path(out), scale or DemoSize()
+    tissue, run = root / "tissue", root / "run"
+    if root.exists() and not (tissue / "phantom.json").exists() and any(root.iterdir()):
+        raise RestainError(f"{root}: is not empty and holds no demonstration; expected a new folder")
+    if not (tissue / "phantom.json").exists():
+        phantom(marker, tissue, pairs=scale.pairs, size=scale.size, seed=seed)
+    if not (run / "stainer").is_dir():
+        overrides = [
+            f"seed={seed}",
+            f"optim.epochs={scale.epochs}",
+            f"optim.decay_epochs={scale.decay_epochs}",
+            f"data.stain={marker.upper()}",
+            "data.mpp=0.5",
+        ]
+        train(tissue, run, "tiny", overrides, resume=True)
+    stain(run, tissue / "valA", root / "virtual")
+    judged = evaluate(
+        real=tissue / "valB",
+        fake=root / "virtual",
+        out=root / "evaluation",
+        source=tissue / "valA",
+        reference=tissue / "trainB",
+    )
+    print_evaluation(judged)
+    page = report(root / "report.html", run=run, evaluation=root / "evaluation")
+    console.print(f"\nOpen {page} in a browser.", soft_wrap=True)
+    return page

@@ -1,0 +1,85 @@
+"""``restain doctor``: what is installed, what the machine offers, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+REQUIRED = ("torch", "lightning-fabric", "numpy", "scipy", "scikit-image", "pillow", "tifffile", "imagecodecs")
+REQUIRED_TOO = ("safetensors", "pydantic", "PyYAML", "typer", "rich", "matplotlib", "Jinja2", "tensorboard")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis."""
+
+    what: str
+    found: str
+    ok: bool
+    advice: str = ""
+
+
+def doctor() -> list[Finding]:
+    """Look at the installation and the machine.
+
+    Returns:
+        findings in reading order; those that are not ``ok`` say what to do.
+    """
+    return [
+        Finding("python", platform.python_version(), True),
+        Finding("restain", metadata.version("restain"), True),
+        *(_package(name) for name in (*REQUIRED, *REQUIRED_TOO)),
+        *_devices(),
+        *_formats(),
+        _disk(Path.cwd()),
+    ]
+
+
+def print_findings(findings: list[Finding], console: Console | None = None) -> None:
+    """The findings as a table on screen."""
+    table = Table("", "", "", box=None, show_header=False)
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.ok else "[yellow]--[/]"
+        table.add_row(mark, finding.what, f"{finding.found}  {finding.advice}".rstrip())
+    (console or Console()).print(table)
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, metadata.version(name), True)
+    except metadata.PackageNotFoundError:
+        return Finding(name, "missing", False, f"pip install {name}")
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    yield Finding("CPU", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads used by torch", True)
+    if not torch.cuda.is_available():
+        advice = "training on a CPU is for small trials; a CUDA build of torch is at https://pytorch.org"
+        yield Finding("CUDA", "no device seen by torch", False, advice)
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        bf16 = "bf16" if torch.cuda.is_bf16_supported() else "no bf16"
+        yield Finding(f"CUDA {index}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB, {bf16}", True)
+
+
+def _formats() -> Iterator[Finding]:
+    from PIL import features
+
+    for name, codec in (("JPEG", "jpg"), ("PNG", "zlib"), ("WebP", "webp")):
+        ok = bool(features.check(codec))
+        yield Finding(name, "readable" if ok else "missing", ok, "" if ok else "pip install --upgrade pillow")
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free / 2**30
+    return Finding("disk", f"{free:.0f} GiB free in {folder}", free > 5, "" if free > 5 else "a run needs a few GiB")
