@@ -36,7 +36,8 @@ def optical_density(rgb: npt.NDArray[np.uint8]) -> Floats:
 def stain_matrix(first: tuple[float, ...], second: tuple[float, ...]) -> Floats:
     """Rows: the two unit stain vectors and their normalised cross product as the residual; float64 (3, 3)."""
     rows = np.array([first, second, np.cross(first, second)], dtype=np.float64)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Floats = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
 
 
 def separate(rgb: npt.NDArray[np.uint8], first: tuple[float, ...], second: tuple[float, ...]) -> Floats:
