@@ -28,21 +28,19 @@ from torch.utils.data import DataLoader
 
 from restain.checkpoint import StainerCard, checkpoints, load_checkpoint, save_checkpoint, save_stainer
 from restain.config import Recipe, differences, load_recipe
-from restain.data.layouts import Manifest, Record, find_pairs
-from restain.data.pairs import EpochSampler, PairedImages, UnpairedImages, collate
-from restain.data.transforms import check_crop
+from restain.data.layouts import find_pairs
+from restain.data.pairs import EpochSampler, collate, training_images
+from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
 from restain.methods import build_method
 from restain.methods.base import Method, Step, Translation
 from restain.networks.resnet import ResnetGenerator
 from restain.progress import ProgressBar
-from restain.runs import RunFolder, TrainingLog, write_attention, write_grid
-from restain.tensors import to_tensor
+from restain.runs import RunFolder, TrainingLog, find_previews
 from restain.types import Batch
 
 SIDES = ("discriminator", "generator")
-PREVIEW_FIELDS, PREVIEW_SIDE = 4, 512
 MAY_DIFFER = ("log.", "engine.workers")  # fields that a resumed run may change
 
 
@@ -116,8 +114,9 @@ class Trainer:
         self.fabric, self.recipe, self.manifest, self.run = fabric, recipe, manifest, run
         self.world = fabric.world_size
         self.step = 0
-        self.dataset = _dataset(recipe, manifest)
-        self.previews = _previews(manifest)
+        data = recipe.data
+        self.dataset = training_images(manifest, data.paired, data.crop, data.flip)
+        self.previews = find_previews(manifest)
         optim = recipe.optim
         self.images_per_step = optim.batch * optim.accumulate * self.world
         self.steps_per_epoch = self._sampler(0).steps_per_epoch
@@ -229,10 +228,8 @@ class Trainer:
             return
         self._write_samples()
         if self.previews is not None:
-            ids, _, target = self.previews
-            maps = self.method.attention_maps(target.to(self.fabric.device))
-            if maps:
-                write_attention(self.run.root / "attention", ids, target, maps)
+            maps = self.method.attention_maps(self.previews.target.to(self.fabric.device))
+            self.previews.write_attention(self.run.root / "attention", maps)
         data, optim = self.recipe.data, self.recipe.optim
         card = StainerCard(
             stain=data.stain,
@@ -425,20 +422,19 @@ class Trainer:
             "step": self.step,
             "epoch": self.step / self.steps_per_epoch,
             "progress": self.step / self.total,
-            "lr": self._learning_rate(self.step / self.total),
+            "lr": self.optimizers["generator"].param_groups[0]["lr"],
         }
         return row_values | dict(zip(self.names, values.double().mean(dim=0).tolist(), strict=True))
 
     def _write_samples(self) -> None:
         if self.previews is None:
             return
-        _, source, target = self.previews
         generator = self._best_generator()
         generator.eval()
         with torch.no_grad(), self.fabric.autocast():
-            fake = torch.cat([generator(image[None].to(self.fabric.device)).cpu() for image in source])
-        generator.train()
-        write_grid(self.run.root / "samples" / f"step-{self.step:08d}.png", (source, fake, target))
+            fields = torch.split(self.previews.source.to(self.fabric.device), 1)
+            virtual = torch.cat([generator(field) for field in fields])
+        self.previews.write_grid(self.run.root / "samples" / f"step-{self.step:08d}.png", virtual)
 
     # --- interruptions
 
@@ -467,39 +463,6 @@ class Trainer:
             return self.stop_signal is not None
         flag = torch.tensor(float(self.stop_signal is not None), device=self.fabric.device)
         return bool(self._mean_over_processes(flag) > 0)
-
-
-def _dataset(recipe: Recipe, manifest: Manifest) -> PairedImages | UnpairedImages:
-    data = recipe.data
-    if data.paired:
-        records = manifest.pairs("train")
-        dataset: PairedImages | UnpairedImages = PairedImages(records, data.crop, data.flip)
-    else:
-        sources, targets = manifest.sources("train"), manifest.targets("train")
-        records = sources + targets
-        dataset = UnpairedImages(sources, targets, data.crop, data.flip)
-    for image in {ref for record in records for ref in (record.source, record.target) if ref is not None}:
-        check_crop(image.size(), data.crop, str(image))
-    return dataset
-
-
-def _previews(manifest: Manifest) -> tuple[list[str], Tensor, Tensor] | None:
-    """Ids, H&E and IHC of a few fields that are not trained on, where there are any; centre crops."""
-    for split in ("val", "test", "train"):
-        records = manifest.pairs(split)[:PREVIEW_FIELDS]
-        if records:
-            return [record.id for record in records], _centres(records, "source"), _centres(records, "target")
-    return None
-
-
-def _centres(records: Sequence[Record], side: str) -> Tensor:
-    images = [getattr(record, side).read() for record in records]
-    height, width = (min(PREVIEW_SIDE, *(image.shape[axis] for image in images)) for axis in (0, 1))
-    crops = []
-    for image in images:
-        top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-        crops.append(to_tensor(image[top : top + height, left : left + width]))
-    return torch.stack(crops)
 
 
 def _recipe_from(text: str) -> Recipe:

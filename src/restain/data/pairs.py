@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from restain.data.records import ImageRef, Record
+from restain.data.records import ImageRef, Manifest, Record
 from restain.data.transforms import check_crop, draw_crop
 from restain.errors import RestainError
 from restain.images import RGB
@@ -88,6 +88,20 @@ class UnpairedImages(Dataset[Sample]):
         rgb = image.read()
         check_crop(rgb.shape[:2], self.crop, str(image))
         return draw_crop(rgb.shape[:2], self.crop, self.flip, rng).apply(rgb)
+
+
+def training_images(manifest: Manifest, paired: bool, crop: int, flip: bool) -> PairedImages | UnpairedImages:
+    """The training split as a data set, after a look at every header: an image too small is found now, not later."""
+    if paired:
+        records = manifest.pairs("train")
+        images: PairedImages | UnpairedImages = PairedImages(records, crop, flip)
+    else:
+        sources, targets = manifest.sources("train"), manifest.targets("train")
+        records = sources + targets
+        images = UnpairedImages(sources, targets, crop, flip)
+    for image in {ref for record in records for ref in (record.source, record.target) if ref is not None}:
+        check_crop(image.size(), crop, str(image))
+    return images
 
 
 class EpochSampler(Sampler[list[SampleKey]]):
