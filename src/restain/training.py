@@ -274,7 +274,8 @@ class Trainer:
                 self.step += 1
                 bar.advance()
                 due = {name: self._due(every) for name, every in self._intervals().items()}
-                if any(due.values()) or self.stop_signal:
+                # A signal may reach one process only; several look for it together, when a line of the log is due.
+                if any(due.values()) or (self.stop_signal and self.world == 1):
                     row = self._read_pending()
                     images = (self.step - since) * self.images_per_step
                     row["images_per_second"] = images / (time.monotonic() - clock)
