@@ -1,0 +1,60 @@
+"""The discriminator: sizes, and the time projection by hand."""
+
+import math
+
+import pytest
+import torch
+
+from restain.networks.patchgan import PatchDiscriminator, TimeEmbedding, smallest_image
+
+
+@pytest.mark.parametrize(("side", "layers", "scores"), [(512, 5, 14), (512, 3, 62), (96, 3, 10), (128, 5, 2)])
+def test_score_map_sizes(side: int, layers: int, scores: int) -> None:
+    with torch.device("meta"):
+        found = PatchDiscriminator(8, layers)(torch.empty(1, 3, side, side))
+    assert found.shape == (1, 1, scores, scores)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 4, 5])
+def test_the_smallest_image_is_exact(layers: int) -> None:
+    side = smallest_image(layers)
+    discriminator = PatchDiscriminator(2, layers)
+    assert discriminator(torch.rand(1, 3, side, side)).shape[-1] == 1
+    with pytest.raises((RuntimeError, ValueError)):
+        discriminator(torch.rand(1, 3, side - 1, side - 1))
+
+
+def test_the_time_projection_by_hand() -> None:
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(4, 2, conditioned=True).eval()
+    x, t = torch.rand(2, 3, 32, 32), torch.tensor([0, 700])
+    h = discriminator.trunk(x)
+    plain = discriminator.head(h)
+    c = discriminator.time(t)
+    found = discriminator(x, t)
+    for n in range(2):
+        for y in range(plain.shape[2]):
+            for z in range(plain.shape[3]):
+                dots = [float(h[n, :, y + dy, z + dz] @ c[n]) for dy in (0, 1) for dz in (0, 1)]
+                expected = plain[n, 0, y, z].item() + sum(dots) / 4 / math.sqrt(h.shape[1])
+                assert found[n, 0, y, z].item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_time_matters_when_conditioned_and_is_demanded() -> None:
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(4, 2, conditioned=True).eval()
+    x = torch.rand(1, 3, 32, 32)
+    assert not torch.allclose(discriminator(x, torch.tensor([0])), discriminator(x, torch.tensor([900])))
+    with pytest.raises(ValueError, match="needs diffusion times"):
+        discriminator(x)
+    assert PatchDiscriminator(4, 2)(x).shape[1] == 1
+
+
+def test_the_embedding_starts_from_sinusoids_of_the_time() -> None:
+    embedding = TimeEmbedding(8, waves=4)
+    seen = []
+    embedding.mlp.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    embedding(torch.tensor([3]))
+    angles = [3 * math.exp(-math.log(10_000) * k / 4) for k in range(4)]
+    expected = [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
+    torch.testing.assert_close(seen[0], torch.tensor([expected]))
