@@ -14,11 +14,13 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
 from restain.data.layouts import find_pairs
 from restain.evaluation import evaluate
-from restain.images import write_png
+from restain.images import RGB, write_png
 from restain.staining import stain
 from restain.training import train
 
@@ -32,6 +34,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder in one of the known layouts, with a val split")
     parser.add_argument("--target", default="B", help="which IHC of the folder is learned")
     parser.add_argument("--truth", default=None, help="which IHC judges (default: the one that is learned)")
+    parser.add_argument("--reduce", type=int, default=1, help="average blocks of N x N pixels before anything else")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipes", nargs="+", default=DEFAULT_RECIPES)
     parser.add_argument("--set", nargs="*", default=[], dest="overrides", help="section.field=value, for every recipe")
@@ -39,36 +42,43 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    folders = _judging_folders(arguments)
+    data = arguments.out / "data"
+    if not data.exists():
+        _prepare(arguments, data)
     for name in arguments.recipes:
-        _run(name, arguments, folders)
+        _run(name, arguments, data)
     _print_table(arguments.out, arguments.recipes)
 
 
-def _judging_folders(arguments: argparse.Namespace) -> dict[str, Path]:
-    """The validation fields and the training IHC as plain folders of PNG, whatever the layout was."""
-    manifest = find_pairs(arguments.data, arguments.truth or arguments.target)
-    folders = {name: arguments.out / "fields" / name for name in ("source", "real", "reference")}
-    if not all(folder.is_dir() for folder in folders.values()):
-        for record in manifest.pairs("val"):
-            write_png(folders["source"] / f"{record.id}.png", record.source.read())
-            write_png(folders["real"] / f"{record.id}.png", record.target.read())
-        for record in manifest.pairs("train"):
-            write_png(folders["reference"] / f"{record.id}.png", record.target.read())
-    return folders
+def _prepare(arguments: argparse.Namespace, data: Path) -> None:
+    """Copy the data into MIST's layout as PNG, reduced; ``truth`` holds the IHC that judges the validation split."""
+    aside = data.with_name("data-new")
+    shutil.rmtree(aside, ignore_errors=True)
+    learned = find_pairs(arguments.data, arguments.target)
+    judging = find_pairs(arguments.data, arguments.truth or arguments.target)
+    for split in ("train", "val"):
+        for record in learned.pairs(split):
+            write_png(aside / f"{split}A" / f"{record.id}.png", _reduced(record.source.read(), arguments.reduce))
+            write_png(aside / f"{split}B" / f"{record.id}.png", _reduced(record.target.read(), arguments.reduce))
+    for record in judging.pairs("val"):
+        write_png(aside / "truth" / f"{record.id}.png", _reduced(record.target.read(), arguments.reduce))
+    aside.replace(data)
 
 
-def _run(name: str, arguments: argparse.Namespace, folders: dict[str, Path]) -> None:
+def _reduced(rgb: RGB, factor: int) -> RGB:
+    return np.asarray(Image.fromarray(rgb).reduce(factor))
+
+
+def _run(name: str, arguments: argparse.Namespace, data: Path) -> None:
     root = arguments.out / name
     if (root / "evaluation" / "summary.json").exists():
         return
-    overrides = [f"data.target={arguments.target}", *arguments.overrides]
-    stainer = train(arguments.data, root / "run", name, overrides, resume=True)
-    stain(stainer, folders["source"], root / "virtual", overwrite=True)
+    stainer = train(data, root / "run", name, arguments.overrides, resume=True)
+    stain(stainer, data / "valA", root / "virtual", overwrite=True)
     for protocol in ("clean", "asp2023"):
         out = root / ("evaluation" if protocol == "clean" else f"evaluation-{protocol}")
         aside = out.with_name(f"{out.name}-new")
-        evaluate(folders["real"], root / "virtual", aside, folders["source"], folders["reference"], protocol)
+        evaluate(data / "truth", root / "virtual", aside, data / "valA", data / "trainB", protocol)
         shutil.rmtree(out, ignore_errors=True)
         aside.replace(out)
 
