@@ -179,7 +179,7 @@ def import_weights(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder for everything that is made")] = Path("demo"),
-    marker: Annotated[str, typer.Option(help="her2, er, pr or ki67")] = "her2",
+    marker: Annotated[str, typer.Option(help="her2, er, pr or ki67")] = "er",
     seed: int = 0,
 ) -> None:
     """The whole way once: virtual tissue, training, staining, evaluation, a page to look at."""
@@ -204,3 +204,7 @@ def main() -> None:
     except RestainError as error:
         typer.echo(f"restain: {error}", err=True)
         raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

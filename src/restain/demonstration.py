@@ -24,7 +24,7 @@ class DemoSize:
     decay_epochs: int = 8
 
 
-def demo(out: str | Path = "demo", marker: str = "her2", seed: int = 0, scale: DemoSize | None = None) -> Path:
+def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: DemoSize | None = None) -> Path:
     """Draw virtual tissue, train ``tiny`` on it, stain held-out fields, judge them, and write a page.
 
     Args:
