@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ def test_resume_without_a_checkpoint_starts_afresh(pairs: Path, fast: tuple[str,
 
 # --- division of a step
 
-UNNORMED = ("generator.spectral_norm=false", "discriminator.spectral_norm=false")  # power iterations count passes
+UNNORMED = ("generator.spectral_norm=false", "discriminator.spectral_norm=false", "log.every=1")  # power iterations count passes
 
 
 # Rounding differs between the two sides, and Adam turns the rounding noise in a gradient that should be zero (a bias in
@@ -165,7 +166,7 @@ def weights(out: Path) -> torch.Tensor:
 
 
 def first_terms(out: Path) -> dict[str, float]:
-    """The first line of the log: every term over two steps."""
+    """The first line of the log; with ``log.every=1``, every term of the first step, before rounding can grow."""
     with (out / "logs" / "train.csv").open() as file:
         row = next(csv.DictReader(file))
     return {name: float(value) for name, value in row.items() if name != "images_per_second"}
@@ -182,7 +183,7 @@ def test_two_micro_batches_are_one_batch_of_two(pairs: Path, fast: tuple[str, ..
     run(pairs, tmp_path / "other", fast, *UNNORMED, "optim.batch=2", "seed=1")
     assert relative_difference(tmp_path / "batch", tmp_path / "accumulate") < CLOSE
     assert relative_difference(tmp_path / "batch", tmp_path / "other") > FAR
-    assert first_terms(tmp_path / "batch") == pytest.approx(first_terms(tmp_path / "accumulate"), rel=2e-3)
+    assert first_terms(tmp_path / "batch") == pytest.approx(first_terms(tmp_path / "accumulate"), rel=1e-4)
     horizons = [last_state(tmp_path / name)["method"]["horizon.p"] for name in ("batch", "accumulate")]
     assert horizons[0] == horizons[1]
 
@@ -199,7 +200,7 @@ def test_two_processes_are_one_with_a_batch_of_two(
     done = subprocess.run(line, capture_output=True, text=True, env=environment(), timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     assert relative_difference(tmp_path / "one", tmp_path / "two") < CLOSE
-    assert first_terms(tmp_path / "one") == pytest.approx(first_terms(tmp_path / "two"), rel=2e-3)
+    assert first_terms(tmp_path / "one") == pytest.approx(first_terms(tmp_path / "two"), rel=1e-4)
     states = [last_state(tmp_path / name) for name in ("one", "two")]
     assert states[0]["method"]["horizon.p"] == states[1]["method"]["horizon.p"]
     assert states[0]["images_per_step"] == states[1]["images_per_step"] == 2
@@ -297,7 +298,7 @@ def test_an_epoch_shows_every_pair_once(
 # --- engines
 
 
-ONCE = ("optim.epochs=1", "optim.decay_epochs=0")
+ONCE = ("optim.epochs=1", "optim.decay_epochs=0", "log.every=1")
 
 
 def test_bf16_and_channels_last_train_too(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
@@ -305,13 +306,17 @@ def test_bf16_and_channels_last_train_too(pairs: Path, fast: tuple[str, ...], tm
     run(pairs, tmp_path / "last", fast, *ONCE, "engine.channels_last=true")
     run(pairs, tmp_path / "plain", fast, *ONCE)
     assert weights(tmp_path / "bf16").isfinite().all()
-    assert first_terms(tmp_path / "plain") == pytest.approx(first_terms(tmp_path / "last"), rel=2e-3)
+    assert first_terms(tmp_path / "plain") == pytest.approx(first_terms(tmp_path / "last"), rel=1e-4)
 
 
-def test_a_compiled_step_is_the_plain_one(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_compiled_step_is_the_plain_one(
+    pairs: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The whole way through graph capture and automatic differentiation; C++ code for a CPU takes minutes to build.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     run(pairs, tmp_path / "plain", fast, *ONCE)
     run(pairs, tmp_path / "compiled", fast, *ONCE, "engine.compile=true")
-    assert first_terms(tmp_path / "plain") == pytest.approx(first_terms(tmp_path / "compiled"), rel=2e-3)
+    assert first_terms(tmp_path / "plain") == pytest.approx(first_terms(tmp_path / "compiled"), rel=1e-4)
 
 
 # --- what stops a run
