@@ -8,6 +8,11 @@ import torch
 from restain.images import RGB
 
 
+def full_precision(x: torch.Tensor) -> torch.Tensor:
+    """Half precisions -> float32; float32 and float64 stay as they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def to_tensor(rgb: RGB) -> torch.Tensor:
     """uint8 (H, W, 3) -> float32 (3, H, W) in [-1, 1]: x / 127.5 - 1."""
     return torch.from_numpy(rgb).permute(2, 0, 1).contiguous().float().div_(127.5).sub_(1)

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restain.tensors import full_precision
+
 Schedule: TypeAlias = Literal["linear", "sigmoid", "lambda", "zero"]
 Lookup: TypeAlias = Literal["linear", "top", "bell", "uniform"]
 
@@ -25,7 +27,10 @@ def info_nce(queries: Tensor, keys: Tensor, tau: float) -> Tensor:
     Returns:
         (N, P) losses.
     """
-    logits = queries.float() @ keys.detach().float().transpose(1, 2) / tau  # (N, P, P), cosine / tau
+    # Autocast would take the product in half precision, and tau multiplies its error by 14.
+    with torch.autocast(queries.device.type, enabled=False):
+        cosine = full_precision(queries) @ full_precision(keys.detach()).transpose(1, 2)
+    logits = cosine / tau  # (N, P, P)
     positives = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[0], -1)
     return F.cross_entropy(logits.transpose(1, 2), positives, reduction="none")
 
@@ -44,7 +49,7 @@ def trust(schedule: Schedule, progress: float, decay_start: float) -> float:
     if schedule == "sigmoid":
         return 1.0 / (1.0 + math.exp(10.0 * (progress - 0.5)))
     if schedule == "lambda":
-        return 1.0 if progress < decay_start else (1.0 - progress) / (1.0 - decay_start)
+        return 1.0 if progress < decay_start or decay_start == 1.0 else (1.0 - progress) / (1.0 - decay_start)
     return 1.0
 
 

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restain.tensors import full_precision
+
 PyramidForm: TypeAlias = Literal["asp", "bci"]
 
 ASP_WEIGHTS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
@@ -30,7 +32,8 @@ def pyramid_loss(fake: Tensor, real: Tensor, form: PyramidForm) -> Tensor:
         fake, real: image tensors (N, 3, H, W).
     """
     # Blurring and subsampling are linear, so the pyramid of the difference is the difference of the pyramids.
-    maps = gaussian_pyramid(fake.float() - real.float(), form)
+    with torch.autocast(fake.device.type, enabled=False):  # which would blur in half precision
+        maps = gaussian_pyramid(full_precision(fake) - full_precision(real), form)
     distances = [level.abs().mean() for level in maps]
     if form == "asp":
         weighted = [weight * d for weight, d in zip(ASP_WEIGHTS, distances, strict=True)]
@@ -41,14 +44,14 @@ def pyramid_loss(fake: Tensor, real: Tensor, form: PyramidForm) -> Tensor:
 def gaussian_pyramid(image: Tensor, form: PyramidForm) -> list[Tensor]:
     """The maps that ``pyramid_loss`` compares, finest first; image (N, C, H, W)."""
     if form == "asp":
-        line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=image.device) / 16
+        line = image.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
         maps = []
         for _ in range(5):
             maps.append(_blur(image, line))
             image = maps[-1][..., ::2, ::2]
         return [*maps, image]
     tail = math.exp(-0.5)
-    line = torch.tensor([tail, 1.0, tail], device=image.device) / (1 + 2 * tail)
+    line = image.new_tensor([tail, 1.0, tail]) / (1 + 2 * tail)
     maps = [image]
     for _ in range(3):
         for _ in range(4):

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restain.networks.layers import initialised
+from restain.tensors import full_precision
 
 
 class PatchProjector(nn.Module):
@@ -34,7 +35,7 @@ class PatchProjector(nn.Module):
             one tensor (N, P_l, dim) per layer, L2-normalised along the last axis.
         """
         return [
-            F.normalize(head(gather(feature, index)).float(), dim=-1)
+            F.normalize(full_precision(head(gather(feature, index))), dim=-1)
             for head, feature, index in zip(self.heads, features, locations, strict=True)
         ]
 
