@@ -225,6 +225,10 @@ def _check(recipe: Recipe) -> None:
     least = {f"discriminator.layers {recipe.discriminator.layers}": smallest_image(recipe.discriminator.layers)}
     if recipe.pyramid.weight:
         least[f"pyramid.form {recipe.pyramid.form}"] = SMALLEST_IMAGE[recipe.pyramid.form]
+    if crop % 4:
+        raise RestainError(
+            f"recipe field data.crop is {crop}; expected a multiple of 4, which the generator halves twice"
+        )
     for field, side in least.items():
         if crop < side:
             raise RestainError(f"recipe field data.crop is {crop}; {field} needs at least {side} pixels")

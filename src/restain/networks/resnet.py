@@ -86,7 +86,10 @@ class ResnetGenerator(nn.Module):
         return image[..., :height, :width].to(x.dtype), features
 
     def encode(self, x: Tensor, taps: Sequence[int]) -> list[Tensor]:
-        """Features f_l(x) at the layers ``taps``, computing no further than the last of them."""
+        """Features f_l(x) at the layers ``taps``, computing no further than the last of them.
+
+        The same as ``translate``'s where 4 divides the sides of ``x``; nothing is padded here.
+        """
         return self._run(x, taps, max(taps) + 1)[1]
 
     def _run(self, x: Tensor, taps: Sequence[int], stop: int) -> tuple[Tensor, list[Tensor]]:
