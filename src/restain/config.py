@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
 from pydantic import (
@@ -24,6 +24,8 @@ from pydantic import (
 )
 
 from restain.errors import RestainError
+
+Momentum: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -118,7 +120,7 @@ class OptimConfig(Section):
     """Adam and its schedule: ``lr`` for ``epochs``, then linear decay to 0 over ``decay_epochs``."""
 
     lr: PositiveFloat = 2e-4
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[Momentum, Momentum] = (0.5, 0.999)
     batch: PositiveInt = 1
     accumulate: PositiveInt = 1  # batches whose gradients make one step
     epochs: int = Field(default=40, ge=0)
@@ -208,6 +210,11 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
             f"recipe {recipe}: field diffusion.t_min is {checked.diffusion.t_min}; "
             f"expected at most diffusion.t_max, {checked.diffusion.t_max}"
         )
+    if checked.diffusion.beta_start > checked.diffusion.beta_end:
+        raise RestainError(
+            f"recipe {recipe}: field diffusion.beta_start is {checked.diffusion.beta_start}; "
+            f"expected at most diffusion.beta_end, {checked.diffusion.beta_end}"
+        )
     if checked.optim.epochs + checked.optim.decay_epochs == 0:
         raise RestainError(f"recipe {recipe}: optim.epochs and optim.decay_epochs are both 0; expected an epoch")
     return checked
@@ -232,19 +239,23 @@ def _read(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     if name in seen:
         raise RestainError(f"recipe {name} extends itself: {' -> '.join((*seen, name))}")
     if name in recipe_names():
-        text = (resources.files("restain") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+        content = (resources.files("restain") / "recipes" / f"{name}.yaml").read_bytes()
     elif Path(recipe).is_file():
-        text = Path(recipe).read_text(encoding="utf-8")
+        content = Path(recipe).read_bytes()
     else:
         raise RestainError(f"no recipe named {name} and no such file; recipes: {', '.join(recipe_names())}")
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        values = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeError) as error:
         raise RestainError(f"recipe {name}: not valid YAML ({' '.join(str(error).split())})") from None
     if not isinstance(values, dict):
         raise RestainError(f"recipe {name}: holds {type(values).__name__}; expected fields with values")
     base = values.pop("extends", None)
-    return values if base is None else _merge(_read(str(base), (*seen, name)), values)
+    if base is None:
+        return values
+    if base not in recipe_names():
+        base = Path(name).parent / str(base)  # a file beside the one that names it
+    return _merge(_read(base, (*seen, name)), values)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
