@@ -129,9 +129,11 @@ def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Staine
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         shape, expected = config["architecture"], config["weights_sha256"]
+        if shape["name"] != "resnet":
+            raise ValueError(f"architecture {shape['name']!r}, expected 'resnet'")
         generator = ResnetGenerator(shape["ngf"], shape["blocks"])
         card = StainerCard(**{key: config[key] for key in StainerCard.__dataclass_fields__})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, ArithmeticError) as error:
         raise RestainError(f"{folder / 'config.json'}: is not a stainer's configuration ({error!r})") from None
     found = sha256(folder / "model.safetensors")
     if found != expected:
