@@ -1,4 +1,4 @@
-"""Eq. 6 and Eq. 7 against plain numpy."""
+"""Eq. 6 and Eq. 7, one score at a time."""
 
 import numpy as np
 import torch
@@ -6,16 +6,37 @@ import torch
 from restain.losses.adversarial import discriminator_terms, generator_term
 
 
-def test_least_squares_objectives() -> None:
-    rng = np.random.default_rng(0)
-    fake, real = rng.normal(size=(2, 1, 3, 4)), rng.normal(size=(2, 1, 3, 4))
-    expected = 0.5 * (np.mean((fake - 0) ** 2) + np.mean((real - 1) ** 2))  # Eq. 6
-    halves = discriminator_terms(torch.tensor(fake), torch.tensor(real))
-    np.testing.assert_allclose(sum(half.item() for half in halves), expected, rtol=1e-6)
-    np.testing.assert_allclose(generator_term(torch.tensor(fake)).item(), np.mean((fake - 1) ** 2), rtol=1e-6)  # Eq. 7
+def _scores(seed: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(0.4, 0.7, (2, 1, 5, 4)))
 
 
-def test_the_ideal_scores_cost_nothing() -> None:
-    zero, one = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    assert sum(discriminator_terms(zero, one)) == 0
-    assert generator_term(one) == 0
+def test_discriminator_objective_is_eq_6() -> None:
+    fake, real = _scores(0), _scores(1)
+    from_fake = from_real = 0.0
+    for score in fake.flatten().tolist():
+        from_fake += (score - 0.0) ** 2
+    for score in real.flatten().tolist():
+        from_real += (score - 1.0) ** 2
+    expected = 0.5 * (from_fake / fake.numel() + from_real / real.numel())
+
+    on_fake, on_real = discriminator_terms(fake, real)
+
+    np.testing.assert_allclose(on_fake.item() + on_real.item(), expected, rtol=1e-13)
+    np.testing.assert_allclose(on_fake.item(), 0.5 * from_fake / fake.numel(), rtol=1e-13)
+
+
+def test_generator_objective_is_eq_7() -> None:
+    fake = _scores(2)
+    expected = sum((score - 1.0) ** 2 for score in fake.flatten().tolist()) / fake.numel()
+    np.testing.assert_allclose(generator_term(fake).item(), expected, rtol=1e-13)
+
+
+def test_perfect_scores_cost_nothing() -> None:
+    zeros, ones = torch.zeros(1, 1, 3, 3), torch.ones(1, 1, 3, 3)
+    assert [term.item() for term in discriminator_terms(zeros, ones)] == [0.0, 0.0]
+    assert generator_term(ones).item() == 0.0
+
+
+def test_half_precision_scores_are_squared_in_full() -> None:
+    score = torch.full((1, 1, 64, 64), 1.0078125, dtype=torch.bfloat16)  # 1 + 2^-7, exact in bfloat16
+    assert generator_term(score).item() == 2.0**-14
