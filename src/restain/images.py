@@ -43,6 +43,8 @@ def read_rgb(path: Path) -> RGB:
 
 def _read_with_pillow(path: Path) -> npt.NDArray[np.generic]:
     with Image.open(path) as image:
+        if any(";16" in str(tile[-1]) for tile in image.tile):  # Pillow would drop the lower eight bits in silence
+            raise RestainError(f"{path}: has 16 bits per channel; expected 8 bits per channel (uint8)")
         image.load()
         if image.mode == "P":
             return np.array(image.convert("RGBA" if "transparency" in image.info else "RGB"))

@@ -1,0 +1,90 @@
+"""Image files: content decides, not the suffix; what is not 8-bit RGB is refused in one sentence."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from restain.errors import RestainError
+from restain.images import image_size, list_images, read_rgb, write_png
+
+RGB = np.random.default_rng(0).integers(0, 256, (13, 17, 3), dtype=np.uint8)
+
+
+def png16(path: Path) -> None:
+    """A 2 x 2 RGB PNG of 16 bits per channel, chunk by chunk."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + b"\x12\x34" * 6 for _ in range(2))
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
+@pytest.mark.parametrize(("form", "suffix"), [("PNG", ".png"), ("PNG", ".jpg"), ("TIFF", ".tif"), ("TIFF", ".png")])
+def test_lossless_images_are_read_by_content(tmp_path: Path, form: str, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    Image.fromarray(RGB).save(path, format=form)
+    found = read_rgb(path)
+    np.testing.assert_array_equal(found, RGB)
+    assert found.flags.writeable and found.dtype == np.uint8
+    assert image_size(path) == (13, 17)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP"])
+def test_lossy_images_are_read_by_content(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "image.png"
+    smooth = np.full((16, 16, 3), (200, 100, 150), dtype=np.uint8)
+    Image.fromarray(smooth).save(path, format=form, quality=95)
+    assert np.abs(read_rgb(path).astype(int) - smooth).max() <= 4
+
+
+def test_a_palette_and_an_opaque_alpha_are_expanded(tmp_path: Path) -> None:
+    Image.fromarray(RGB).convert("P").save(tmp_path / "p.png")
+    expected = np.asarray(Image.fromarray(RGB).convert("P").convert("RGB"))
+    np.testing.assert_array_equal(read_rgb(tmp_path / "p.png"), expected)
+    Image.fromarray(np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)])).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), RGB)
+
+
+def test_what_is_not_8_bit_rgb_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(RGB[..., 0]).save(tmp_path / "grey.png")
+    Image.fromarray(np.dstack([RGB, RGB[..., 0]])).save(tmp_path / "clear.png")
+    tifffile.imwrite(tmp_path / "deep.tif", RGB.astype(np.uint16), photometric="rgb")
+    png16(tmp_path / "deep.png")
+    Image.fromarray(RGB).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:300])
+    (tmp_path / "text.png").write_text("not an image")
+    for name, words in (
+        ("grey.png", r"has shape \(13, 17\); expected an RGB image"),
+        ("clear.png", "translucent alpha"),
+        ("deep.tif", "has uint16 pixels; expected 8 bits"),
+        ("deep.png", "has 16 bits per channel; expected 8 bits"),
+        ("cut.png", "cannot be read as an image"),
+        ("text.png", "cannot be read as an image"),
+        ("absent.png", "no such file"),
+    ):
+        with pytest.raises(RestainError, match=words) as error:
+            read_rgb(tmp_path / name)
+        assert str(error.value).startswith(str(tmp_path / name)) and "\n" not in str(error.value)
+
+
+def test_images_are_listed_sorted_and_hidden_files_passed_over(tmp_path: Path) -> None:
+    for name in ("b.png", "sub/a.JPG", ".hidden.png", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in list_images(tmp_path)] == ["b.png", "a.JPG"]
+    with pytest.raises(RestainError, match="no such folder"):
+        list_images(tmp_path / "absent")
+
+
+def test_png_round_trip(tmp_path: Path) -> None:
+    for pixels in (RGB, RGB[..., 0]):
+        write_png(tmp_path / "new" / "image.png", pixels)
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "image.png")), pixels)
