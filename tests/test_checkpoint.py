@@ -105,11 +105,17 @@ def test_broken_stainers_are_refused(folder: Path) -> None:
         load_stainer(folder)
     weights.write_bytes(good_weights)
 
-    for text in ("{", "{}", json.dumps({**json.loads(good_config), "architecture": {"ngf": "many", "blocks": 2}})):
+    for text in (
+        "{",
+        "{}",
+        json.dumps({**json.loads(good_config), "architecture": {"name": "resnet", "ngf": "many", "blocks": 2}}),
+    ):
         config.write_text(text)
         with pytest.raises(RestainError, match=r"config\.json: is not a stainer's configuration"):
             load_stainer(folder)
-    config.write_text(json.dumps({**json.loads(good_config), "architecture": {"ngf": 8, "blocks": 2}}))
+    config.write_text(
+        json.dumps({**json.loads(good_config), "architecture": {"name": "resnet", "ngf": 8, "blocks": 2}})
+    )
     with pytest.raises(RestainError, match=r"does not fit config\.json"):
         load_stainer(folder)
     config.unlink()

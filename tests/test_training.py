@@ -151,7 +151,11 @@ def test_resume_without_a_checkpoint_starts_afresh(pairs: Path, fast: tuple[str,
 
 # --- division of a step
 
-UNNORMED = ("generator.spectral_norm=false", "discriminator.spectral_norm=false", "log.every=1")  # power iterations count passes
+UNNORMED = (
+    "generator.spectral_norm=false",
+    "discriminator.spectral_norm=false",
+    "log.every=1",
+)  # power iterations count passes
 
 
 # Rounding differs between the two sides, and Adam turns the rounding noise in a gradient that should be zero (a bias in
@@ -362,9 +366,7 @@ def test_a_crop_that_does_not_fit_is_found_at_the_start(pairs: Path, fast: tuple
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_file_that_breaks_later_is_named_in_one_sentence(
-    fast: tuple[str, ...], tmp_path: Path, workers: int
-) -> None:
+def test_a_file_that_breaks_later_is_named_in_one_sentence(fast: tuple[str, ...], tmp_path: Path, workers: int) -> None:
     from conftest import write_pairs
 
     data = write_pairs(tmp_path / "data", val=0)

@@ -108,7 +108,7 @@ class TrainingLog:
             writer = csv.DictWriter(file, fieldnames=list(row))
             if new:
                 writer.writeheader()
-            writer.writerow({key: f"{value:.6g}" for key, value in row.items()})
+            writer.writerow({key: value if isinstance(value, int) else f"{value:.6g}" for key, value in row.items()})
         if self._writer is not None:
             for key in row.keys() - {"step"}:
                 self._writer.add_scalar(key, row[key], int(row["step"]))

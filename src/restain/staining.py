@@ -74,18 +74,25 @@ def _jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
         for source in list_images(path) if path.is_dir() else [path]:
             target = out / source.relative_to(base).with_suffix(".png")
             if target in jobs:
-                raise RestainError(f"{source} and {jobs[target]}: would both be written to {target}")
+                raise RestainError(f"{jobs[target]} and {source}: would both be written to {target}")
             jobs[target] = source
+    for source in set(jobs.values()) & jobs.keys():
+        raise RestainError(f"{source}: is also an input; choose another folder for the virtual stains")
     if not jobs:
         raise RestainError(f"{', '.join(map(str, inputs))}: holds no images (PNG, JPEG, TIFF or WebP)")
     return jobs
 
 
-def _equal_sizes(
-    jobs: dict[Path, Path], batch: int, result: StainingResult, bar: ProgressBar
-) -> Iterator[list[tuple[Path, RGB]]]:
+@dataclass(frozen=True)
+class _Job:
+    source: Path
+    target: Path
+    rgb: RGB
+
+
+def _equal_sizes(jobs: dict[Path, Path], batch: int, result: StainingResult, bar: ProgressBar) -> Iterator[list[_Job]]:
     """Read images in order and hand them out in groups of one size; a file that cannot be read is noted."""
-    group: list[tuple[Path, RGB]] = []
+    group: list[_Job] = []
     for target, source in jobs.items():
         try:
             rgb = read_rgb(source)
@@ -93,22 +100,22 @@ def _equal_sizes(
             result.failed[source] = str(error)
             bar.advance()
             continue
-        if group and (len(group) == batch or rgb.shape != group[0][1].shape):
+        if group and (len(group) == batch or rgb.shape != group[0].rgb.shape):
             yield group
             group = []
-        group.append((target, rgb))
+        group.append(_Job(source, target, rgb))
     if group:
         yield group
 
 
-def _stain_group(stainer: Stainer, group: Sequence[tuple[Path, RGB]], result: StainingResult) -> None:
+def _stain_group(stainer: Stainer, group: Sequence[_Job], result: StainingResult) -> None:
     parameter = next(stainer.generator.parameters())
     try:
         with torch.inference_mode():
-            fakes = stainer.generator(torch.stack([to_tensor(rgb) for _, rgb in group]).to(parameter.device))
+            fakes = stainer.generator(torch.stack([to_tensor(job.rgb) for job in group]).to(parameter.device))
     except ValueError as error:  # smaller than the network allows
-        result.failed |= {target: str(error) for target, _ in group}
+        result.failed |= {job.source: f"{job.source}: {error}" for job in group}
         return
-    for (target, _), fake in zip(group, fakes, strict=True):
-        write_png(target, to_rgb(fake))
-        result.written.append(target)
+    for job, fake in zip(group, fakes, strict=True):
+        write_png(job.target, to_rgb(fake))
+        result.written.append(job.target)

@@ -14,9 +14,9 @@ from restain.tensors import full_precision
 class PatchProjector(nn.Module):
     """One head Linear(C_l, dim), ReLU, Linear(dim, dim) per contrastive layer, then L2 normalisation.
 
-    Built from the channel counts, never lazily on a first batch (Sec. 3; CUT's ``mlp_sample``). The heads start at unit
-    gain: their output is normalised, so a small one would change no embedding and only inflate the first gradients, which
-    Adam's second moment then remembers for thousands of steps.
+    Built from the channel counts, never lazily on a first batch (Sec. 3; CUT's ``mlp_sample``). The heads start at
+    unit gain: their output is normalised, so a small one would change no embedding and only inflate the first
+    gradients, which Adam's second moment then remembers for thousands of steps.
     """
 
     def __init__(self, channels: Sequence[int], dim: int = 256) -> None:

@@ -1,0 +1,53 @@
+"""The demonstration end to end at a small size, and again on what it left."""
+
+from pathlib import Path
+
+import pytest
+
+from restain.demonstration import DemoSize, demo
+from restain.diagnosis import Finding, doctor, print_findings
+from restain.errors import RestainError
+
+
+def test_the_demonstration_leaves_a_page_and_reuses_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scale = DemoSize(pairs=6, size=112, epochs=1, decay_epochs=0)
+    page = demo(tmp_path / "demo", scale=scale)
+    root = tmp_path / "demo"
+    assert page == root / "report.html" and "Virtual ER stain" in page.read_text()
+    for part in ("tissue/phantom.json", "run/stainer/model.safetensors", "evaluation/summary.json"):
+        assert (root / part).is_file()
+    virtual = {path.name for path in (root / "virtual").iterdir()}
+    assert virtual == {path.name for path in (root / "tissue" / "valA").iterdir()} and virtual
+
+    def must_not_train(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("restain.demonstration.train", must_not_train)
+    assert demo(root, scale=scale) == page
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(RestainError, match="is not empty and holds no demonstration"):
+        demo(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    from importlib import metadata
+
+    usual = metadata.version
+
+    def version(name: str) -> str:
+        if name == "tensorboard":
+            raise metadata.PackageNotFoundError(name)
+        return usual(name)
+
+    monkeypatch.setattr("restain.diagnosis.metadata.version", version)
+    findings = {finding.what: finding for finding in doctor()}
+    assert findings["tensorboard"] == Finding("tensorboard", "missing", False, "pip install tensorboard")
+    assert findings["torch"].ok and findings["torch"].found == usual("torch")
+    assert "CPU" in findings and "disk" in findings
+    assert all(finding.ok or finding.advice for finding in findings.values())
+    print_findings(list(findings.values()))
+    assert "pip install tensorboard" in capsys.readouterr().out

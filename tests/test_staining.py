@@ -1,0 +1,115 @@
+"""Staining files: names and sizes stay, one bad file does not stop the others, nothing is left half-written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restain.checkpoint import StainerCard, load_stainer, save_stainer
+from restain.errors import RestainError
+from restain.images import read_rgb, write_png
+from restain.networks.resnet import ResnetGenerator
+from restain.staining import stain
+from restain.tensors import to_rgb, to_tensor
+
+SIZES = {"a.png": (65, 97), "sub/b.png": (40, 40), "sub/deep/c.png": (65, 97), "d.png": (40, 40)}
+
+
+@pytest.fixture(scope="module")
+def stainer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model") / "stainer"
+    save_stainer(folder, ResnetGenerator(4, 2), StainerCard(None, None, 64, "tiny", {}))
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    for name, size in SIZES.items():
+        write_png(tmp_path / "in" / name, rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+    return tmp_path / "in"
+
+
+def test_names_folders_and_sizes_are_kept_and_pixels_are_the_generators(
+    stainer: Path, images: Path, tmp_path: Path
+) -> None:
+    result = stain(stainer, images, tmp_path / "out", device="cpu")
+    assert {path.relative_to(tmp_path / "out").as_posix() for path in result.written} == set(SIZES)
+    generator = load_stainer(stainer).generator
+    for name, size in SIZES.items():
+        found = read_rgb(tmp_path / "out" / name)
+        assert found.shape == (*size, 3)
+        expected = to_rgb(generator(to_tensor(read_rgb(images / name))[None])[0])
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_batch_does_not_matter(stainer: Path, images: Path, tmp_path: Path) -> None:
+    for batch in (1, 3):
+        stain(stainer, images, tmp_path / str(batch), batch=batch, device="cpu")
+    for name in SIZES:
+        one, three = (read_rgb(tmp_path / str(batch) / name).astype(int) for batch in (1, 3))
+        assert np.abs(one - three).max() <= 1
+
+
+def test_what_exists_is_skipped_unless_told_otherwise(stainer: Path, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_png(out / "a.png", np.zeros((2, 2, 3), np.uint8))
+    first = stain(stainer, images, out, device="cpu")
+    assert first.skipped == [out / "a.png"] and len(first.written) == 3
+    assert read_rgb(out / "a.png").shape == (2, 2, 3)
+    second = stain(stainer, images, out, overwrite=True, device="cpu")
+    assert not second.skipped and len(second.written) == 4
+    assert read_rgb(out / "a.png").shape == (65, 97, 3)
+
+
+def test_bad_files_are_named_and_the_others_done(stainer: Path, images: Path, tmp_path: Path) -> None:
+    (images / "b_broken.png").write_bytes((images / "a.png").read_bytes()[:200])
+    write_png(images / "c_small.png", np.zeros((8, 30, 3), np.uint8))
+    result = stain(stainer, images, tmp_path / "out", batch=2, device="cpu")
+    assert len(result.written) == 4
+    assert {path.name for path in result.failed} == {"b_broken.png", "c_small.png"}
+    assert all(path.is_relative_to(images) for path in result.failed)
+    assert "cannot be read" in result.failed[images / "b_broken.png"]
+    assert "8x30 pixels" in result.failed[images / "c_small.png"]
+
+
+def test_single_files_and_several_inputs(stainer: Path, images: Path, tmp_path: Path) -> None:
+    result = stain(load_stainer(stainer), [images / "a.png", images / "sub"], tmp_path / "out", device="cpu")
+    assert {path.relative_to(tmp_path / "out").as_posix() for path in result.written} == {
+        "a.png",
+        "b.png",
+        "deep/c.png",
+    }
+
+
+def test_inputs_that_cannot_be_told_apart_or_found_are_refused(stainer: Path, images: Path, tmp_path: Path) -> None:
+    Image.open(images / "a.png").save(images / "a.jpg")
+    with pytest.raises(RestainError, match=r"a\.jpg and .*a\.png: would both be written to"):
+        stain(stainer, images, tmp_path / "out", device="cpu")
+    with pytest.raises(RestainError, match="no such file or folder"):
+        stain(stainer, tmp_path / "absent", tmp_path / "out", device="cpu")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RestainError, match="holds no images"):
+        stain(stainer, tmp_path / "empty", tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_inputs_are_never_written_over(stainer: Path, images: Path) -> None:
+    with pytest.raises(RestainError, match="is also an input"):
+        stain(stainer, images, images, overwrite=True, device="cpu")
+
+
+def test_a_crash_while_writing_leaves_no_half_file(
+    stainer: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Image.Image, path: Path, **_: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        stain(stainer, images, tmp_path / "out", device="cpu")
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
