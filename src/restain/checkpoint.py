@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from restain.errors import RestainError
+from restain.errors import RestainError, in_short
 from restain.files import sha256, write_aside, write_json, write_text
 from restain.networks.layers import fold_spectral_norm
 from restain.networks.resnet import ResnetGenerator
@@ -51,7 +51,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip, key and runtime errors for a foreign file
-        raise RestainError(f"{path}: is not a readable checkpoint ({str(error).splitlines()[0]})") from error
+        raise RestainError(f"{path}: is not a readable checkpoint ({in_short(error)})") from error
     if not isinstance(state, dict) or "step" not in state:
         raise RestainError(f"{path}: holds no training state; expected a checkpoint of restain train")
     return state

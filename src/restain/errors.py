@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to read."""
+"""The one exception that a user is meant to read, and how it quotes others."""
 
 
 class RestainError(Exception):
@@ -7,3 +7,8 @@ class RestainError(Exception):
     The message is one clear sentence that names the thing, the value seen and what was expected; the command
     line prints it without a traceback and exits with a non-zero status.
     """
+
+
+def in_short(error: BaseException) -> str:
+    """First line of what a foreign exception says, or its type's name where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

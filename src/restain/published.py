@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from restain.checkpoint import StainerCard, save_stainer
-from restain.errors import RestainError
+from restain.errors import RestainError, in_short
 from restain.files import sha256
 from restain.networks.resnet import ResnetGenerator
 
@@ -66,8 +66,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise RestainError(f"{path}: no such file") from None
     except Exception as error:  # torch raises pickle, zip, key and runtime errors for a foreign file
-        reason = str(error).splitlines()[0]
-        raise RestainError(f"{path}: cannot be loaded as plain weights ({reason})") from error
+        raise RestainError(f"{path}: cannot be loaded as plain weights ({in_short(error)})") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise RestainError(f"{path}: holds {type(state).__name__}; expected a state dict of tensors")
     return dict(state)
