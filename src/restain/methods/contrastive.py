@@ -193,6 +193,7 @@ class ContrastiveMethod(Method):
         attention = attention_map(feature)
         if self.recipe.a2sp.tissue_prior:
             attention = attention * tissue_prior(target, (feature.shape[2], feature.shape[3]))
+            attention = attention / attention.sum(dim=(1, 2), keepdim=True).clamp_min(1e-12)
         return attention
 
     def _uniform(self, feature: Tensor, streams: RandomStreams) -> Tensor:
