@@ -16,8 +16,11 @@ from restain.checkpoint import (
     save_stainer,
 )
 from restain.errors import RestainError
+from restain.networks.layers import fold_spectral_norm
 from restain.networks.resnet import ResnetGenerator
 
+SHAPE = {"name": "resnet", "ngf": 4, "blocks": 2}
+BAD = ({"ngf": "many"}, {"ngf": 0}, {"ngf": -4}, {"ngf": 4.5}, {"name": "unet"})
 CARD = StainerCard(stain="ER", mpp=0.5, tile_size=96, recipe="tiny", trained={"steps": 7})
 
 
@@ -80,6 +83,26 @@ def test_a_stainer_gives_what_its_generator_gave(tmp_path: Path) -> None:
     assert torch.equal(load_stainer(tmp_path).generator(x), stainer.generator(x))  # found inside a run folder
 
 
+def test_folded_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    generator = ResnetGenerator(4, 2, spectral=True)
+    fold_spectral_norm(generator)
+    x = torch.rand(2, 3, 24, 20) * 2 - 1
+    expected = generator(x)
+    save_stainer(tmp_path / "stainer", generator, CARD)
+    assert torch.equal(load_stainer(tmp_path / "stainer").generator(x), expected)
+
+
+def test_truncated_checkpoints_are_refused(tmp_path: Path) -> None:
+    whole = save_checkpoint(tmp_path, {"step": 1, "weights": torch.rand(500)}).read_bytes()
+    for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "cut.pt").write_bytes(whole[:length])
+        with pytest.raises(RestainError, match=r"cut\.pt: is not a readable checkpoint"):
+            load_checkpoint(tmp_path / "cut.pt")
+    with pytest.raises(RestainError, match=r"gone\.pt"):
+        load_checkpoint(tmp_path / "gone.pt")
+
+
 def test_the_folder_says_what_it_is(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     assert config["architecture"] == {"name": "resnet", "ngf": 4, "blocks": 2}
@@ -106,16 +129,13 @@ def test_broken_stainers_are_refused(folder: Path) -> None:
     weights.write_bytes(good_weights)
 
     for text in (
-        "{",
-        "{}",
-        json.dumps({**json.loads(good_config), "architecture": {"name": "resnet", "ngf": "many", "blocks": 2}}),
+        *("{", "{}", "[]"),
+        *(json.dumps({**json.loads(good_config), "architecture": {**SHAPE, **wrong}}) for wrong in BAD),
     ):
         config.write_text(text)
         with pytest.raises(RestainError, match=r"config\.json: is not a stainer's configuration"):
             load_stainer(folder)
-    config.write_text(
-        json.dumps({**json.loads(good_config), "architecture": {"name": "resnet", "ngf": 8, "blocks": 2}})
-    )
+    config.write_text(json.dumps({**json.loads(good_config), "architecture": {**SHAPE, "ngf": 8}}))
     with pytest.raises(RestainError, match=r"does not fit config\.json"):
         load_stainer(folder)
     config.unlink()

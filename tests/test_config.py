@@ -61,10 +61,14 @@ def test_a_users_file_extends_and_overrides_merge_field_by_field(tmp_path: Path)
     assert recipe.optim.lr == 1e-4
 
 
-def test_a_file_may_extend_a_file_beside_it(tmp_path: Path) -> None:
+def test_a_file_may_extend_a_file_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "base.yaml").write_text("extends: tiny\nname: base\nseed: 5\n")
     (tmp_path / "top.yaml").write_text("extends: base.yaml\nname: top\n")
     assert load_recipe(tmp_path / "top.yaml").seed == 5
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("top.yaml").seed == 5
+    monkeypatch.chdir("/")
+    assert load_recipe((tmp_path / "top.yaml").relative_to("/")).seed == 5
 
 
 @pytest.mark.parametrize(
@@ -80,6 +84,15 @@ def test_a_file_may_extend_a_file_beside_it(tmp_path: Path) -> None:
         ("method=magic", "field method is 'magic'"),
         ("optim=3", "field optim is 3"),
         ("patches.layers=[]", r"field patches\.layers"),
+        ("optim.betas=[0.5, 1.0]", r"field optim\.betas\.1 is 1\.0; input should be less than 1"),
+        ("optim.betas=0.5", r"field optim\.betas is 0\.5"),
+        ("optim.lr.deep=1", r"field optim\.lr is \{'deep': 1\}"),
+        ("diffusion.sigma=-1", r"field diffusion\.sigma is -1"),
+        ("diffusion.clean_fraction=1.5", r"field diffusion\.clean_fraction is 1\.5"),
+        ("diffusion.beta_start=0.5", r"diffusion\.beta_start is 0\.5; expected at most diffusion\.beta_end, 0\.02"),
+        ("diffusion.t_min=1", r"field diffusion\.t_min is 1; input should be greater than or equal to 2"),
+        ("patches.count=0", r"field patches\.count is 0"),
+        ("extends=cut", "unknown field extends"),
         ("optim.lr", "expected section.field=value"),
         ("optim.lr=[", "not valid YAML"),
         ("diffusion.t_min=2000", r"diffusion\.t_min is 2000; expected at most diffusion\.t_max, 1000"),
@@ -107,6 +120,9 @@ def test_files_that_are_no_recipe_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         with pytest.raises(RestainError, match=words):
             load_recipe(tmp_path / name)
+    (tmp_path / "picture.yaml").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    with pytest.raises(RestainError, match=r"picture\.yaml: not valid YAML"):
+        load_recipe(tmp_path / "picture.yaml")
     with pytest.raises(RestainError, match="recipes: asp, asp-dgrank"):
         load_recipe("asp-dgrunk")
 

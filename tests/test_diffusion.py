@@ -9,7 +9,7 @@ from scipy import stats
 
 from restain.diffusion import AdaptiveHorizon, HorizonRule, NoiseSchedule, diffuse, draw_times
 
-HORIZONS = (10, 50, 250, 1000)
+HORIZONS = (10, 50, 100, 250, 1000)
 
 
 def _stream(seed: int) -> torch.Generator:
@@ -32,7 +32,7 @@ def test_alpha_bar_is_the_product_of_one_minus_beta(horizon: int) -> None:
     np.testing.assert_allclose(found[: horizon + 1].numpy(), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("horizon", "expected"), [(10, 0.904), (50, 0.603), (250, 0.080), (1000, 4e-5)])
+@pytest.mark.parametrize(("horizon", "expected"), [(10, 0.904), (50, 0.603), (100, 0.364), (250, 0.080), (1000, 4e-5)])
 def test_alpha_bar_at_the_horizon_has_the_known_values(horizon: int, expected: float) -> None:
     assert NoiseSchedule().alpha_bar(torch.tensor(horizon))[horizon].item() == pytest.approx(expected, rel=0.01)
 

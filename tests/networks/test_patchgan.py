@@ -28,9 +28,9 @@ def test_the_time_projection_by_hand() -> None:
     torch.manual_seed(0)
     discriminator = PatchDiscriminator(4, 2, conditioned=True).eval()
     x, t = torch.rand(2, 3, 32, 32), torch.tensor([0, 700])
-    h = discriminator.trunk(x)
+    h = discriminator.trunk(x).detach()
     plain = discriminator.head(h)
-    c = discriminator.time(t)
+    c = discriminator.time(t).detach()
     found = discriminator(x, t)
     for n in range(2):
         for y in range(plain.shape[2]):
@@ -47,7 +47,31 @@ def test_time_matters_when_conditioned_and_is_demanded() -> None:
     assert not torch.allclose(discriminator(x, torch.tensor([0])), discriminator(x, torch.tensor([900])))
     with pytest.raises(ValueError, match="needs diffusion times"):
         discriminator(x)
-    assert PatchDiscriminator(4, 2)(x).shape[1] == 1
+
+
+def test_an_unconditioned_discriminator_knows_no_time() -> None:
+    discriminator = PatchDiscriminator(4, 2).eval()
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.equal(discriminator(x), discriminator(x, torch.tensor([3, 900])))
+    assert not any("time" in name for name, _ in discriminator.named_parameters())
+
+
+def test_channels_double_up_to_eight_times_the_first() -> None:
+    widths = [layer.out_channels for layer in PatchDiscriminator(4, 5).trunk if isinstance(layer, torch.nn.Conv2d)]
+    assert widths == [4, 8, 16, 32, 32, 32]
+
+
+def test_spectral_norm_is_on_every_convolution_where_asked_for() -> None:
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(4, 3, spectral=True)
+    for _ in range(150):  # let the power iterations converge
+        discriminator(torch.rand(1, 3, 32, 32))
+    discriminator.eval()
+    convolutions = [layer for layer in (*discriminator.trunk, discriminator.head) if isinstance(layer, torch.nn.Conv2d)]
+    for layer in convolutions:
+        norm = torch.linalg.svdvals(layer.weight.flatten(1))[0].item()
+        assert norm == pytest.approx(1, abs=0.01)
+    assert len(convolutions) == 5
 
 
 def test_the_embedding_starts_from_sinusoids_of_the_time() -> None:

@@ -50,11 +50,13 @@ def test_one_pass_gives_the_image_and_the_features_of_the_encoder() -> None:
         torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize("size", [(16, 16), (17, 31), (30, 21), (66, 33)])
-def test_any_size_is_kept_and_the_values_stay_in_range(size: tuple[int, int]) -> None:
-    image = ResnetGenerator(4, 2)(torch.rand(1, 3, *size) * 2 - 1)
-    assert image.shape == (1, 3, *size)
-    assert image.abs().max() <= 1
+def test_any_size_is_kept_and_the_values_stay_in_range() -> None:
+    generator = ResnetGenerator(4, 1)
+    for height in range(16, 71):
+        size = (height, 16 + (7 * height) % 55)
+        image = generator(torch.rand(1, 3, *size) * 2 - 1)
+        assert image.shape == (1, 3, *size)
+        assert image.abs().max() <= 1
 
 
 def test_an_odd_size_is_the_reflected_size_cropped() -> None:
