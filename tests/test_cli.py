@@ -114,3 +114,12 @@ def test_main_turns_a_restain_error_into_an_exit(monkeypatch: pytest.MonkeyPatch
         main()
     assert stop.value.code == 2
     assert "no recipe named nothing" in capsys.readouterr().err
+
+
+def test_paths_may_be_strings(pairs: Path, tmp_path: Path) -> None:
+    assert restain.inspect(str(pairs), str(tmp_path / "inspected")).can_train
+    restain.evaluate(
+        real=str(pairs / "valB"), fake=str(pairs / "valB"), out=str(tmp_path / "judged"), source=str(pairs / "valA")
+    )
+    assert restain.report(str(tmp_path / "page.html"), evaluation=str(tmp_path / "judged")).is_file()
+    restain.phantom("er", str(tmp_path / "tissue"), pairs=1, size=64)

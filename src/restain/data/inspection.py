@@ -46,7 +46,11 @@ class Inspection:
 
 
 def inspect(
-    root: Path, out: Path | None = None, target: str = "B", crop: int | None = None, workers: int | None = None
+    root: str | Path,
+    out: str | Path | None = None,
+    target: str = "B",
+    crop: int | None = None,
+    workers: int | None = None,
 ) -> Inspection:
     """Decode every image of a data set once and look for what would spoil training or its evaluation.
 
@@ -60,7 +64,7 @@ def inspect(
     Raises:
         RestainError: the layout is not recognised. Faults in the images are reported, not raised.
     """
-    manifest = find_pairs(root, target)
+    manifest = find_pairs(Path(root), target)
     workers = workers or os.cpu_count() or 1
     with (
         ThreadPoolExecutor(workers) as pool,
@@ -78,8 +82,8 @@ def inspect(
         warnings=tuple(find_warnings(manifest, checks)),
     )
     if out is not None:
-        write_json(out / "inspection.json", summarise(inspection))
-        write_text(out / "pairs.csv", _pairs_csv(inspection))
+        write_json(Path(out) / "inspection.json", summarise(inspection))
+        write_text(Path(out) / "pairs.csv", _pairs_csv(inspection))
     return inspection
 
 

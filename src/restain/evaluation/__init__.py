@@ -39,11 +39,11 @@ _REFERENCE_STRIDE = 4  # every 4th pixel of each row and column is plenty for me
 
 
 def evaluate(
-    real: Path,
-    fake: Path,
-    out: Path,
-    source: Path | None = None,
-    reference: Path | None = None,
+    real: str | Path,
+    fake: str | Path,
+    out: str | Path,
+    source: str | Path | None = None,
+    reference: str | Path | None = None,
     protocol: str = "clean",
     seed: int = 0,
 ) -> Evaluation:
@@ -66,6 +66,8 @@ def evaluate(
     Raises:
         RestainError: a folder, a file, a missing partner, a size or the protocol is wrong.
     """
+    real, fake, out = Path(real), Path(fake), Path(out)
+    source, reference = (Path(folder) if folder else None for folder in (source, reference))
     chosen = find_protocol(protocol)
     if seed < 0:
         raise RestainError(f"seed: is {seed}; expected 0 or more")

@@ -18,7 +18,9 @@ from restain.reporting.run_files import RunFiles, read_run
 from restain.reporting.words import label, number
 
 
-def report(out: Path, run: Path | None = None, evaluation: Path | None = None, images: int = 6) -> Path:
+def report(
+    out: str | Path, run: str | Path | None = None, evaluation: str | Path | None = None, images: int = 6
+) -> Path:
     """Write one HTML page that shows what a stainer does: fields, figures, attention, training, origin.
 
     The page holds every picture inside itself and asks nothing of a network. It reads files only: a run or an
@@ -36,6 +38,7 @@ def report(out: Path, run: Path | None = None, evaluation: Path | None = None, i
     Raises:
         RestainError: neither part was given, a folder is not what it should be, or a file in it is broken.
     """
+    out = Path(out)
     if run is None and evaluation is None:
         raise RestainError("report: neither a run nor an evaluation was given; expected at least one of the two")
     if images < 1:
@@ -43,8 +46,8 @@ def report(out: Path, run: Path | None = None, evaluation: Path | None = None, i
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise RestainError(f"{out}: is no name for a page; expected a file that ends in .html")
     html = _render(
-        read_run(run) if run is not None else None,
-        read_evaluation(evaluation) if evaluation is not None else None,
+        read_run(Path(run)) if run is not None else None,
+        read_evaluation(Path(evaluation)) if evaluation is not None else None,
         images,
     )
     write_text(out, html)

@@ -32,7 +32,7 @@ _TRUTH_STRIDE = 8  # pixels between stored displacements; the warp is far smooth
 
 def phantom(
     marker: str,
-    out: Path,
+    out: str | Path,
     pairs: int = 32,
     size: int = 512,
     seed: int = 0,
@@ -62,7 +62,7 @@ def phantom(
         raise RestainError(f"size: {size} pixels is too small to show tissue; expected at least 64")
     if pairs < 1:
         raise RestainError(f"pairs: {pairs} is out of range; expected at least 1")
-    with _folder_aside(out) as folder:
+    with _folder_aside(Path(out)) as folder:
         slides = (
             [_whole_slide(marker, folder, size, seed, options)]
             if options.slide
