@@ -10,7 +10,7 @@ demo: $(READY)  ## the whole way once, on virtual tissue; ends in demo/report.ht
 	$(BIN)/restain demo --out demo
 
 test: $(READY)  ## the tests
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: $(READY)  ## style, types and import contracts
 	$(BIN)/ruff check .

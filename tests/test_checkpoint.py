@@ -45,6 +45,12 @@ def test_a_failed_save_keeps_the_old_checkpoints(tmp_path: Path, monkeypatch: py
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_what_a_killed_process_left_half_written_is_swept_up(tmp_path: Path) -> None:
+    (tmp_path / ".step-00000001-abc.pt").write_text("half")
+    save_checkpoint(tmp_path, {"step": 2})
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000002.pt"]
+
+
 class Harmful:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (print, ("this code must not run",))

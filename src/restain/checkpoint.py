@@ -30,6 +30,8 @@ CHECKPOINTS_KEPT = 2
 def save_checkpoint(folder: Path, state: Mapping[str, Any]) -> Path:
     """Write ``state`` (tensors and plain values, with a ``step``) whole, then drop all but the last two."""
     path = folder / f"step-{state['step']:08d}.pt"
+    for half_written in folder.glob(".step-*.pt"):  # by a process that was killed
+        half_written.unlink()
     with write_aside(path) as temporary:
         torch.save(dict(state), temporary)
     for old in checkpoints(folder)[:-CHECKPOINTS_KEPT]:

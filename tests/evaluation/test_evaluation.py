@@ -229,7 +229,7 @@ def break_deep_colour(path):
         (break_truncated, r"field3\.png: cannot be read as an image \(.*\); is it truncated\?"),
         (break_grey, r"field3\.png: has shape \(40, 48\); expected an RGB image"),
         (break_deep_colour, r"field3\.png: has uint16 pixels; expected 8 bits per channel"),
-        (break_deep_grey, r"field3\.png: has shape \(40, 48\); expected an RGB image"),
+        (break_deep_grey, r"field3\.png: has 16 bits per channel; expected 8 bits per channel"),
     ],
 )
 def test_bad_images_are_refused_and_nothing_is_written(folders, tmp_path, spoil, sentence):
