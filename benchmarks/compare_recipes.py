@@ -10,6 +10,7 @@ unpaired ones (CUT) the same images without their pairing.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -48,6 +49,7 @@ def main() -> None:
     for name in arguments.recipes:
         _run(name, arguments, data)
     _print_table(arguments.out, arguments.recipes)
+    _draw_fields(arguments.out, arguments.recipes)
 
 
 def _prepare(arguments: argparse.Namespace, data: Path) -> None:
@@ -106,6 +108,20 @@ def _row(name: str, metrics: dict[str, dict[str, object]]) -> str:
         text = f"{entry['mean']:.3f}"
         cells.append(text if interval is None else f"{text} [{interval[0]:.3f}, {interval[1]:.3f}]")
     return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _draw_fields(out: Path, names: list[str], count: int = 5, side: int = 192) -> None:
+    """``fields.jpg``: a column per field, from least to most true DAB; rows H&E, each recipe, real IHC."""
+    with (out / names[0] / "evaluation" / "per_image.csv").open(encoding="utf-8") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: float(row["dab_mean_od_real"]))
+    shown = [rows[round(place)]["id"] for place in np.linspace(0, len(rows) - 1, count)]
+    folders = [out / "data" / "valA", *(out / name / "virtual" for name in names), out / "data" / "truth"]
+    sheet = Image.new("RGB", (count * (side + 4), len(folders) * (side + 4)), "white")
+    for row, folder in enumerate(folders):
+        for column, field in enumerate(shown):
+            picture = Image.open(folder / f"{field}.png").resize((side, side), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (column * (side + 4), row * (side + 4)))
+    sheet.save(out / "fields.jpg", quality=85, subsampling=0)
 
 
 if __name__ == "__main__":
