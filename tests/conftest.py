@@ -1,38 +1,9 @@
-"""What several tests need: a small paired data set, and a recipe that takes milliseconds a step."""
+"""Fixtures of several tests: a small paired data set, and overrides that make any recipe fast."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from restain.images import write_png
-
-FAST = (
-    "generator.ngf=4",
-    "generator.blocks=5",
-    "discriminator.ndf=4",
-    "discriminator.layers=2",
-    "patches.count=12",
-    "patches.dim=8",
-    "data.crop=40",
-    "optim.epochs=2",
-    "optim.decay_epochs=1",
-    "log.every=2",
-    "log.checkpoint=4",
-    "log.tensorboard=false",
-)
-
-
-def write_pairs(root: Path, train: int = 6, val: int = 2, size: int = 48, seed: int = 0) -> Path:
-    """A data set in MIST's layout of blurred noise; the IHC is the H&E with its colours swapped."""
-    rng = np.random.default_rng(seed)
-    for split, count in (("train", train), ("val", val)):
-        for index in range(count):
-            coarse = rng.integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8)
-            source = coarse.repeat(8, axis=0).repeat(8, axis=1)
-            write_png(root / f"{split}A" / f"s{index}_0_{index}.png", source)
-            write_png(root / f"{split}B" / f"s{index}_0_{index}.png", 255 - source[..., ::-1] // 2)
-    return root
+from small import FAST, write_pairs
 
 
 @pytest.fixture(scope="session")

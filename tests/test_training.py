@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from small import FAST, write_pairs
 
 from restain.checkpoint import checkpoints, load_checkpoint, load_stainer
 from restain.errors import RestainError
@@ -67,8 +68,6 @@ def _one_thread() -> Any:
 @pytest.fixture(scope="module")
 def whole(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An uninterrupted run of 18 steps with a moving average."""
-    from conftest import FAST
-
     out = tmp_path_factory.mktemp("runs") / "whole"
     run(pairs, out, FAST, "optim.ema=0.9")
     return out
@@ -130,8 +129,6 @@ def test_a_process_that_is_told_to_stop_or_killed_resumes_to_the_same_bits(
 
 
 def test_resume_refuses_other_data_and_other_recipes(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
-    from conftest import write_pairs
-
     out = tmp_path / "run"
     run(pairs, out, fast)
     with pytest.raises(RestainError, match=r"already holds a run; give --resume"):
@@ -367,8 +364,6 @@ def test_a_crop_that_does_not_fit_is_found_at_the_start(pairs: Path, fast: tuple
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_file_that_breaks_later_is_named_in_one_sentence(fast: tuple[str, ...], tmp_path: Path, workers: int) -> None:
-    from conftest import write_pairs
-
     data = write_pairs(tmp_path / "data", val=0)
     broken = data / "trainA" / "s5_0_5.png"
     broken.write_bytes(broken.read_bytes()[:200])  # the header, and so the size, is still there
@@ -404,8 +399,6 @@ def test_a_run_folders_own_recipe_repeats_the_run(pairs: Path, whole: Path, tmp_
 
 
 def test_unpaired_folders_with_other_names_train(fast: tuple[str, ...], tmp_path: Path) -> None:
-    from conftest import write_pairs
-
     data = write_pairs(tmp_path / "data", val=0)
     for index, path in enumerate(sorted((data / "trainB").iterdir())[:4]):
         path.rename(path.with_name(f"ihc_{index}.png"))
