@@ -85,6 +85,9 @@ def train(
     with _out_of_memory_explained(settings):
         trainer.prepare(resume)
         trainer.fit()
+    if fabric.world_size > 1:  # leave together: a process that goes first takes the connections of the others with it
+        fabric.barrier()
+        torch.distributed.destroy_process_group()
     return trainer.run.stainer
 
 
