@@ -12,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from restain.config import Recipe, differences
 from restain.errors import RestainError, in_short
 from restain.files import sha256, write_aside, write_json, write_text
 from restain.networks.layers import fold_spectral_norm
 from restain.networks.resnet import ResnetGenerator
 
 CHECKPOINTS_KEPT = 2
+MAY_DIFFER = ("log.", "engine.workers")  # fields that a resumed run may change
 
 
 # --- checkpoints
@@ -57,6 +60,41 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "step" not in state:
         raise RestainError(f"{path}: holds no training state; expected a checkpoint of restain train")
     return state
+
+
+def refuse_other_run(path: Path, state: Mapping[str, Any], identity: Mapping[str, Any], recipe: Recipe) -> None:
+    """Refuse to resume from ``state`` with other data, another recipe or another number of images a step.
+
+    Args:
+        path: where the state was read from, for the message.
+        state: a loaded checkpoint.
+        identity: ``data`` (a fingerprint) and ``images_per_step`` as they are now.
+        recipe: the recipe as it is now; fields in ``MAY_DIFFER`` may have changed.
+
+    Raises:
+        RestainError: naming every difference.
+    """
+    if state["data"] != identity["data"]:
+        raise RestainError(
+            f"{path}: was trained on other data than the folder holds now (fingerprint {state['data'][:12]}..., "
+            f"found {identity['data'][:12]}...)"
+        )
+    try:
+        changed = differences(Recipe.model_validate(state["recipe"]), recipe)
+    except ValidationError as error:
+        raise RestainError(f"{path}: was made by another version of restain ({error.error_count()} fields)") from None
+    listed = [
+        f"{field} was {old!r}, now {new!r}" for field, (old, new) in changed.items() if not field.startswith(MAY_DIFFER)
+    ]
+    if listed:
+        raise RestainError(
+            f"{path}: was made by another recipe ({', '.join(listed)}); resume with the recipe unchanged"
+        )
+    if state["images_per_step"] != identity["images_per_step"]:
+        raise RestainError(
+            f"{path}: was made with {state['images_per_step']} images a step over all processes, now "
+            f"{identity['images_per_step']}; change optim.batch or optim.accumulate with the number of processes"
+        )
 
 
 # --- stainers

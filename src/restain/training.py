@@ -10,14 +10,10 @@ from __future__ import annotations
 
 import copy
 import itertools
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, cast
 
 import torch
@@ -26,13 +22,21 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from restain.checkpoint import StainerCard, checkpoints, load_checkpoint, save_checkpoint, save_stainer
-from restain.config import Recipe, differences, load_recipe
+from restain.checkpoint import (
+    StainerCard,
+    checkpoints,
+    load_checkpoint,
+    refuse_other_run,
+    save_checkpoint,
+    save_stainer,
+)
+from restain.config import Recipe, load_recipe
 from restain.data.layouts import find_pairs
 from restain.data.pairs import EpochSampler, collate, training_images
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
+from restain.interruptions import StopRequest, out_of_memory_explained, stop_requests_noted
 from restain.methods import build_method
 from restain.methods.base import Method, Step, Translation
 from restain.networks.resnet import ResnetGenerator
@@ -41,7 +45,6 @@ from restain.runs import RunFolder, TrainingLog, find_previews
 from restain.types import Batch
 
 SIDES = ("discriminator", "generator")
-MAY_DIFFER = ("log.", "engine.workers")  # fields that a resumed run may change
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def train(
     manifest = find_pairs(Path(data), settings.data.target)
     fabric = _launch(settings, machine)
     trainer = Trainer(fabric, settings, manifest, RunFolder(Path(out)))
-    with _out_of_memory_explained(settings):
+    with out_of_memory_explained(settings):
         trainer.prepare(resume)
         trainer.fit()
     if fabric.world_size > 1:  # leave together: a process that goes first takes the connections of the others with it
@@ -139,7 +142,7 @@ class Trainer:
                 network.compile()
         self.pending: list[Tensor] = []  # terms of the steps since the last line of the log, on the device
         self.names: list[str] = []
-        self.stop_signal: str | None = None
+        self.stop_request = StopRequest()
 
     @property
     def generator(self) -> ResnetGenerator:
@@ -186,32 +189,17 @@ class Trainer:
             "average": None if self.average is None else self.average.state_dict(),
             "rng": torch.get_rng_state(),
             "rng_cuda": torch.cuda.get_rng_state(self.fabric.device) if cuda else None,
-            "recipe": self.recipe.to_yaml(),
-            "data": self.manifest.fingerprint(),
-            "images_per_step": self.images_per_step,
+            "recipe": self.recipe.model_dump(mode="json"),
+            **self._identity(),
         }
+
+    def _identity(self) -> dict[str, Any]:
+        """What a resumed run must find unchanged, the recipe apart."""
+        return {"data": self.manifest.fingerprint(), "images_per_step": self.images_per_step}
 
     def _load(self, path: Path) -> None:
         state = load_checkpoint(path)
-        if state["data"] != self.manifest.fingerprint():
-            raise RestainError(
-                f"{path}: was trained on other data than {self.manifest.root} holds now (fingerprint "
-                f"{state['data'][:12]}..., found {self.manifest.fingerprint()[:12]}...)"
-            )
-        saved_recipe = _recipe_from(state["recipe"])
-        changed = {
-            field: values
-            for field, values in differences(saved_recipe, self.recipe).items()
-            if not field.startswith(MAY_DIFFER)
-        }
-        if changed:
-            listed = ", ".join(f"{field} was {old!r}, now {new!r}" for field, (old, new) in changed.items())
-            raise RestainError(f"{path}: was made by another recipe ({listed}); resume with the recipe unchanged")
-        if state["images_per_step"] != self.images_per_step:
-            raise RestainError(
-                f"{path}: was made with {state['images_per_step']} images a step over all processes, now "
-                f"{self.images_per_step}; change optim.batch or optim.accumulate with the number of processes"
-            )
+        refuse_other_run(path, state, self._identity(), self.recipe)
         self.step = state["step"]
         self.method.load_state_dict(state["method"])
         for side, optimizer in self.optimizers.items():
@@ -268,7 +256,7 @@ class Trainer:
         log = TrainingLog(self.run.log, self.step, self.recipe.log.tensorboard) if rank_zero else None
         batches = iter(self._loader())
         with (
-            self._signals_noted(),
+            stop_requests_noted() as self.stop_request,
             ProgressBar(f"train {self.recipe.name}", self.total, "steps", self.step, quiet=not rank_zero) as bar,
         ):
             since, clock = self.step, time.monotonic()
@@ -278,7 +266,7 @@ class Trainer:
                 bar.advance()
                 due = {name: self._due(every) for name, every in self._intervals().items()}
                 # A signal may reach one process only; several look for it together, when a line of the log is due.
-                if any(due.values()) or (self.stop_signal and self.world == 1):
+                if any(due.values()) or (self.stop_request.signal and self.world == 1):
                     row = self._read_pending()
                     images = (self.step - since) * self.images_per_step
                     row["images_per_second"] = images / (time.monotonic() - clock)
@@ -291,9 +279,10 @@ class Trainer:
                     if due["samples"] and rank_zero:
                         self._write_samples()
                     if stopping and self.step < self.total:
+                        cause = self.stop_request.signal or "another process"
                         raise RestainError(
-                            f"stopped by {self.stop_signal or 'another process'} at step {self.step} of {self.total}; "
-                            f"the state is saved in {self.run.root}, give --resume to continue"
+                            f"stopped by {cause} at step {self.step} of {self.total}; the state is saved in "
+                            f"{self.run.root}, give --resume to continue"
                         )
                     since, clock = self.step, time.monotonic()
         if log is not None:
@@ -440,54 +429,12 @@ class Trainer:
             virtual = torch.cat([generator(field) for field in fields])
         self.previews.write_grid(self.run.root / "samples" / f"step-{self.step:08d}.png", virtual)
 
-    # --- interruptions
-
-    @contextmanager
-    def _signals_noted(self) -> Iterator[None]:
-        """Turn the first SIGINT or SIGTERM into a request to save and stop; a second one acts as usual."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-        def note(number: int, frame: FrameType | None) -> None:
-            self.stop_signal = signal.Signals(number).name
-            signal.signal(number, usual[signal.Signals(number)])
-
-        for number in usual:
-            signal.signal(number, note)
-        try:
-            yield
-        finally:
-            for number, handler in usual.items():
-                signal.signal(number, handler)
-
     def _any_process_stops(self) -> bool:
         if self.world == 1:
-            return self.stop_signal is not None
-        flag = torch.tensor(float(self.stop_signal is not None), device=self.fabric.device)
+            return self.stop_request.signal is not None
+        flag = torch.tensor(float(self.stop_request.signal is not None), device=self.fabric.device)
         return bool(self._mean_over_processes(flag) > 0)
-
-
-def _recipe_from(text: str) -> Recipe:
-    import yaml
-
-    return Recipe.model_validate(yaml.safe_load(text))
 
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-@contextmanager
-def _out_of_memory_explained(recipe: Recipe) -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain RuntimeError on a CPU
-        text = str(error)
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in text:
-            raise
-        raise RestainError(
-            f"out of memory at optim.batch {recipe.optim.batch} and data.crop {recipe.data.crop}: lower "
-            f"optim.batch (raise optim.accumulate to keep the step), lower data.crop, or set engine.precision=bf16"
-        ) from error

@@ -1,0 +1,61 @@
+"""What ends a run before its end: a signal to stop, and memory that does not suffice."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import torch
+
+from restain.config import Recipe
+from restain.errors import RestainError
+
+
+@dataclass
+class StopRequest:
+    """Whether, and by which signal, the process was asked to stop."""
+
+    signal: str | None = None
+
+
+@contextmanager
+def stop_requests_noted() -> Iterator[StopRequest]:
+    """Turn the first SIGINT or SIGTERM into a request; a second one acts as usual.
+
+    Outside the main thread, where Python takes no signals, there is never a request.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        request.signal = signal.Signals(number).name
+        signal.signal(number, usual[signal.Signals(number)])
+
+    for number in usual:
+        signal.signal(number, note)
+    try:
+        yield request
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def out_of_memory_explained(recipe: Recipe) -> Iterator[None]:
+    """Turn an allocation that failed into a sentence that names the settings to lower."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain RuntimeError on a CPU
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise RestainError(
+            f"out of memory at optim.batch {recipe.optim.batch} and data.crop {recipe.data.crop}: lower optim.batch "
+            f"(raise optim.accumulate to keep the step), lower data.crop, or set engine.precision=bf16"
+        ) from error
