@@ -24,7 +24,8 @@ from restain.networks.layers import fold_spectral_norm
 from restain.networks.resnet import ResnetGenerator
 
 CHECKPOINTS_KEPT = 2
-MAY_DIFFER = ("log.", "engine.workers")  # fields that a resumed run may change
+# What a resumed run may change; how a step is divided, too, as long as the images of a step are the same in number.
+MAY_DIFFER = ("log.", "engine.workers", "optim.batch", "optim.accumulate")
 
 
 # --- checkpoints
@@ -93,7 +94,7 @@ def refuse_other_run(path: Path, state: Mapping[str, Any], identity: Mapping[str
     if state["images_per_step"] != identity["images_per_step"]:
         raise RestainError(
             f"{path}: was made with {state['images_per_step']} images a step over all processes, now "
-            f"{identity['images_per_step']}; change optim.batch or optim.accumulate with the number of processes"
+            f"{identity['images_per_step']}; optim.batch x optim.accumulate x processes must stay the same"
         )
 
 
@@ -124,10 +125,18 @@ def save_stainer(folder: Path, generator: ResnetGenerator, card: StainerCard) ->
     """Write ``model.safetensors``, ``config.json`` and the model card ``README.md``; replaces ``folder`` whole.
 
     Args:
+        folder: a new or empty folder, or a stainer that is to be replaced.
         generator: in any state; its spectral norms are folded into plain weights in the file. It is consumed: its
             norms are folded in place.
         card: what to say of it.
+
+    Raises:
+        RestainError: ``folder`` holds something that is not a stainer, which would be lost.
     """
+    folder = folder.resolve()
+    replaceable = folder.is_dir() and ((folder / "model.safetensors").exists() or not any(folder.iterdir()))
+    if folder.exists() and not replaceable:
+        raise RestainError(f"{folder}: holds something that is not a stainer; expected a new or an empty folder")
     fold_spectral_norm(generator)
     aside = folder.with_name(f".{folder.name}-new")
     shutil.rmtree(aside, ignore_errors=True)

@@ -10,11 +10,12 @@ import numpy.typing as npt
 import tifffile
 from PIL import Image
 
-from restain.errors import RestainError
+from restain.errors import RestainError, in_short
 from restain.files import write_aside
 
 RGB: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), 0..255, sRGB
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
+OTHER_COLOURS = frozenset({"SEPARATED", "CIELAB", "ICCLAB", "ITULAB", "YCBCR", "MINISWHITE"})  # names of TIFF
 
 Image.MAX_IMAGE_PIXELS = None  # slides are large on purpose; a decompression "bomb" is this field's daily bread
 
@@ -27,24 +28,37 @@ def read_rgb(path: Path) -> RGB:
 
     Raises:
         RestainError: the file is missing, unreadable or truncated, or is not 8-bit RGB. Palette images are
-            expanded and an alpha channel is dropped where it is opaque throughout; grey, 16-bit and
-            translucent images are refused, because a guess would change their colours.
+            expanded (but not in TIFF) and an alpha channel is dropped where it is opaque throughout; grey, 16-bit,
+            translucent, CMYK, Lab and raw YCbCr images are refused, because a guess would change their colours.
     """
     try:
         with path.open("rb") as file:
             is_tiff = file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-        pixels = tifffile.imread(path, key=0) if is_tiff else _read_with_pillow(path)
+        pixels = _read_tiff(path) if is_tiff else _read_with_pillow(path)
+    except RestainError:
+        raise
     except FileNotFoundError:
         raise RestainError(f"{path}: no such file") from None
-    except (OSError, ValueError, SyntaxError, IndexError, tifffile.TiffFileError) as error:
-        raise RestainError(f"{path}: cannot be read as an image ({error}); is it truncated?") from error
+    except Exception as error:  # every codec has exceptions of its own for a damaged file
+        raise RestainError(f"{path}: cannot be read as an image ({in_short(error)}); is it truncated?") from error
     return _as_rgb(np.asarray(pixels), path)
+
+
+def _read_tiff(path: Path) -> npt.NDArray[np.generic]:
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        colours, compression = (getattr(tag, "name", str(tag)) for tag in (page.photometric, page.compression))
+        if colours in OTHER_COLOURS and not (colours == "YCBCR" and compression == "JPEG"):  # which decodes to RGB
+            raise RestainError(f"{path}: has {colours} colours; expected RGB")
+        return np.asarray(page.asarray())
 
 
 def _read_with_pillow(path: Path) -> npt.NDArray[np.generic]:
     with Image.open(path) as image:
         if any(";16" in str(tile[-1]) for tile in image.tile):  # Pillow would drop the lower eight bits in silence
             raise RestainError(f"{path}: has 16 bits per channel; expected 8 bits per channel (uint8)")
+        if image.mode == "CMYK":  # four channels, but none of them is alpha
+            raise RestainError(f"{path}: has CMYK colours; expected RGB")
         image.load()
         if image.mode == "P":
             return np.array(image.convert("RGBA" if "transparency" in image.info else "RGB"))

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-import torch
-
 from restain.config import Recipe
 from restain.errors import RestainError
+from restain.tensors import is_out_of_memory
 
 
 @dataclass
@@ -52,8 +51,8 @@ def out_of_memory_explained(recipe: Recipe) -> Iterator[None]:
     """Turn an allocation that failed into a sentence that names the settings to lower."""
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError on a GPU, a plain RuntimeError on a CPU
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
             raise
         raise RestainError(
             f"out of memory at optim.batch {recipe.optim.batch} and data.crop {recipe.data.crop}: lower optim.batch "

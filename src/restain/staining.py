@@ -12,7 +12,7 @@ from restain.checkpoint import Stainer, load_stainer
 from restain.errors import RestainError
 from restain.images import RGB, list_images, read_rgb, write_png
 from restain.progress import ProgressBar
-from restain.tensors import to_rgb, to_tensor
+from restain.tensors import find_device, is_out_of_memory, to_rgb, to_tensor
 
 
 @dataclass
@@ -36,21 +36,23 @@ def stain(
 
     Args:
         stainer: a stainer folder, a run folder, or a loaded stainer.
-        input: an image file, a folder (searched below, its structure kept), or several of them.
+        input: an image file, a folder (searched below, its structure kept; ``out`` in it is passed over), or
+            several of them.
         out: folder for the results: the same names, as PNG, since JPEG would change the stain.
         overwrite: write outputs anew that exist; otherwise they are skipped.
         batch: images per pass; only images of one size share a pass. The result does not depend on it.
-        device: auto, cpu or cuda.
+        device: auto, cpu or cuda; a loaded stainer stays where it is.
 
     Returns:
         what was written, skipped and failed. One bad file does not stop the others.
 
     Raises:
-        RestainError: no usable stainer, no input images, or two inputs that would get the same name.
+        RestainError: no usable stainer or device, no input images, two inputs that would get the same name, or an
+            input that would be written over.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    ready = stainer if isinstance(stainer, Stainer) else load_stainer(stainer, device)
+    if batch < 1:
+        raise RestainError(f"batch is {batch}; expected at least 1")
+    ready = stainer if isinstance(stainer, Stainer) else load_stainer(stainer, find_device(device))
     inputs = [input] if isinstance(input, str | Path) else list(input)
     jobs = _jobs([Path(path) for path in inputs], Path(out))
     result = StainingResult()
@@ -71,13 +73,18 @@ def _jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
         if not path.exists():
             raise RestainError(f"{path}: no such file or folder")
         base = path if path.is_dir() else path.parent
+        own = base.resolve() in out.resolve().parents  # a folder for results among the inputs: not inputs themselves
         for source in list_images(path) if path.is_dir() else [path]:
+            if own and out.resolve() in source.resolve().parents:
+                continue
             target = out / source.relative_to(base).with_suffix(".png")
             if target in jobs:
                 raise RestainError(f"{jobs[target]} and {source}: would both be written to {target}")
             jobs[target] = source
-    for source in set(jobs.values()) & jobs.keys():
-        raise RestainError(f"{source}: is also an input; choose another folder for the virtual stains")
+    originals = {source.resolve() for source in jobs.values()}
+    for target in jobs:
+        if target.resolve() in originals:
+            raise RestainError(f"{target}: is also an input; choose another folder for the virtual stains")
     if not jobs:
         raise RestainError(f"{', '.join(map(str, inputs))}: holds no images (PNG, JPEG, TIFF or WebP)")
     return jobs
@@ -115,6 +122,13 @@ def _stain_group(stainer: Stainer, group: Sequence[_Job], result: StainingResult
             fakes = stainer.generator(torch.stack([to_tensor(job.rgb) for job in group]).to(parameter.device))
     except ValueError as error:  # smaller than the network allows
         result.failed |= {job.source: f"{job.source}: {error}" for job in group}
+        return
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        height, width, _ = group[0].rgb.shape
+        reason = f"{height} x {width} pixels, {len(group)} a pass, do not fit into the memory"
+        result.failed |= {job.source: f"{job.source}: {reason}" for job in group}
         return
     for job, fake in zip(group, fakes, strict=True):
         write_png(job.target, to_rgb(fake))

@@ -1,11 +1,30 @@
-"""Pixels to image tensors and back."""
+"""Pixels to image tensors and back, and the device that they go to."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from restain.errors import RestainError
 from restain.images import RGB
+
+
+def find_device(name: str) -> str:
+    """``auto``, ``cpu`` or ``cuda`` -> ``cpu`` or ``cuda``; auto takes CUDA where there is a device.
+
+    Raises:
+        RestainError: another name, or cuda where PyTorch sees none.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise RestainError(f"device is {name!r}; expected auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise RestainError("device is cuda, but this PyTorch sees no CUDA device; see restain doctor")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an allocation failed: ``torch.OutOfMemoryError`` on a GPU, a plain ``RuntimeError`` on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def full_precision(x: torch.Tensor) -> torch.Tensor:
