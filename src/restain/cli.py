@@ -34,8 +34,8 @@ def train(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in --out")] = False,
     device: Device = "auto",
-    devices: Annotated[int, typer.Option(help="processes on each machine, one a GPU")] = 1,
-    nodes: Annotated[int, typer.Option(help="machines, under torchrun or SLURM")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="processes on each machine, one a GPU")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="machines, under torchrun or SLURM")] = 1,
 ) -> None:
     """Learn a stain from pairs (or unpaired folders) of H&E and IHC."""
     import restain
@@ -198,10 +198,10 @@ def doctor() -> None:
 
 
 def main() -> None:
-    """Run the command line; a ``RestainError`` becomes one sentence and exit status 2."""
+    """Run the command line; an error from outside the program becomes one sentence and exit status 2."""
     try:
         app()
-    except RestainError as error:
+    except (RestainError, OSError) as error:  # a full disk or a folder without permission says enough by itself
         typer.echo(f"restain: {error}", err=True)
         raise SystemExit(2) from None
 

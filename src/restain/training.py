@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -42,6 +44,7 @@ from restain.methods.base import Method, Step, Translation
 from restain.networks.resnet import ResnetGenerator
 from restain.progress import ProgressBar
 from restain.runs import RunFolder, TrainingLog, find_previews
+from restain.tensors import find_device
 from restain.types import Batch
 
 SIDES = ("discriminator", "generator")
@@ -84,8 +87,8 @@ def train(
     settings = load_recipe(recipe, overrides)
     manifest = find_pairs(Path(data), settings.data.target)
     fabric = _launch(settings, machine)
-    trainer = Trainer(fabric, settings, manifest, RunFolder(Path(out)))
     with out_of_memory_explained(settings):
+        trainer = Trainer(fabric, settings, manifest, RunFolder(Path(out)))
         trainer.prepare(resume)
         trainer.fit()
     if fabric.world_size > 1:  # leave together: a process that goes first takes the connections of the others with it
@@ -95,13 +98,18 @@ def train(
 
 
 def _launch(recipe: Recipe, machine: Machine) -> Fabric:
-    device = machine.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise RestainError(f"device is {device!r}; expected auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RestainError("device is cuda, but this PyTorch sees no CUDA device; see restain doctor")
+    device = find_device(machine.device)
+    if machine.devices < 1 or machine.nodes < 1:
+        raise RestainError(f"devices is {machine.devices} and nodes {machine.nodes}; expected at least 1 of each")
+    if device == "cuda" and machine.devices > torch.cuda.device_count():
+        raise RestainError(f"devices is {machine.devices}, but PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    started = os.environ.get("WORLD_SIZE") if "TORCHELASTIC_RUN_ID" in os.environ else None
+    if started is not None and int(started) != machine.devices * machine.nodes:
+        # Each process would take itself for the only one, and all would write into one run folder.
+        raise RestainError(
+            f"torchrun started {started} processes, but devices is {machine.devices} and nodes {machine.nodes}; "
+            "give the same counts to both"
+        )
     fabric = Fabric(
         accelerator=device,
         devices=machine.devices,
@@ -211,8 +219,23 @@ class Trainer:
             torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
 
     def _save(self) -> None:
+        # A gradient can be bad where its loss is not; such weights must not push a good checkpoint out.
+        for name, network in self.method.networks.items():
+            if not torch.stack([parameter.isfinite().all() for parameter in network.parameters()]).all():
+                self._stop_nonfinite(f"the {name} has weights that are not finite at step {self.step}")
+        self._save_in(self.run.checkpoints)
+
+    def _save_in(self, folder: Path) -> None:
         if self.fabric.is_global_zero:
-            save_checkpoint(self.run.checkpoints, self._state())
+            save_checkpoint(folder, self._state())
+        self.fabric.barrier()  # a process that ends while the first one writes may get it killed
+
+    def _stop_nonfinite(self, what: str) -> NoReturn:
+        kept = checkpoints(self.run.checkpoints)
+        good = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint was due before it"
+        look = self.run.root / "nonfinite"
+        self._save_in(look)
+        raise RestainError(f"{what}; the state after it is in {look}, {good}; a lower optim.lr or optim.clip may help")
 
     def _finish(self) -> None:
         if not self.fabric.is_global_zero:
@@ -383,6 +406,7 @@ class Trainer:
             batch_sampler=itertools.chain.from_iterable(samplers),
             collate_fn=collate,
             num_workers=self.recipe.engine.workers,
+            worker_init_fn=_leave_interrupts_to_the_loop,
             pin_memory=self.fabric.device.type == "cuda",
         )
         return iter(loader)
@@ -404,13 +428,7 @@ class Trainer:
         if len(bad):
             row, column = bad[0].tolist()
             step = self.step - len(values) + row + 1
-            kept = checkpoints(self.run.checkpoints)
-            good = f"the last good checkpoint is {kept[-1]}" if kept else "no checkpoint was due before it"
-            look = save_checkpoint(self.run.root / "nonfinite", self._state())
-            raise RestainError(
-                f"loss term {self.names[column]} is {values[row, column].item()} at step {step}; the state after it "
-                f"is in {look}, {good}; a lower optim.lr or optim.clip may help"
-            )
+            self._stop_nonfinite(f"loss term {self.names[column]} is {values[row, column].item()} at step {step}")
         row_values: dict[str, float] = {
             "step": self.step,
             "epoch": self.step / self.steps_per_epoch,
@@ -434,6 +452,12 @@ class Trainer:
             return self.stop_request.signal is not None
         flag = torch.tensor(float(self.stop_request.signal is not None), device=self.fabric.device)
         return bool(self._mean_over_processes(flag) > 0)
+
+
+def _leave_interrupts_to_the_loop(worker: int) -> None:
+    # Ctrl-C reaches the whole group, and a worker that dies of it would fail the step that is to be saved. SIGTERM
+    # keeps its meaning: it is how Python itself ends workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _device_name(device: torch.device) -> str:
