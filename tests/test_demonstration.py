@@ -1,5 +1,6 @@
 """The demonstration end to end at a small size, and again on what it left."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ def test_the_demonstration_leaves_a_page_and_reuses_its_parts(tmp_path: Path, mo
 
     monkeypatch.setattr("restain.demonstration.train", must_not_train)
     assert demo(root, scale=scale) == page
+    with pytest.raises(RestainError, match="was drawn with marker er, now it is her2"):
+        demo(root, "her2", scale=scale)
+    with pytest.raises(RestainError, match="was drawn with seed 0, now it is 1"):
+        demo(root, seed=1, scale=scale)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -51,3 +56,11 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch: pytest.
     assert all(finding.ok or finding.advice for finding in findings.values())
     print_findings(list(findings.values()))
     assert "pip install tensorboard" in capsys.readouterr().out
+
+
+def test_the_doctor_lives_without_the_packages_it_looks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("torch", "PIL"):
+        monkeypatch.setitem(sys.modules, package, None)  # as if it were not there
+    found = {finding.what: finding for finding in doctor()}
+    assert "torch cannot be imported" in found["devices"].found and not found["devices"].ok
+    assert "pillow cannot be imported" in found["formats"].found and not found["formats"].ok

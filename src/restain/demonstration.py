@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +37,17 @@ def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: Dem
 
     Returns:
         the path of the page, ``out/report.html``.
+
+    Raises:
+        RestainError: ``out`` holds something else, or a demonstration of another marker, seed or scale.
     """
     root, scale = Path(out), scale or DemoSize()
     tissue, run = root / "tissue", root / "run"
     if root.exists() and not (tissue / "phantom.json").exists() and any(root.iterdir()):
         raise RestainError(f"{root}: is not empty and holds no demonstration; expected a new folder")
-    if not (tissue / "phantom.json").exists():
+    if (tissue / "phantom.json").exists():
+        _refuse_other_tissue(tissue, {"marker": marker, "seed": seed, "pairs": scale.pairs, "size": scale.size})
+    else:
         phantom(marker, tissue, pairs=scale.pairs, size=scale.size, seed=seed)
     if not (run / "stainer").is_dir():
         overrides = [
@@ -64,3 +70,12 @@ def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: Dem
     page = report(root / "report.html", run=run, evaluation=root / "evaluation")
     console.print(f"\nOpen {page} in a browser.", soft_wrap=True)
     return page
+
+
+def _refuse_other_tissue(tissue: Path, wanted: dict[str, str | int]) -> None:
+    drawn = json.loads((tissue / "phantom.json").read_text(encoding="utf-8"))
+    for field, value in wanted.items():
+        if drawn.get(field) != value:
+            raise RestainError(
+                f"{tissue}: was drawn with {field} {drawn.get(field)}, now it is {value}; expected another folder"
+            )

@@ -13,6 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from restain.errors import in_short
+
 REQUIRED = ("torch", "lightning-fabric", "numpy", "scipy", "scikit-image", "pillow", "tifffile", "imagecodecs")
 REQUIRED_TOO = ("safetensors", "pydantic", "PyYAML", "typer", "rich", "matplotlib", "Jinja2", "tensorboard")
 
@@ -60,8 +62,11 @@ def _package(name: str) -> Finding:
 
 
 def _devices() -> Iterator[Finding]:
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # not installed, or without the libraries that it links to
+        yield Finding("devices", f"unknown, torch cannot be imported: {in_short(error)}", False, "reinstall torch")
+        return
     yield Finding("CPU", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads used by torch", True)
     if not torch.cuda.is_available():
         advice = "training on a CPU is for small trials; a CUDA build of torch is at https://pytorch.org"
@@ -73,8 +78,11 @@ def _devices() -> Iterator[Finding]:
 
 
 def _formats() -> Iterator[Finding]:
-    from PIL import features
-
+    try:
+        from PIL import features
+    except ImportError as error:
+        yield Finding("formats", f"unknown, pillow cannot be imported: {in_short(error)}", False, "reinstall pillow")
+        return
     for name, codec in (("JPEG", "jpg"), ("PNG", "zlib"), ("WebP", "webp")):
         ok = bool(features.check(codec))
         yield Finding(name, "readable" if ok else "missing", ok, "" if ok else "pip install --upgrade pillow")
