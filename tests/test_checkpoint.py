@@ -125,6 +125,20 @@ def test_a_stainer_is_replaced_whole(folder: Path) -> None:
     assert {path.name for path in folder.parent.iterdir()} == {"stainer"}
 
 
+def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "README.md").write_text("a thesis")
+    with pytest.raises(RestainError, match=r"docs: holds something that is not a stainer"):
+        save_stainer(tmp_path / "docs", ResnetGenerator(4, 2), CARD)
+    with pytest.raises(RestainError, match=r"README\.md: holds something"):
+        save_stainer(tmp_path / "docs" / "README.md", ResnetGenerator(4, 2), CARD)
+    assert (tmp_path / "docs" / "README.md").read_text() == "a thesis"
+    (tmp_path / "new").mkdir()
+    monkeypatch.chdir(tmp_path / "new")
+    save_stainer(Path(), ResnetGenerator(4, 2), CARD)
+    load_stainer(tmp_path / "new")
+
+
 def test_broken_stainers_are_refused(folder: Path) -> None:
     weights, config = folder / "model.safetensors", folder / "config.json"
     good_weights, good_config = weights.read_bytes(), config.read_text()

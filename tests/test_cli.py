@@ -116,6 +116,15 @@ def test_main_turns_a_restain_error_into_an_exit(monkeypatch: pytest.MonkeyPatch
     assert "no recipe named nothing" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_written_is_one_line_too(tmp_path: Path, pairs: Path) -> None:
+    (tmp_path / "file").touch()
+    arguments = ["data", "inspect", str(pairs), "--out", str(tmp_path / "file")]
+    done = subprocess.run([sys.executable, "-m", "restain.cli", *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("restain: ") and str(tmp_path / "file") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_paths_may_be_strings(pairs: Path, tmp_path: Path) -> None:
     assert restain.inspect(str(pairs), str(tmp_path / "inspected")).can_train
     restain.evaluate(

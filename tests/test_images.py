@@ -61,6 +61,12 @@ def test_what_is_not_8_bit_rgb_is_refused(tmp_path: Path) -> None:
     Image.fromarray(RGB).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:300])
     (tmp_path / "text.png").write_text("not an image")
+    pixels = np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)])
+    opaque = Image.frombytes("CMYK", (RGB.shape[1], RGB.shape[0]), pixels.tobytes())
+    for name in ("print.jpg", "print.tif"):  # K = 255 everywhere, as opaque as an alpha channel
+        opaque.save(tmp_path / name)
+    Image.fromarray(RGB).convert("LAB").save(tmp_path / "lab.tif")
+    Image.fromarray(RGB).convert("YCbCr").save(tmp_path / "ycc.tif")
     for name, words in (
         ("grey.png", r"has shape \(13, 17\); expected an RGB image"),
         ("clear.png", "translucent alpha"),
@@ -68,11 +74,37 @@ def test_what_is_not_8_bit_rgb_is_refused(tmp_path: Path) -> None:
         ("deep.png", "has 16 bits per channel; expected 8 bits"),
         ("cut.png", "cannot be read as an image"),
         ("text.png", "cannot be read as an image"),
+        ("print.jpg", "has CMYK colours; expected RGB"),
+        ("print.tif", "has SEPARATED colours; expected RGB"),
+        ("lab.tif", "has CIELAB colours; expected RGB"),
+        ("ycc.tif", "has YCBCR colours; expected RGB"),
         ("absent.png", "no such file"),
     ):
         with pytest.raises(RestainError, match=words) as error:
             read_rgb(tmp_path / name)
         assert str(error.value).startswith(str(tmp_path / name)) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "deflate", "lzw", "zstd", "jpeg2000"])
+def test_compressed_tiff_is_read_and_its_damage_is_one_sentence(tmp_path: Path, codec: str) -> None:
+    smooth = np.full((64, 64, 3), (200, 100, 150), dtype=np.uint8)
+    smooth[::2] += RGB[:1, :1] // 8
+    path = tmp_path / "tiles.tif"
+    tifffile.imwrite(path, smooth, photometric="rgb", compression=codec, tile=(32, 32))
+    assert np.abs(read_rgb(path).astype(int) - smooth).max() <= 8
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(40):
+        damaged = bytearray(whole)
+        for place in rng.integers(8, len(whole), 20):
+            damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            read_rgb(path)
+        except RestainError as error:
+            refused += 1
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+    assert refused
 
 
 def test_images_are_listed_sorted_and_hidden_files_passed_over(tmp_path: Path) -> None:

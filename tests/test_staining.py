@@ -1,5 +1,6 @@
 """Staining files: names and sizes stay, one bad file does not stop the others, nothing is left half-written."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,9 +98,52 @@ def test_inputs_that_cannot_be_told_apart_or_found_are_refused(stainer: Path, im
     assert not (tmp_path / "out").exists()
 
 
-def test_the_inputs_are_never_written_over(stainer: Path, images: Path) -> None:
-    with pytest.raises(RestainError, match="is also an input"):
-        stain(stainer, images, images, overwrite=True, device="cpu")
+def test_the_inputs_are_never_written_over(
+    stainer: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (images / "a.png").read_bytes()
+    monkeypatch.chdir(images.parent)
+    (tmp_path / "link").symlink_to(images)
+    for inputs, out in ((images, images), ("in", images), (images / "a.png", "in"), (images, "link")):
+        with pytest.raises(RestainError, match="is also an input"):
+            stain(stainer, inputs, out, overwrite=True, device="cpu")
+    assert (images / "a.png").read_bytes() == before
+
+
+def test_results_among_the_inputs_are_not_stained_again(
+    stainer: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(images)
+    assert len(stain(stainer, ".", "virtual", device="cpu").written) == len(SIZES)
+    again = stain(stainer, ".", images / "virtual", device="cpu")
+    assert (len(again.written), len(again.skipped)) == (0, len(SIZES))
+
+
+def test_a_device_or_batch_that_cannot_be_is_refused(stainer: Path, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(RestainError, match="device is 'tpu'; expected auto, cpu or cuda"):
+        stain(stainer, images, tmp_path / "out", device="tpu")
+    with pytest.raises(RestainError, match="batch is 0; expected at least 1"):
+        stain(stainer, images, tmp_path / "out", batch=0, device="cpu")
+
+
+def test_an_image_that_does_not_fit_into_memory_is_named_and_the_others_done(
+    stainer: Path, images: Path, tmp_path: Path
+) -> None:
+    loaded = load_stainer(stainer)
+
+    class Small(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.generator = loaded.generator
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if x.shape[3] > 90:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return self.generator(x)
+
+    result = stain(replace(loaded, generator=Small()), images, tmp_path / "out", device="cpu")
+    assert {path.name for path in result.written} == {"b.png", "d.png"}
+    assert "65 x 97 pixels, 1 a pass, do not fit into the memory" in result.failed[images / "a.png"]
 
 
 def test_a_crash_while_writing_leaves_no_half_file(
