@@ -2,11 +2,10 @@
 
     python benchmarks/train_step.py --recipe tiny --crop 128 --batch 1 --json step.json
 
-The plain step does what reference code does: the generator makes K^F; PatchNCE encodes I and K^F, A2SP encodes K^F
-again and K^R, all with a graph; D sees real and fake apart; both pyramids are built with 5x5 kernels; Adam is not
-fused; every term is read back at once; float32. First it is shown that both give the same losses and gradients from
-the same draws (spectral norms frozen, since their power iterations count passes). Then each is timed in processes of
-its own, in turns, so that peak memory is its own too.
+The plain step is that of ``plain_step.py``, in float32, with Adam that is not fused and every term read back at once.
+First it is shown that both steps give the same losses and, network by network, the same gradients from the same draws.
+Then each is timed in processes of its own, in turns. Where other work shares the machine, trust the processor time
+(``cpu_``) before the wall time.
 """
 
 from __future__ import annotations
@@ -22,121 +21,20 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
+from plain_step import PROGRESS, SIDES, PlainStep, prove
 from torch import Tensor
 
 from restain.config import load_recipe
-from restain.diffusion import diffuse, draw_times
-from restain.losses.contrastive import adaptive_weights, info_nce, trust
-from restain.losses.pyramid import ASP_WEIGHTS
-from restain.methods.contrastive import DISCRIMINATOR, GENERATOR, ContrastiveMethod
-from restain.sampling import attention_map, draw_locations
+from restain.files import write_json
+from restain.methods.contrastive import ContrastiveMethod
 from restain.types import Batch
-
-PROGRESS = 0.95  # late enough for weights theta that are not uniform
-SIDES = ("discriminator", "generator")
-
-
-class PlainStep:
-    """Eq. 1-8 term by term, for paired recipes of the ASP family (no identity term, no mirroring)."""
-
-    def __init__(self, method: ContrastiveMethod) -> None:
-        self.method, self.recipe = method, method.recipe
-        self.g, self.f, self.d = (method.networks[name] for name in ("generator", "projector", "discriminator"))
-
-    def discriminator_loss(self, batch: Batch, fake: Tensor) -> Tensor:
-        streams = batch.streams(DISCRIMINATOR)
-        noised, times = self._noised([fake.detach(), batch.target], streams)
-        scores = [self.d(image, t) for image, t in zip(noised, times, strict=True)]
-        self.sign = (scores[1] - 0.5).sign().mean()
-        return 0.5 * ((scores[0] - 0).pow(2).mean() + (scores[1] - 1).pow(2).mean())
-
-    def generator_loss(self, batch: Batch, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        recipe, streams = self.recipe, batch.streams(GENERATOR)
-        terms: dict[str, Tensor] = {}
-        noised, times = self._noised([fake], streams)
-        terms["gan"] = (self.d(noised[0], times[0]) - 1).pow(2).mean()
-        loss = recipe.gan.weight * terms["gan"]
-        if recipe.patch_nce.weight:
-            keys, queries = self.g.encode(batch.source, self.method.taps), self.g.encode(fake, self.method.taps)
-            where = [draw_locations(torch.ones_like(k[:, 0]), recipe.patches.count, streams) for k in keys]
-            terms["patch_nce"] = self._contrast(keys, queries, where, None)
-            loss = loss + recipe.patch_nce.weight * terms["patch_nce"]
-        if recipe.a2sp.weight:
-            keys, queries = self.g.encode(batch.target, self.method.taps), self.g.encode(fake, self.method.taps)
-            attended = recipe.a2sp.locations == "attention"
-            maps = [attention_map(k) if attended else torch.ones_like(k[:, 0]) for k in keys]
-            where = [draw_locations(a, recipe.patches.count, streams) for a in maps]
-            p = trust(recipe.a2sp.schedule, PROGRESS, recipe.decay_start)
-            terms["a2sp"] = self._contrast(keys, queries, where, p)
-            loss = loss + recipe.a2sp.weight * terms["a2sp"]
-        if recipe.pyramid.weight:
-            levels = zip(_pyramid(fake), _pyramid(batch.target), ASP_WEIGHTS, strict=True)
-            terms["pyramid"] = sum(w * (a - b).abs().mean() for a, b, w in levels) / len(ASP_WEIGHTS)
-            loss = loss + recipe.pyramid.weight * terms["pyramid"]
-        return loss, terms
-
-    def _noised(self, images: list[Tensor], streams: list[torch.Generator]) -> tuple[list[Tensor], list[Tensor | None]]:
-        if self.method.horizon is None:
-            return images, [None] * len(images)
-        horizon, config = self.method.horizon.horizon(), self.recipe.diffusion
-        times = [draw_times(horizon, config.clean_fraction, streams) for _ in images]
-        table = self.method.schedule.alpha_bar(horizon)
-        pairs = zip(images, times, strict=True)
-        return [diffuse(image, table[t], config.sigma, streams) for image, t in pairs], list(times)
-
-    def _contrast(self, keys: list[Tensor], queries: list[Tensor], where: list[Tensor], p: float | None) -> Tensor:
-        losses = []
-        for u, v in zip(self.f(keys, where), self.f(queries, where), strict=True):
-            loss = info_nce(v, u.detach(), self.recipe.patches.tau)
-            if p is not None:
-                loss = adaptive_weights((u * v).sum(-1), p, self.recipe.a2sp.lookup) * loss
-            losses.append(loss.mean())
-        return torch.stack(losses).mean()
-
-
-def _pyramid(image: Tensor) -> list[Tensor]:
-    line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], device=image.device) / 16
-    kernel = torch.outer(line, line).expand(3, 1, 5, 5)
-    maps = []
-    for _ in range(5):
-        maps.append(F.conv2d(F.pad(image, (2, 2, 2, 2), mode="reflect"), kernel, groups=3))
-        image = maps[-1][..., ::2, ::2]
-    return [*maps, image]
-
-
-def prove(method: ContrastiveMethod, batch: Batch) -> float:
-    """Largest relative difference of losses and of gradients between the two steps; raises where it is not rounding."""
-    method.eval()  # freezes the power iterations; nothing else depends on it
-    plain, worst = PlainStep(method), 0.0
-    for side in SIDES:
-        found: list[tuple[Tensor, Tensor]] = []
-        for whose in ("plain", "restain"):
-            method.zero_grad(set_to_none=True)
-            if whose == "restain":
-                half = method.discriminator_step if side == "discriminator" else method.generator_step
-                loss = half(batch, method.translate(batch), PROGRESS).loss
-            elif side == "discriminator":
-                loss = plain.discriminator_loss(batch, method.networks["generator"](batch.source))
-            else:
-                loss = plain.generator_loss(batch, method.networks["generator"](batch.source))[0]
-            loss.backward()
-            gradient = torch.cat([p.grad.flatten() for p in method.parameters_of(side) if p.grad is not None])
-            found.append((loss.detach(), gradient))
-        (loss_a, gradient_a), (loss_b, gradient_b) = found
-        differences = ((loss_a - loss_b).abs() / loss_a.abs(), (gradient_a - gradient_b).norm() / gradient_a.norm())
-        worst = max(worst, *(difference.item() for difference in differences))
-    if worst > 1e-3:
-        raise SystemExit(f"the two steps differ by {worst:.2e}, more than rounding: the timing would mean nothing")
-    method.train()
-    method.zero_grad(set_to_none=True)
-    return worst
 
 
 def measure(arguments: argparse.Namespace, whose: str) -> dict[str, float]:
-    """Median milliseconds of a step, and this process's peak memory."""
+    """Median milliseconds of a step by the clock, mean of the processor, and this process's peak memory."""
     method, batch = _setup(arguments)
     device = batch.source.device
     plain = whose == "plain"
@@ -144,18 +42,21 @@ def measure(arguments: argparse.Namespace, whose: str) -> dict[str, float]:
         side: torch.optim.Adam(method.parameters_of(side), 2e-4, (0.5, 0.999), fused=not plain) for side in SIDES
     }
     step = _plain_loop(method, batch, optimizers) if plain else _own_loop(method, batch, optimizers, arguments)
-    times = []
+    times, busy = [], 0.0
     for index in range(arguments.steps + 3):
+        if index == 3:
+            busy = time.process_time()
         start = time.perf_counter()
         step()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         if index >= 3:
             times.append(1000 * (time.perf_counter() - start))
+    busy = 1000 * (time.process_time() - busy) / arguments.steps
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device) / 2**20
-    return {"ms": statistics.median(times), "peak_mb": peak}
+    return {"ms": statistics.median(times), "cpu_ms": busy, "peak_mb": peak}
 
 
 def _plain_loop(method: ContrastiveMethod, batch: Batch, optimizers: dict[str, torch.optim.Adam]) -> Callable[[], None]:
@@ -213,12 +114,13 @@ def _setup(arguments: argparse.Namespace) -> tuple[ContrastiveMethod, Batch]:
     if recipe.patch_nce.identity or recipe.patch_nce.flip_equivariance or recipe.pyramid.form != "asp":
         raise SystemExit(f"{arguments.recipe}: the plain step covers the ASP family only")
     device = torch.device(arguments.device)
-    method = ContrastiveMethod(recipe).to(device)
+    layout = torch.channels_last if recipe.engine.channels_last else torch.contiguous_format
+    method = ContrastiveMethod(recipe).to(device).to(memory_format=layout)
     draw = torch.Generator().manual_seed(0)
     size = (arguments.batch, 3, arguments.crop, arguments.crop)
     source, target = (torch.rand(size, generator=draw) * 2 - 1 for _ in range(2))
     batch = Batch(source, target, ("",) * arguments.batch, tuple(range(arguments.batch)))
-    return method, batch.to(device)
+    return method, batch.to(device, recipe.engine.channels_last)
 
 
 def main() -> None:
@@ -234,26 +136,30 @@ def main() -> None:
     parser.add_argument("--precision", choices=("32", "bf16"), default="32", help="of restain's step")
     parser.add_argument("--compile", action="store_true", help="restain's step with torch.compile")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--measure", choices=("plain", "restain"), help=argparse.SUPPRESS)
+    parser.add_argument("--measure", choices=("proof", "plain", "restain"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure(arguments, arguments.measure)))
+        proof = arguments.measure == "proof"
+        print(json.dumps(prove(*_setup(arguments)) if proof else measure(arguments, arguments.measure)))
         return
-    worst = prove(*_setup(arguments))
+    # The proof, too, has a process of its own: on Linux a child's peak memory starts at that of its parent.
+    worst = _in_own_process("proof")
     print(f"same losses and gradients to {worst:.1e} (relative)")
     found: dict[str, list[dict[str, float]]] = {"plain": [], "restain": []}
     for _ in range(arguments.rounds):
         for whose, results in found.items():
-            line = [sys.executable, *sys.argv, "--measure", whose]
-            results.append(json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout))
-    ms, peak = (
+            results.append(_in_own_process(whose))
+    ms, cpu_ms, peak = (
         {whose: statistics.median(result[key] for result in results) for whose, results in found.items()}
-        for key in ("ms", "peak_mb")
+        for key in ("ms", "cpu_ms", "peak_mb")
     )
     figures = {
         "ms_per_step": ms["restain"],
         "baseline_ms_per_step": ms["plain"],
         "speedup": ms["plain"] / ms["restain"],
+        "cpu_ms_per_step": cpu_ms["restain"],
+        "baseline_cpu_ms_per_step": cpu_ms["plain"],
+        "cpu_speedup": cpu_ms["plain"] / cpu_ms["restain"],
         "images_per_second": 1000 * arguments.batch / ms["restain"],
         "peak_rss_mb": peak["restain"],
         "baseline_peak_rss_mb": peak["plain"],
@@ -267,12 +173,21 @@ def main() -> None:
         "compile": arguments.compile,
         "device": torch.cuda.get_device_name() if arguments.device == "cuda" else platform.processor() or "CPU",
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        "versions": {"torch": torch.__version__, "python": platform.python_version()},
     }
-    for name in ("ms_per_step", "baseline_ms_per_step", "speedup", "images_per_second", "memory_ratio"):
-        print(f"{name:24} {figures[name]:.3f}")
+    for name, value in figures.items():
+        if isinstance(value, float) and name != "largest_difference":
+            print(f"{name:24} {value:.3f}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_json(arguments.json, figures)
+
+
+def _in_own_process(measured: str) -> Any:
+    line = [sys.executable, *sys.argv, "--measure", measured]
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True)
+    if done.returncode:  # it has said why
+        raise SystemExit(done.returncode)
+    return json.loads(done.stdout)
 
 
 if __name__ == "__main__":
