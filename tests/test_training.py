@@ -105,27 +105,51 @@ def test_a_run_killed_in_an_epoch_resumes_to_the_same_bits(
     assert logged_steps(out) == logged_steps(whole) == list(range(2, 19, 2))
 
 
+def signalled(line: list[str], out: Path, how: signal.Signals, group: bool) -> tuple[int, str]:
+    """Run a command, signal it (alone, or its whole group) after its first checkpoint; exit status and stderr."""
+    with subprocess.Popen(
+        line, stderr=subprocess.PIPE, text=True, env=environment(), start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not checkpoints(out / "checkpoints") and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (os.killpg if group else os.kill)(process.pid, how)
+        _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_process_that_is_told_to_stop_or_killed_resumes_to_the_same_bits(
     pairs: Path, fast: tuple[str, ...], whole: Path, tmp_path: Path, how: signal.Signals
 ) -> None:
     out = tmp_path / "run"
     sets = (*fast, "optim.ema=0.9")
-    with subprocess.Popen(command(pairs, out, sets), stderr=subprocess.PIPE, text=True, env=environment()) as process:
-        deadline = time.monotonic() + 120
-        while not checkpoints(out / "checkpoints") and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.send_signal(how)
-        _, said = process.communicate(timeout=120)
+    # A terminal's Ctrl-C and SLURM signal the whole group, the loader's workers too.
+    status, said = signalled(command(pairs, out, (*sets, "engine.workers=2")), out, how, group=True)
     saved = checkpoints(out / "checkpoints")
     step = load_checkpoint(saved[-1])["step"]  # readable, whatever happened
     if how != signal.SIGKILL and step < 18:
-        assert process.returncode == 2
+        assert status == 2, said[-3000:]
         assert f"stopped by {how.name} at step {step} of 18" in said
         assert "Traceback" not in said
     run(pairs, out, sets, resume=True)
-    assert equal(last_state(out)["method"], last_state(whole)["method"])
+    expected, found = last_state(whole), last_state(out)
+    for part in ("step", "method", "optimizers", "average"):
+        assert equal(found[part], expected[part]), part
+    steps = logged_steps(out)
+    assert steps == sorted(set(steps)) and set(steps) == {*range(2, 19, 2), *([step] if how != signal.SIGKILL else [])}
     assert len(checkpoints(out / "checkpoints")) == 2
+    assert not any(path.name.startswith(".") for path in out.rglob("*"))
+
+
+def test_one_of_two_processes_is_told_to_stop_and_both_do(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    line = command(pairs, out, (*fast, "optim.epochs=100"), "--devices", "2")
+    status, said = signalled(line, out, signal.SIGTERM, group=False)
+    step = last_state(out)["step"]
+    assert status == 2 and "Traceback" not in said, said[-3000:]
+    assert f"stopped by SIGTERM at step {step} of 303; the state is saved" in said
+    assert f"stopped by another process at step {step} of 303" in said
 
 
 def test_resume_refuses_other_data_and_other_recipes(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
@@ -139,6 +163,32 @@ def test_resume_refuses_other_data_and_other_recipes(pairs: Path, fast: tuple[st
     with pytest.raises(RestainError, match="was trained on other data"):
         run(other, out, fast, resume=True)
     run(pairs, out, fast, "log.every=3", "engine.workers=1", resume=True)  # these two may change
+
+
+def test_a_resumed_run_may_divide_its_steps_otherwise(
+    pairs: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("whole", "run"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            interrupt_at(patch, 6, KeyboardInterrupt)
+            run(pairs, tmp_path / name, (*fast, *UNNORMED), "optim.batch=2")
+    with pytest.raises(RestainError, match=r"was made with 2 images a step over all processes, now 1"):
+        run(pairs, tmp_path / "run", (*fast, *UNNORMED), resume=True)
+    run(pairs, tmp_path / "whole", (*fast, *UNNORMED), "optim.batch=2", resume=True)
+    run(pairs, tmp_path / "run", (*fast, *UNNORMED), "optim.accumulate=2", resume=True)
+    assert relative_difference(tmp_path / "whole", tmp_path / "run") < CLOSE
+
+
+def test_what_was_logged_before_an_interruption_is_on_disk(
+    pairs: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_at(patch, 5, KeyboardInterrupt)
+        run(pairs, tmp_path / "run", fast, "log.tensorboard=true")
+    events = EventAccumulator(str(tmp_path / "run" / "logs" / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("G")] == logged_steps(tmp_path / "run") == [2, 4]
 
 
 def test_resume_without_a_checkpoint_starts_afresh(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
@@ -345,6 +395,57 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name(
     assert logged_steps(out) == [2, 4, 6]
 
 
+def test_weights_that_are_not_finite_are_no_checkpoint(
+    pairs: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = Trainer._update
+
+    def poisoned(self: Trainer, side: str) -> None:
+        if self.step == 7 and side == "generator":  # its losses are finite; those of the next step will not be
+            next(self.method.parameters_of(side)).grad.fill_(float("inf"))  # type: ignore[union-attr]
+        usual(self, side)
+
+    monkeypatch.setattr(Trainer, "_update", poisoned)
+    out = tmp_path / "run"
+    with pytest.raises(RestainError, match=r"the generator has weights that are not finite at step 8; .*00000004\.pt"):
+        run(pairs, out, fast)
+    assert [load_checkpoint(path)["step"] for path in checkpoints(out / "checkpoints")] == [4]
+
+
+POISONED = """
+import torch
+from restain.cli import main
+from restain.methods.contrastive import ContrastiveMethod
+
+usual, calls = ContrastiveMethod.generator_step, []
+
+def poisoned(self, *arguments):
+    step = usual(self, *arguments)
+    calls.append(1)
+    if len(calls) == 7:
+        step.terms["a2sp"] = torch.tensor(float("nan"))
+    return step
+
+ContrastiveMethod.generator_step = poisoned
+main()
+"""
+
+
+def test_two_processes_stop_together_where_a_loss_is_not_finite(
+    pairs: Path, fast: tuple[str, ...], tmp_path: Path
+) -> None:
+    out, script = tmp_path / "run", tmp_path / "poisoned.py"
+    script.write_text(POISONED)
+    line = command(pairs, out, (*fast, "optim.epochs=5"), "--devices", "2")
+    done = subprocess.run(
+        [sys.executable, str(script), *line[3:]], capture_output=True, text=True, env=environment(), timeout=240
+    )
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert "loss term a2sp is nan at step 7" in done.stderr and "Traceback" not in done.stderr
+    assert [load_checkpoint(path)["step"] for path in checkpoints(out / "checkpoints")] == [4]
+    assert [load_checkpoint(path)["step"] for path in checkpoints(out / "nonfinite")] == [8]
+
+
 def test_out_of_memory_names_the_settings(
     pairs: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -378,6 +479,18 @@ def test_a_device_that_is_not_there_is_refused(pairs: Path, fast: tuple[str, ...
     if not torch.cuda.is_available():
         with pytest.raises(RestainError, match="sees no CUDA device"):
             train(pairs, tmp_path / "run", "tiny", fast, machine=Machine("cuda"))
+
+
+def test_counts_of_processes_that_cannot_be_are_refused(
+    pairs: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RestainError, match="devices is 0 and nodes 1; expected at least 1 of each"):
+        train(pairs, tmp_path / "run", "tiny", fast, machine=Machine("cpu", 0))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "any")  # as torchrun does
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RestainError, match="torchrun started 2 processes, but devices is 1 and nodes 1"):
+        run(pairs, tmp_path / "run", fast)
+    assert not (tmp_path / "run").exists()
 
 
 # --- what is left behind

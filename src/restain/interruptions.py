@@ -46,6 +46,20 @@ def stop_requests_noted() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
 
+def leave_stop_requests_to_the_loop(worker: int) -> None:
+    """For a loader's worker: live on through Ctrl-C and through the first SIGTERM.
+
+    A terminal and SLURM signal the whole group, and a worker that dies of it would fail the step that is to be saved.
+    A second SIGTERM ends the worker, as it ends the loop; Python, which ends forgotten workers so at exit, sends two.
+    """
+
+    def live_on(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, live_on)
+
+
 @contextmanager
 def out_of_memory_explained(recipe: Recipe) -> Iterator[None]:
     """Turn an allocation that failed into a sentence that names the settings to lower."""

@@ -8,10 +8,10 @@ and continued to the same weights, and be divided over processes without changin
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,12 @@ from restain.data.pairs import EpochSampler, collate, training_images
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
-from restain.interruptions import StopRequest, out_of_memory_explained, stop_requests_noted
+from restain.interruptions import (
+    StopRequest,
+    leave_stop_requests_to_the_loop,
+    out_of_memory_explained,
+    stop_requests_noted,
+)
 from restain.methods import build_method
 from restain.methods.base import Method, Step, Translation
 from restain.networks.resnet import ResnetGenerator
@@ -277,8 +282,10 @@ class Trainer:
         """Run from the current step to the end."""
         rank_zero = self.fabric.is_global_zero
         log = TrainingLog(self.run.log, self.step, self.recipe.log.tensorboard) if rank_zero else None
-        batches = iter(self._loader())
+        closing = contextlib.closing(log) if log is not None else contextlib.nullcontext()
         with (
+            closing,
+            self._batches() as batches,
             stop_requests_noted() as self.stop_request,
             ProgressBar(f"train {self.recipe.name}", self.total, "steps", self.step, quiet=not rank_zero) as bar,
         ):
@@ -308,8 +315,6 @@ class Trainer:
                             f"{self.run.root}, give --resume to continue"
                         )
                     since, clock = self.step, time.monotonic()
-        if log is not None:
-            log.close()
         self._finish()
 
     def _intervals(self) -> dict[str, int]:
@@ -397,7 +402,8 @@ class Trainer:
             start_step=start_step,
         )
 
-    def _loader(self) -> Iterator[Batch]:
+    @contextlib.contextmanager
+    def _batches(self) -> Iterator[Iterator[Batch]]:
         first, done = divmod(self.step, self.steps_per_epoch)
         last = self.total // self.steps_per_epoch
         samplers = [self._sampler(epoch, done if epoch == first else 0) for epoch in range(first, last)]
@@ -406,10 +412,16 @@ class Trainer:
             batch_sampler=itertools.chain.from_iterable(samplers),
             collate_fn=collate,
             num_workers=self.recipe.engine.workers,
-            worker_init_fn=_leave_interrupts_to_the_loop,
+            worker_init_fn=leave_stop_requests_to_the_loop,
             pin_memory=self.fabric.device.type == "cuda",
         )
-        return iter(loader)
+        batches = iter(loader)
+        try:
+            yield batches
+        finally:
+            # An exception keeps this iterator alive; workers that nobody told to end would hold up Python's exit.
+            if self.recipe.engine.workers:
+                cast(Any, batches)._shutdown_workers()
 
     def _fetch(self, batches: Iterator[Batch]) -> Batch:
         try:
@@ -452,12 +464,6 @@ class Trainer:
             return self.stop_request.signal is not None
         flag = torch.tensor(float(self.stop_request.signal is not None), device=self.fabric.device)
         return bool(self._mean_over_processes(flag) > 0)
-
-
-def _leave_interrupts_to_the_loop(worker: int) -> None:
-    # Ctrl-C reaches the whole group, and a worker that dies of it would fail the step that is to be saved. SIGTERM
-    # keeps its meaning: it is how Python itself ends workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _device_name(device: torch.device) -> str:
