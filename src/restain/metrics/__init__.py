@@ -6,15 +6,11 @@ import numpy as np
 
 from restain.metrics.bootstrap import NotComputed
 from restain.metrics.correlation import average_correlation, pearson
-from restain.metrics.estimate import Estimate, Metric, estimate
+from restain.metrics.estimate import Estimate, Metric, estimate, itself
 from restain.metrics.protocols import PROTOCOLS, Protocol, find_protocol
 from restain.stains import Floats
 
 __all__ = ["METRICS", "PROTOCOLS", "Estimate", "Metric", "NotComputed", "Protocol", "estimate", "find_protocol"]
-
-
-def _itself(values: Floats) -> Floats:
-    return values
 
 
 def _distance(fake: Floats, real: Floats) -> Floats:
@@ -27,10 +23,10 @@ _MACRO = "Fiji macro published with PSPStain (2024)"
 _USIGAN = "public evaluation code of USIGAN"
 
 METRICS: tuple[Metric, ...] = (
-    Metric("ssim", "", "higher", "structural similarity to the real stain", _WANG, ("ssim",), _itself),
-    Metric("psnr", "dB", "higher", "peak signal-to-noise ratio", "10 log10(255² / MSE)", ("psnr",), _itself),
-    Metric("dab_mean_od", "OD", "none", "mean DAB density, virtual", _RUIFROK, ("dab_mean_od",), _itself),
-    Metric("dab_mean_od_real", "OD", "none", "mean DAB density, real", _RUIFROK, ("dab_mean_od_real",), _itself),
+    Metric("ssim", "", "higher", "structural similarity to the real stain", _WANG, ("ssim",), itself),
+    Metric("psnr", "dB", "higher", "peak signal-to-noise ratio", "10 log10(255² / MSE)", ("psnr",), itself),
+    Metric("dab_mean_od", "OD", "none", "mean DAB density, virtual", _RUIFROK, ("dab_mean_od",), itself),
+    Metric("dab_mean_od_real", "OD", "none", "mean DAB density, real", _RUIFROK, ("dab_mean_od_real",), itself),
     Metric(
         name="dab_mean_od_error",
         unit="OD",
@@ -57,7 +53,7 @@ METRICS: tuple[Metric, ...] = (
         "share of pixels with DAB density of at least 0.2, virtual",
         _RUIFROK,
         ("dab_positive_area",),
-        _itself,
+        itself,
     ),
     Metric(
         "dab_positive_area_real",
@@ -66,7 +62,7 @@ METRICS: tuple[Metric, ...] = (
         "share of pixels with DAB density of at least 0.2, real",
         _RUIFROK,
         ("dab_positive_area_real",),
-        _itself,
+        itself,
     ),
     Metric(
         name="dab_positive_area_error",
@@ -87,8 +83,8 @@ METRICS: tuple[Metric, ...] = (
         combine=pearson,
         level="set",
     ),
-    Metric("dab_iod", "OD px", "none", "integrated DAB density, virtual (mIOD)", _MACRO, ("dab_iod",), _itself),
-    Metric("dab_iod_real", "OD px", "none", "integrated DAB density, real (mIOD)", _MACRO, ("dab_iod_real",), _itself),
+    Metric("dab_iod", "OD px", "none", "integrated DAB density, virtual (mIOD)", _MACRO, ("dab_iod",), itself),
+    Metric("dab_iod_real", "OD px", "none", "integrated DAB density, real (mIOD)", _MACRO, ("dab_iod_real",), itself),
     Metric(
         name="dab_iod_error",
         unit="OD px",
@@ -105,7 +101,7 @@ METRICS: tuple[Metric, ...] = (
         definition="Pearson's r of grey levels, virtual stain and H&E; 1 for a copy of the H&E",
         source=_USIGAN,
         columns=("r_content",),
-        combine=_itself,
+        combine=itself,
     ),
     Metric(
         name="r_pathology",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,7 +12,13 @@ from restain.metrics.bootstrap import NotComputed, percentile_interval
 from restain.metrics.correlation import mean_defined
 from restain.stains import Floats
 
+Family: TypeAlias = Literal["pixels", "stain", "content", "cells", "learned"]
 MINIMUM_FOR_SET = 3  # two images always correlate perfectly
+
+
+def itself(values: Floats) -> Floats:
+    """The column as it is."""
+    return values
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,8 @@ class Metric:
     """One figure of an evaluation: how it comes from the per-image columns, and how to read it.
 
     An *image* metric has a value for each image, ``combine`` maps columns (..., n) to (..., n), and its figure is
-    their mean. A *set* metric, such as a correlation over images, exists for the set alone: (..., n) to (...).
+    their mean. A *set* metric, such as a correlation over images, exists for the set alone: (..., n) to (...). A set
+    metric without columns, such as FID, is not made of values of single images; it comes from elsewhere, whole.
     """
 
     name: str
@@ -28,9 +35,12 @@ class Metric:
     direction: Literal["higher", "lower", "none"]  # which is better; "none" describes and does not judge
     definition: str
     source: str
-    columns: tuple[str, ...]
-    combine: Callable[..., Floats]
+    columns: tuple[str, ...] = ()
+    combine: Callable[..., Floats] = itself
     level: Literal["image", "set"] = "image"
+    family: Family = "stain"
+    range: str = ""  # as text, "[0, 1]"
+    weakness: str = ""  # what it does not see, or rewards wrongly
 
 
 @dataclass(frozen=True)
