@@ -67,3 +67,37 @@ def test_constant_data_have_an_interval_of_no_width():
 def test_an_interval_that_would_mean_nothing_is_refused(statistic, columns, reason):
     with pytest.raises(NotComputed, match=reason):
         percentile_interval(statistic, columns, seed=0)
+
+
+def test_groups_of_one_image_are_images():
+    x = np.random.default_rng(10).normal(size=12)
+    by_image = percentile_interval(mean_defined, [x], seed=1)
+    assert percentile_interval(mean_defined, [x], seed=1, groups=np.arange(12)) == by_image
+
+
+def test_whole_groups_are_drawn():
+    """Fields of one slide alike: the interval is that of the slides, not of four times as many images."""
+    generator = np.random.default_rng(11)
+    of_slides = generator.normal(size=12)
+    x, groups = np.repeat(of_slides, 4), np.repeat(np.arange(12), 4)
+    clustered = percentile_interval(mean_defined, [x], seed=2, groups=groups)
+    assert clustered == pytest.approx(percentile_interval(mean_defined, [of_slides], seed=2))
+    low, high = percentile_interval(mean_defined, [x], seed=2)
+    assert high - low < 0.6 * (clustered[1] - clustered[0])  # half as wide, and wrong
+
+
+def test_groups_of_unequal_size_agree_with_a_plain_loop():
+    generator = np.random.default_rng(12)
+    groups = np.array([0, 0, 0, 1, 2, 2, 3, 4, 4, 4, 4, 5])
+    x, y = generator.normal(size=(2, 12))
+    y = x + 0.5 * y
+    found = percentile_interval(pearson, [x, y], seed=3, groups=groups, resamples=4000)
+    drawn = np.random.default_rng(3).integers(6, size=(4000, 6))
+    chosen = [np.concatenate([np.flatnonzero(groups == group) for group in row]) for row in drawn]
+    values = [float(pearson(x[rows], y[rows])) for rows in chosen]
+    assert found == pytest.approx(tuple(np.nanpercentile(values, [2.5, 97.5])))
+
+
+def test_few_groups_have_no_interval():
+    with pytest.raises(NotComputed, match="at least 5 groups of images, there are 2"):
+        percentile_interval(mean_defined, [np.arange(20.0)], seed=0, groups=np.arange(20) % 2)

@@ -10,7 +10,8 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 
 def test_registry_names_are_unique_and_described():
     assert len(BY_NAME) == len(METRICS)
-    assert all(metric.definition and metric.source and metric.columns for metric in METRICS)
+    for metric in METRICS:
+        assert metric.definition and metric.source and metric.columns and metric.range and metric.weakness, metric.name
 
 
 def test_an_error_is_taken_per_image_before_it_is_averaged():
@@ -59,3 +60,18 @@ def test_r_avg_is_the_mean_of_what_is_printed_beside_it():
     table = {name: generator.uniform(size=9) for name in ("r_content", "dab_iod", "dab_iod_real")}
     values = {name: estimate(BY_NAME[name], table, seed=0).value for name in ("r_content", "r_pathology", "r_avg")}
     assert values["r_avg"] == pytest.approx((values["r_content"] + values["r_pathology"]) / 2)
+
+
+def test_a_correlation_counts_the_images_in_which_both_sides_have_a_value():
+    x = np.array([0.1, np.nan, 0.4, 0.3, 0.6, 0.5, 0.9, 0.7])
+    y = np.array([0.2, 0.9, np.nan, 0.4, 0.5, 0.6, 0.8, 0.9])
+    found = estimate(BY_NAME["dab_pearson_r"], {"dab_mean_od": x, "dab_mean_od_real": y}, seed=0)
+    assert found.n == 6
+    assert found.value == pytest.approx(np.corrcoef(np.delete(x, [1, 2]), np.delete(y, [1, 2]))[0, 1])
+
+
+def test_groups_widen_the_interval():
+    x, groups = np.repeat(np.random.default_rng(2).normal(size=8), 5), np.repeat(np.arange(8), 5)
+    by_image, by_group = (estimate(BY_NAME["ssim"], {"ssim": x}, seed=0, groups=one) for one in (None, groups))
+    assert by_image.value == by_group.value
+    assert by_group.ci95[1] - by_group.ci95[0] > 1.5 * (by_image.ci95[1] - by_image.ci95[0])

@@ -1,0 +1,71 @@
+"""A rank table that no blank image can win: several families of metrics, never similarity of pixels alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from restain.metrics.bootstrap import NotComputed
+from restain.metrics.estimate import Family, Metric
+
+JUDGES: tuple[Family, ...] = ("stain", "cells", "learned")  # one of them at least must have a say
+# r_content would be won by the H&E itself, which is no stain at all
+RANKED: tuple[Family, ...] = ("pixels", *JUDGES)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Systems from best to worst."""
+
+    systems: tuple[str, ...]
+    mean_rank: Mapping[str, float]  # by system: mean over families; 1 is best
+    by_family: Mapping[str, Mapping[str, float]]  # family, system: mean rank over its metrics
+    metrics: tuple[str, ...]  # that had a say
+
+
+def rank_systems(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, float]]) -> Ranking:
+    """Average rank of each system over metrics that judge.
+
+    Ranks (1 = best, ties share their mean) are averaged within a family of metrics and then over families, so that a
+    family does not weigh more because it has more figures. A metric counts where every system has a value. The
+    family "content" has no say: a copied H&E would win it.
+
+    Args:
+        metrics: the registry.
+        values: by system, then by metric name.
+
+    Raises:
+        NotComputed: fewer than two systems, or only similarities of pixels, by which a blank image can win.
+    """
+    if len(values) < 2:
+        raise NotComputed("a ranking needs at least two systems")
+    voters = [
+        metric
+        for metric in metrics
+        if metric.direction != "none"
+        and metric.family in RANKED
+        and all(np.isfinite(figures.get(metric.name, np.nan)) for figures in values.values())
+    ]
+    if not any(metric.family in JUDGES for metric in voters):
+        only = ", ".join(metric.name for metric in voters) or "nothing"
+        raise NotComputed(
+            f"systems are never ranked on similarity of pixels alone ({only}), since a blank image can win it; "
+            "a metric of the stain, the cells or learned features must be among them"
+        )
+    names = tuple(values)
+    by_family = {
+        family: dict(zip(names, np.mean([_ranks(metric, values) for metric in members], axis=0).tolist(), strict=True))
+        for family in RANKED
+        if (members := [metric for metric in voters if metric.family == family])
+    }
+    mean_rank = {name: float(np.mean([ranks[name] for ranks in by_family.values()])) for name in names}
+    best_first = tuple(sorted(names, key=lambda name: mean_rank[name]))
+    return Ranking(best_first, mean_rank, by_family, tuple(metric.name for metric in voters))
+
+
+def _ranks(metric: Metric, values: Mapping[str, Mapping[str, float]]) -> list[float]:
+    figures = np.array([figures[metric.name] for figures in values.values()])
+    return [float(rank) for rank in rankdata(-figures if metric.direction == "higher" else figures)]

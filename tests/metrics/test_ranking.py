@@ -1,0 +1,41 @@
+import pytest
+
+from restain.metrics import METRICS, NotComputed
+from restain.metrics.estimate import Metric
+from restain.metrics.ranking import rank_systems
+
+FID = Metric("fid", "", "lower", "distance", "source", family="learned")
+BLANK = {"ssim": 0.39, "psnr": 15.0, "dab_pearson_r": 0.0, "dab_mean_od_error": 0.3, "fid": 344.0}
+STAIN = {"ssim": 0.24, "psnr": 14.0, "dab_pearson_r": 0.9, "dab_mean_od_error": 0.1, "fid": 51.0}
+
+
+def test_a_blank_image_that_wins_ssim_does_not_win_the_table():
+    found = rank_systems((*METRICS, FID), {"blank": BLANK, "stain": STAIN})
+    assert found.systems == ("stain", "blank")
+    assert found.by_family == {
+        "pixels": {"blank": 1, "stain": 2},
+        "stain": {"blank": 2, "stain": 1},
+        "learned": {"blank": 2, "stain": 1},
+    }
+    assert found.mean_rank == pytest.approx({"blank": 5 / 3, "stain": 4 / 3})
+    assert found.metrics == ("ssim", "psnr", "dab_mean_od_error", "dab_pearson_r", "fid")
+
+
+def test_never_on_similarity_of_pixels_alone():
+    values = {name: {"ssim": row["ssim"], "psnr": row["psnr"]} for name, row in (("blank", BLANK), ("stain", STAIN))}
+    with pytest.raises(NotComputed, match=r"never ranked on similarity of pixels alone \(ssim, psnr\)"):
+        rank_systems(METRICS, values)
+    with pytest.raises(NotComputed, match="at least two systems"):
+        rank_systems(METRICS, {"stain": STAIN})
+
+
+def test_content_has_no_say_and_a_metric_needs_a_value_in_every_system():
+    copied = {"r_content": 1.0, "dab_pearson_r": 0.2}
+    found = rank_systems(METRICS, {"copy": copied, "stain": STAIN | {"r_content": 0.4}})
+    assert found.metrics == ("dab_pearson_r",)
+    assert found.systems[0] == "stain"
+
+
+def test_ties_share_their_mean_rank():
+    found = rank_systems(METRICS, {"a": STAIN, "b": STAIN, "c": BLANK})
+    assert found.by_family["stain"] == {"a": 1.5, "b": 1.5, "c": 3}
