@@ -59,6 +59,35 @@ def test_ssim_agrees_with_a_plain_loop(window):
     assert ssim(real, fake, window) == pytest.approx(expected, abs=1e-10)
 
 
+def ssim_of_floats(real, fake, data_range):
+    """SSIM with the 7x7 uniform window and sample covariance on floats in [0, 1], in numpy alone."""
+    x, y = (np.lib.stride_tricks.sliding_window_view(image / 255, (7, 7), axis=(0, 1)) for image in (real, fake))
+    mean_x, mean_y = x.mean(axis=(-2, -1)), y.mean(axis=(-2, -1))
+    dx, dy = x - mean_x[..., None, None], y - mean_y[..., None, None]
+    var_x, var_y, cov = ((a * b).sum(axis=(-2, -1)) / 48 for a, b in ((dx, dx), (dy, dy), (dx, dy)))
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    values = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return values.mean()
+
+
+@pytest.mark.parametrize("seed", [0, 7, 19])
+def test_skimage018_is_the_formula_on_floats_with_data_range_2(seed):
+    real, fake = make_pair(seed)
+    protocol = find_protocol("skimage018")
+    value = ssim(real, fake, protocol.window, protocol.data_range)
+    assert value == pytest.approx(ssim_of_floats(real, fake, data_range=2), abs=1e-10)
+    assert value > ssim(real, fake, protocol.window) == pytest.approx(ssim_of_floats(real, fake, data_range=1))
+    floats = structural_similarity(real / 255, fake / 255, channel_axis=2, data_range=2)
+    assert value == pytest.approx(floats, abs=1e-10)
+
+
+def test_bci2022_is_asp2023_whatever_the_order_of_channels():
+    real, fake = make_pair(5)
+    bci, asp = find_protocol("bci2022"), find_protocol("asp2023")
+    assert (bci.window, bci.data_range) == (asp.window, asp.data_range)
+    assert ssim(real[..., ::-1], fake[..., ::-1], bci.window) == pytest.approx(ssim(real, fake, asp.window))
+
+
 def test_psnr_by_hand():
     real = np.zeros((8, 8, 3), np.uint8)
     fake = real.copy()

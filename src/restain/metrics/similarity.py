@@ -26,15 +26,17 @@ UNIFORM_7 = SsimWindow("uniform", size=7, sample_covariance=True)
 GAUSSIAN_11 = SsimWindow("gaussian", size=11, sample_covariance=False)
 
 
-def ssim(real: RGB, fake: RGB, window: SsimWindow = GAUSSIAN_11) -> float:
+def ssim(real: RGB, fake: RGB, window: SsimWindow = GAUSSIAN_11, data_range: float = 255.0) -> float:
     """Structural similarity, computed per colour channel and averaged.
 
-    K1 = 0.01, K2 = 0.03, data range 255; the border of half a window is left out of the mean.
+    K1 = 0.01, K2 = 0.03; the border of half a window is left out of the mean.
 
     Args:
         real: uint8 (H, W, 3), sides at least ``window.size``.
         fake: uint8 of the same shape.
         window: see ``SsimWindow``.
+        data_range: L of the paper, in grey levels of 8 bits. Anything but 255 is an error of the literature that a
+            protocol repeats: the constants (K L)² grow, and with them every value.
 
     Returns:
         A number in [-1, 1]; 1 for identical images.
@@ -47,7 +49,7 @@ def ssim(real: RGB, fake: RGB, window: SsimWindow = GAUSSIAN_11) -> float:
         real,
         fake,
         win_size=window.size,
-        data_range=255,
+        data_range=data_range,
         channel_axis=2,
         use_sample_covariance=window.sample_covariance,
         K1=0.01,

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from restain.metrics.agreement import (
+    agreement_icc,
+    difference,
+    intraclass_correlation,
+    lower_limit,
+    quadratic_kappa,
+    upper_limit,
+)
+
+# Shrout and Fleiss 1979, Table 2: six targets (rows) rated by four judges.
+SHROUT_FLEISS = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
+
+
+def test_icc_of_the_published_example():
+    assert intraclass_correlation(SHROUT_FLEISS.T) == pytest.approx(0.29, abs=0.005)
+
+
+def test_icc_by_its_sums_of_squares():
+    generator = np.random.default_rng(0)
+    real = generator.normal(size=12)
+    fake = real + generator.normal(0.4, 0.5, size=12)
+    table = np.stack([fake, real], axis=1)
+    mean = table.mean()
+    bms = 2 * ((table.mean(axis=1) - mean) ** 2).sum() / 11
+    jms = 12 * ((table.mean(axis=0) - mean) ** 2).sum()
+    ems = ((table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + mean) ** 2).sum() / 11
+    expected = (bms - ems) / (bms + ems + 2 * (jms - ems) / 12)
+    assert agreement_icc(fake, real) == pytest.approx(expected)
+
+
+def test_icc_sees_the_offset_that_a_correlation_does_not():
+    real = np.arange(10.0)
+    assert agreement_icc(real, real) == pytest.approx(1.0)
+    assert agreement_icc(real + 3, real) < 0.7
+    assert np.isnan(agreement_icc(np.full(5, 2.0), np.full(5, 2.0)))
+
+
+def test_limits_of_agreement_by_hand():
+    real = np.array([10.0, 20.0, 30.0, 40.0])
+    fake = real + np.array([1.0, 3.0, 1.0, 3.0])  # mean 2, standard deviation sqrt(4 / 3)
+    assert difference(fake, real).mean() == 2.0
+    assert lower_limit(fake, real) == pytest.approx(2 - 1.96 * np.sqrt(4 / 3))
+    assert upper_limit(fake, real) == pytest.approx(2 + 1.96 * np.sqrt(4 / 3))
+
+
+def kappa_from_the_table(first, second, classes):
+    observed = np.zeros((classes, classes))
+    for a, b in zip(first.astype(int), second.astype(int), strict=True):
+        observed[a, b] += 1 / len(first)
+    weights = np.subtract.outer(np.arange(classes), np.arange(classes)) ** 2
+    expected = np.outer(observed.sum(axis=1), observed.sum(axis=0))
+    return 1 - (weights * observed).sum() / (weights * expected).sum()
+
+
+def test_quadratic_kappa_is_that_of_the_table_of_classes():
+    # By hand: squared distances 0 0 1 0 4, mean 1; by chance 1.04 + 1.44 + (1.4 - 1.6)² = 2.52.
+    first, second = np.array([0.0, 1, 2, 3, 1]), np.array([0.0, 1, 1, 3, 3])
+    assert quadratic_kappa(first, second) == pytest.approx(1 - 1 / 2.52)
+    assert quadratic_kappa(first, second) == pytest.approx(kappa_from_the_table(first, second, 4))
+    generator = np.random.default_rng(1)
+    first = generator.integers(0, 4, 40).astype(float)
+    second = np.clip(first + generator.integers(-1, 2, 40), 0, 3)
+    assert quadratic_kappa(first, second) == pytest.approx(kappa_from_the_table(first, second, 4))
+
+
+def test_kappa_between_chance_and_identity():
+    classes = np.array([0.0, 0, 1, 1])
+    assert quadratic_kappa(classes, classes) == 1.0
+    assert quadratic_kappa(classes, np.array([0.0, 1, 0, 1])) == pytest.approx(0.0)
+    assert quadratic_kappa(classes, 1 - classes) == pytest.approx(-1.0)
+    assert np.isnan(quadratic_kappa(np.ones(4), np.ones(4)))
+
+
+@pytest.mark.parametrize("statistic", [lower_limit, upper_limit, agreement_icc, quadratic_kappa])
+def test_resamples_at_once_are_resamples_one_by_one(statistic):
+    generator = np.random.default_rng(2)
+    fake, real = generator.integers(0, 4, (2, 30)).astype(float)
+    fake[4] = np.nan  # an image without a value is passed over
+    chosen = generator.integers(30, size=(3, 5, 30))
+    together = statistic(fake[chosen], real[chosen])
+    assert together.shape == (3, 5)
+    for place in np.ndindex(3, 5):
+        a, b = fake[chosen[place]], real[chosen[place]]
+        known = ~np.isnan(a)
+        assert together[place] == pytest.approx(float(statistic(a[known], b[known])))
