@@ -13,16 +13,20 @@ def make_pair(seed, side=SMALLEST_SIDE, noise=40.0):
 
 
 def by_the_paper(real, fake):
-    """Eq. 7 of Wang 2003 in float64: separable Gaussian where it fits, 2x2 means between scales."""
+    """Eq. 7 of Wang 2003 in float64: the window where it fits, but mirrored borders at the last of the five scales."""
     weights = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
     weights /= weights.sum()
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
-    def blur(values):
-        return convolve1d(convolve1d(values, weights, axis=0), weights, axis=1)[5:-5, 5:-5]
-
     x, y, product = real.astype(float), fake.astype(float), 1.0
     for scale, exponent in enumerate(SCALE_WEIGHTS):
+        inside = np.s_[:, :] if scale == len(SCALE_WEIGHTS) - 1 else np.s_[5:-5, 5:-5]
+
+        def blur(values, inside=inside):
+            return convolve1d(convolve1d(values, weights, axis=0, mode="mirror"), weights, axis=1, mode="mirror")[
+                inside
+            ]
+
         mean_x, mean_y = blur(x), blur(y)
         cov = blur(x * y) - mean_x * mean_y
         term = (2 * cov + c2) / (blur(x * x) - mean_x**2 + blur(y * y) - mean_y**2 + c2)

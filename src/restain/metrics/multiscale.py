@@ -18,7 +18,7 @@ def ms_ssim(real: RGB, fake: RGB) -> float:
 
     Window 11x11 Gaussian, sigma 1.5, K1 = 0.01, K2 = 0.03, data range 255. Contrast and structure count at all five
     scales, luminance only at the coarsest; each is averaged over pixels and channels, and a negative average is read
-    as 0.
+    as 0. Windows lie inside the image, but at the coarsest scale, where torchmetrics mirrors it at its border.
 
     Args:
         real: uint8 (H, W, 3).
