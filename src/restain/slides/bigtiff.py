@@ -40,7 +40,6 @@ class Tag(IntEnum):
     TILE_OFFSETS = 324
     TILE_BYTE_COUNTS = 325
     SUB_IFDS = 330
-    YCBCR_SUBSAMPLING = 530
     ICC_PROFILE = 34675
 
 
@@ -54,9 +53,9 @@ class Entry:
     data: bytes
 
 
-def ascii_text(tag: Tag, text: str) -> Entry:
-    """Text, which TIFF keeps as 7-bit ASCII that ends with a zero."""
-    data = text.encode("ascii") + b"\0"
+def text(tag: Tag, value: str) -> Entry:
+    """Text that ends with a zero: ASCII says TIFF, UTF-8 say OME-TIFF and every reader of it."""
+    data = value.encode() + b"\0"
     return Entry(tag, 2, len(data), data)
 
 

@@ -46,12 +46,13 @@ def write_omexml(metadata: SlideMetadata, size: tuple[int, int], creator: str, d
             random one would make two equal slides differ.
 
     Returns:
-        XML in ASCII, other letters as character references.
+        XML whose letters stand for themselves, to be kept as UTF-8: Bio-Formats spoils character references, and
+        with one in "µm" it takes the file for a TIFF without a pyramid.
     """
     height, width = size
     lines = "\n".join(f"{key}: {value}" for key, value in metadata.description.items())
     root = ElementTree.Element("OME", {"xmlns": _SCHEMA, "Creator": creator})
-    image = ElementTree.SubElement(root, "Image", ID="Image:0", Name=_clean(metadata.name))
+    image = ElementTree.SubElement(root, "Image", ID="Image:0", Name=_line(metadata.name))
     ElementTree.SubElement(image, "Description").text = _clean(lines)
     mpp = repr(float(metadata.mpp))
     pixels = {"ID": "Pixels:0", "DimensionOrder": "XYCZT", "Type": "uint8", "SignificantBits": "8"}
@@ -66,12 +67,17 @@ def write_omexml(metadata: SlideMetadata, size: tuple[int, int], creator: str, d
     annotation = ElementTree.SubElement(annotations, "MapAnnotation", ID="Annotation:0", Namespace=_NAMESPACE)
     values = ElementTree.SubElement(annotation, "Value")
     for key, value in metadata.description.items():
-        ElementTree.SubElement(values, "M", K=_clean(key)).text = _clean(value)
-    body = ElementTree.tostring(root, encoding="us-ascii")
-    root.set("UUID", f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, f'{body.decode()} {digest.hex()}')}")
-    return str(ElementTree.tostring(root, encoding="us-ascii", xml_declaration=True), "ascii")
+        ElementTree.SubElement(values, "M", K=_line(key)).text = _clean(value)
+    body = ElementTree.tostring(root, encoding="unicode")
+    root.set("UUID", f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, f'{body} {digest.hex()}')}")
+    return '<?xml version="1.0" encoding="UTF-8"?>' + str(ElementTree.tostring(root, encoding="unicode"))
 
 
 def _clean(text: str) -> str:
     """Without the control characters that XML cannot hold, not even escaped; scanners write them now and then."""
     return _NO_XML.sub("\ufffd", text)
+
+
+def _line(text: str) -> str:
+    """For an attribute, where a line's end would become a character reference."""
+    return " ".join(_clean(text).split())

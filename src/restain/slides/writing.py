@@ -59,7 +59,7 @@ class Encoding:
     def encode(self, pixels: RGB) -> bytes:
         """A tile (tile, tile, 3) as a stream that decodes by itself."""
         if self.lossless:
-            return bytes(imagecodecs.zlib_encode(np.diff(pixels, axis=1, prepend=np.uint8(0)).tobytes(), level=6))
+            return bytes(imagecodecs.deflate_encode(np.diff(pixels, axis=1, prepend=np.uint8(0)).tobytes(), level=6))
         return bytes(
             imagecodecs.jpeg8_encode(
                 pixels, level=self.quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="444"
@@ -67,12 +67,16 @@ class Encoding:
         )
 
     def entries(self) -> list[Entry]:
-        """The tags that tell a reader how to decode."""
+        """The tags that tell a reader how to decode.
+
+        YCbCrSubSampling is left to the JPEG streams, which say it themselves: libtiff asks them where the tag is
+        missing, while Bio-Formats, where the tag says 4:4:4, converts RGB that it has already into RGB once more
+        (https://github.com/ome/bioformats/issues/3711).
+        """
         if self.lossless:
             own = [bigtiff.shorts(Tag.COMPRESSION, _DEFLATE), bigtiff.shorts(Tag.PHOTOMETRIC, _RGB)]
             return [*own, bigtiff.shorts(Tag.PREDICTOR, 2)]
-        own = [bigtiff.shorts(Tag.COMPRESSION, _JPEG), bigtiff.shorts(Tag.PHOTOMETRIC, _YCBCR)]
-        return [*own, bigtiff.shorts(Tag.YCBCR_SUBSAMPLING, 1, 1)]
+        return [bigtiff.shorts(Tag.COMPRESSION, _JPEG), bigtiff.shorts(Tag.PHOTOMETRIC, _YCBCR)]
 
 
 def level_sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -341,7 +345,7 @@ class PyramidWriter:
             bigtiff.rational(Tag.X_RESOLUTION, per_cm),
             bigtiff.rational(Tag.Y_RESOLUTION, per_cm),
             bigtiff.shorts(Tag.RESOLUTION_UNIT, 3),  # the centimetre
-            bigtiff.ascii_text(Tag.SOFTWARE, creator),
+            bigtiff.text(Tag.SOFTWARE, creator),
             bigtiff.longs(Tag.TILE_WIDTH, tile),
             bigtiff.longs(Tag.TILE_LENGTH, tile),
             bigtiff.offsets(Tag.TILE_OFFSETS, level.offsets.tolist()),
@@ -351,6 +355,6 @@ class PyramidWriter:
         if self.metadata.icc:
             entries.append(bigtiff.undefined(Tag.ICC_PROFILE, self.metadata.icc))
         if index == 0:
-            text = write_omexml(self.metadata, self.size, creator, self._digest.digest())
-            entries.append(bigtiff.ascii_text(Tag.IMAGE_DESCRIPTION, text))
+            xml = write_omexml(self.metadata, self.size, creator, self._digest.digest())
+            entries.append(bigtiff.text(Tag.IMAGE_DESCRIPTION, xml))
         return entries
