@@ -1,1 +1,1 @@
-"""Whole slides: reading them at a scale, finding tissue, staining without seams, writing pyramids, checking files."""
+"""Whole slides: reading at a physical resolution, finding tissue, staining without seams, writing, checking."""

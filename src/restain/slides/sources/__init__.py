@@ -1,0 +1,1 @@
+"""File formats of slides: one module each, one class each, all of them a ``Source``."""

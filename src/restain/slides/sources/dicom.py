@@ -1,0 +1,55 @@
+"""DICOM whole-slide images through wsidicom (the extra ``restain[dicom]``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from restain.errors import RestainError
+from restain.images import RGB
+from restain.slides.slide import Level, Region, pyramid_levels
+
+
+class DicomSource:
+    """The volume images of one series; labels and overviews are left out."""
+
+    reader = "dicom"
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from wsidicom import WsiDicom  # type: ignore[import-untyped]
+        except ImportError:
+            raise RestainError(
+                f"{path}: reading DICOM slides needs wsidicom; install it with: pip install 'restain[dicom]'"
+            ) from None
+        self._slide = WsiDicom.open(path)
+        levels = sorted(self._slide.pyramid, key=lambda level: -level.size.width)
+        self._numbers = [level.level for level in levels]
+        self.levels: tuple[Level, ...] = pyramid_levels([(level.size.height, level.size.width) for level in levels])
+        spacing = levels[0].pixel_spacing  # mm
+        self.pixel_size: tuple[float, float] | None = spacing.width * 1e3, spacing.height * 1e3
+        dataset = levels[0].default_instance.dataset
+        self.icc: bytes | None = _profile(dataset)
+        names = ("Manufacturer", "ManufacturerModelName", "SeriesInstanceUID", "ContainerIdentifier")
+        self.properties: Mapping[str, str] = {
+            f"dicom.{name}": str(dataset[name].value) for name in names if name in dataset
+        }
+
+    def read(self, level: int, region: Region) -> RGB:
+        """Pixels of a region inside the level."""
+        place, size = (region.x, region.y), (region.width, region.height)
+        image = self._slide.read_region(place, self._numbers[level], size)
+        return np.asarray(image.convert("RGB"))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._slide.close()
+
+
+def _profile(dataset: object) -> bytes | None:
+    for path in getattr(dataset, "OpticalPathSequence", None) or []:
+        if profile := getattr(path, "ICCProfile", None):
+            return bytes(profile)
+    return None
