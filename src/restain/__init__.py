@@ -18,20 +18,24 @@ if TYPE_CHECKING:
     from restain.demonstration import demo
     from restain.diagnosis import doctor
     from restain.errors import RestainError
-    from restain.evaluation import evaluate
+    from restain.evaluation import EvaluationOptions, evaluate
     from restain.published import import_weights
     from restain.reporting import report
+    from restain.slides.many import slide
+    from restain.slides.plan import SlideOptions
     from restain.staining import stain
     from restain.training import Machine, train
 
 _HOMES = {
     "Consecutive": "data.phantom",
+    "EvaluationOptions": "evaluation",
     "Machine": "training",
     "PhantomOptions": "data.phantom",
     "Recipe": "config",
     "RestainError": "errors",
     "Stainer": "checkpoint",
     "StainerCard": "checkpoint",
+    "SlideOptions": "slides.plan",
     "demo": "demonstration",
     "doctor": "diagnosis",
     "evaluate": "evaluation",
@@ -42,6 +46,7 @@ _HOMES = {
     "phantom": "data.phantom",
     "recipe_names": "config",
     "report": "reporting",
+    "slide": "slides.many",
     "stain": "staining",
     "train": "training",
 }
@@ -51,6 +56,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "inspect",
     "train",
     "stain",
+    "slide",
     "evaluate",
     "report",
     "demo",
@@ -60,10 +66,12 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "load_recipe",
     "recipe_names",
     "Consecutive",
+    "EvaluationOptions",
     "Machine",
     "PhantomOptions",
     "Recipe",
     "RestainError",
+    "SlideOptions",
     "Stainer",
     "StainerCard",
 ]

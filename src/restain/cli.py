@@ -64,21 +64,83 @@ def stain(
         raise typer.Exit(1)
 
 
+def _explain(metric: str | None) -> None:
+    if metric is not None:
+        from restain.evaluation import explain
+
+        typer.echo(explain(metric))
+        raise typer.Exit
+
+
+@app.command()
+def slide(
+    stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
+    input: Annotated[list[Path], typer.Option(help="slide, or folder of slides; repeatable")],
+    out: Annotated[Path, typer.Option(help="folder for the virtual slides")],
+    mpp: Annotated[float | None, typer.Option(help="microns per pixel of the slides, if they lie or say nothing")] = None,
+    model_mpp: Annotated[float | None, typer.Option(help="microns per pixel at which the stainer works")] = None,
+    norm: Annotated[Literal["tile", "slide", "local"], typer.Option(help="whose statistics normalise")] = "slide",
+    tile: Annotated[int, typer.Option(help="pixels on a side that pass through the network at once")] = 1024,
+    match_source: Annotated[bool, typer.Option("--match-source", help="write on the H&E's own pixel grid")] = False,
+    glass: Annotated[bool, typer.Option("--glass", help="stain glass too, in place of filling it with white")] = False,
+    lossless: Annotated[bool, typer.Option("--lossless", help="deflate in place of JPEG")] = False,
+    quality: Annotated[int, typer.Option(help="of the JPEG, 1 to 100")] = 90,
+    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="leave finished slides alone")] = False,
+    force: Annotated[bool, typer.Option("--force", help="stain although resolutions differ twofold")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="tell tiles, memory, time and size; write nothing")] = False,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="this process, or a Ray cluster")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="with Ray: processes")] = None,
+    device: Device = "auto",
+) -> None:
+    """Stain whole slides: pyramidal OME-TIFF, seam-free, in register with the H&E.
+
+    The same command again continues a run that was stopped. The exit status says whether every slide has its result.
+    """
+    import restain
+    from restain.slides.many import print_run
+
+    options = restain.SlideOptions(
+        mpp, model_mpp, norm, tile, match_source, glass, lossless, quality, skip_existing, force
+    )
+    if dry_run:
+        from restain.slides.outlook import foresee, print_outlook
+
+        print_outlook(foresee(stainer, input, out, options, device))
+        return
+    run = restain.slide(stainer, input, out, options, device, engine, workers)
+    print_run(run)
+    if run.failed:
+        raise typer.Exit(1)
+
+
 @app.command()
 def evaluate(
     real: Annotated[Path, typer.Option(help="folder of real IHC")],
-    fake: Annotated[Path, typer.Option(help="folder of virtual IHC, same names")],
+    fake: Annotated[
+        list[str], typer.Option(help="folder of virtual IHC, same names; NAME=DIR for several, repeatable")
+    ],
     out: Annotated[Path, typer.Option(help="folder for summary.json and per_image.csv")],
     source: Annotated[Path | None, typer.Option(help="folder of H&E, for content correlation and yardsticks")] = None,
     reference: Annotated[Path | None, typer.Option(help="real IHC whose colours the classical transfer takes")] = None,
-    protocol: Annotated[str, typer.Option(help="clean or asp2023")] = "clean",
-    seed: Annotated[int, typer.Option(help="of the bootstrap")] = 0,
+    protocol: Annotated[str, typer.Option(help="clean, asp2023, bci2022 or skimage018")] = "clean",
+    seed: Annotated[int, typer.Option(help="of the intervals and tests")] = 0,
+    metrics: Annotated[str, typer.Option(help="names or families, with commas; all where left out")] = "",
+    groups: Annotated[str, typer.Option(help="images of one slide: auto, none, a CSV file, or a pattern")] = "auto",
+    compare_with: Annotated[str | None, typer.Option(help="published figures, such as mist-her2 or bci")] = None,
+    mpp: Annotated[float, typer.Option(help="microns per pixel; metrics of cells need it")] = 0.5,
+    batch: Annotated[int, typer.Option(min=1, help="images per pass of a feature network")] = 8,
+    device: Device = "auto",
+    explain: Annotated[
+        str | None,
+        typer.Option(callback=_explain, is_eager=True, help="print what a metric means (or all) and stop"),
+    ] = None,
 ) -> None:
-    """Judge virtual stains against real ones, with confidence intervals and two yardsticks."""
+    """Judge virtual stains against real ones, with confidence intervals, tests and two yardsticks."""
     import restain
-    from restain.evaluation import print_evaluation
+    from restain.evaluation import parse_systems, print_evaluation
 
-    print_evaluation(restain.evaluate(real, fake, out, source, reference, protocol, seed))
+    options = restain.EvaluationOptions(metrics.split(","), groups, compare_with, mpp, batch, device)
+    print_evaluation(restain.evaluate(real, parse_systems(fake), out, source, reference, protocol, seed, options))
 
 
 @app.command()

@@ -12,9 +12,9 @@ from rich.console import Console
 from scipy import stats
 from skimage.metrics import structural_similarity
 
-from restain import evaluation as module
 from restain.errors import RestainError
 from restain.evaluation import evaluate, print_evaluation
+from restain.evaluation import workers as module
 from restain.images import read_rgb, write_png
 from restain.metrics import METRICS
 from restain.stains import DAB, EOSIN, HEMATOXYLIN, compose
@@ -145,7 +145,7 @@ def test_workers_and_place_do_not_move_a_figure(folders, outcome, tmp_path, monk
         for path in sorted(folder.rglob("*.png"), reverse=True):  # another order of creation
             (copy / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
             (copy / path.relative_to(folder)).write_bytes(path.read_bytes())
-    monkeypatch.setattr(module, "_workers", lambda: 5)
+    monkeypatch.setattr(module, "count_workers", lambda: 5)
     again = evaluate(**{role: tmp_path / "elsewhere" / role for role in folders}, out=tmp_path / "out")
     first, out = outcome
     assert {**again.summary, "folders": None} == {**first.summary, "folders": None}

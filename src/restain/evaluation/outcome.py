@@ -1,30 +1,26 @@
-"""What an evaluation found: systems with their figures, and the summary that is written to disk."""
+"""What an evaluation found: systems with their figures, and the part of the summary that holds them."""
 
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from restain.metrics import METRICS, Estimate, NotComputed, Protocol, estimate
-
-VIRTUAL, UNCHANGED, TRANSFER = "virtual", "H&E unchanged", "colour transfer"
-NEEDS_SOURCE = "needs the H&E images; give their folder as source"
-NEEDS_REFERENCE = "needs IHC images that are not judged, such as the training IHC; give their folder as reference"
+from restain.evaluation.yardsticks import NEEDS_SOURCE
+from restain.metrics import Estimate, Metric, NotComputed, estimate
+from restain.metrics.bootstrap import Groups
 
 Column: TypeAlias = npt.NDArray[np.float64]  # (n,), one entry per image
 
 
 @dataclass(frozen=True)
 class System:
-    """One way to make an IHC image from H&E, judged: the virtual stain or a yardstick."""
+    """One way to make an IHC image from H&E, judged: a virtual stain or a yardstick."""
 
     name: str
     columns: Mapping[str, Column]  # (n,) per measure, in the order of Evaluation.ids; NaN where undefined
@@ -38,20 +34,34 @@ class Evaluation:
 
     out: Path
     ids: tuple[str, ...]
-    virtual: System
+    metrics: tuple[Metric, ...]  # that were asked for
+    systems: tuple[System, ...]  # virtual stains, in the order given
     yardsticks: tuple[System, ...]
     summary: Mapping[str, Any]
 
+    @property
+    def virtual(self) -> System:
+        """The first, and mostly the only, virtual stain."""
+        return self.systems[0]
 
-def judge(name: str, columns: Mapping[str, Column], seed: int) -> System:
-    """Compute every metric of the registry from per-image columns (n,), or say why it has no value."""
+
+def judge(
+    name: str,
+    columns: Mapping[str, Column],
+    metrics: Sequence[Metric],
+    seed: int,
+    groups: Groups | None,
+) -> System:
+    """Compute the figure of every metric that is made of per-image columns (n,), or say why it has no value."""
     estimates, reasons = {}, {}
-    for metric in METRICS:
+    for metric in metrics:
+        if not metric.columns:
+            continue
         if not columns.keys() >= set(metric.columns):
             reasons[metric.name] = NEEDS_SOURCE
             continue
         try:
-            estimates[metric.name] = estimate(metric, columns, seed)
+            estimates[metric.name] = estimate(metric, columns, seed, groups)
         except NotComputed as reason:
             reasons[metric.name] = str(reason)
             continue
@@ -60,36 +70,10 @@ def judge(name: str, columns: Mapping[str, Column], seed: int) -> System:
     return System(name, columns, estimates, reasons)
 
 
-def summarise(virtual: System, yardsticks: Sequence[System], protocol: Protocol, seed: int) -> dict[str, Any]:
-    """The part of ``summary.json`` that comes from the figures; the rest describes the files."""
-    reasons = dict(virtual.not_computed)
-    for system in yardsticks:
-        reasons |= {f"{system.name}: {name}": reason for name, reason in system.not_computed.items()}
-    return {
-        "restain": _version(),
-        "protocol": protocol.name,
-        "protocol_definition": protocol.definition,
-        "seed": seed,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("numpy", "scipy", "scikit-image", "pillow")},
-        },
-        "metrics": _figures(virtual, protocol),
-        "not_computed": reasons,
-        "yardsticks": {system.name: _figures(system, protocol) for system in yardsticks},
-    }
-
-
-def _version() -> str:
-    try:
-        return metadata.version("restain")
-    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
-        return "not installed"
-
-
-def _figures(system: System, protocol: Protocol) -> dict[str, dict[str, Any]]:
+def figures_of(system: System, metrics: Sequence[Metric], protocol: str) -> dict[str, dict[str, Any]]:
+    """A system's figures as they stand in the summary."""
     figures = {}
-    for metric in METRICS:
+    for metric in metrics:
         found = system.estimates.get(metric.name)
         if found is not None:
             figures[metric.name] = {
@@ -98,10 +82,23 @@ def _figures(system: System, protocol: Protocol) -> dict[str, dict[str, Any]]:
                 "ci95": list(found.ci95) if found.ci95 else None,
                 "n": found.n,
                 "level": metric.level,
-                "protocol": protocol.name,
+                "family": metric.family,
+                "protocol": protocol,
                 "direction": metric.direction,
                 "unit": metric.unit,
                 "definition": metric.definition,
                 "source": metric.source,
-            }
+            } | ({"note": found.note} if found.note else {})
     return figures
+
+
+def reasons_of(systems: Sequence[System], yardsticks: Sequence[System]) -> dict[str, str]:
+    """Why figures are missing: NAME where it is so for all virtual stains alike, else "SYSTEM: NAME"."""
+    reasons: dict[str, str] = {}
+    for system in systems:
+        for name, reason in system.not_computed.items():
+            shared = all(other.not_computed.get(name) == reason for other in systems)
+            reasons[name if shared else f"{system.name}: {name}"] = reason
+    for system in yardsticks:
+        reasons |= {f"{system.name}: {name}": reason for name, reason in system.not_computed.items()}
+    return reasons

@@ -1,28 +1,20 @@
-"""Where an evaluation goes: CSV and JSON files, and a table on the screen."""
+"""Where an evaluation goes: CSV and JSON files."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Sequence
 
 from restain.evaluation.outcome import Evaluation, System
 from restain.files import write_json, write_text
-from restain.metrics import METRICS, Estimate
-
-_ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 
 
 def write_evaluation(evaluation: Evaluation) -> None:
     """Write the CSV files and, last, ``summary.json`` to ``evaluation.out``, each whole or not at all."""
-    out = evaluation.out
-    write_text(out / "per_image.csv", _csv(evaluation.ids, [evaluation.virtual], with_system=False))
+    out, systems = evaluation.out, evaluation.systems
+    write_text(out / "per_image.csv", _csv(evaluation.ids, systems, with_system=len(systems) > 1))
     of_yardsticks = out / "per_image_yardsticks.csv"
     if evaluation.yardsticks:
         write_text(of_yardsticks, _csv(evaluation.ids, evaluation.yardsticks, with_system=True))
@@ -44,54 +36,3 @@ def _csv(ids: Sequence[str], systems: Sequence[System], with_system: bool) -> st
 
 def _cell(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.8g}"
-
-
-def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
-    """Print the figures as a table: the virtual stain beside the yardsticks, each with its 95 % interval."""
-    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    systems = (evaluation.virtual, *evaluation.yardsticks)
-    summary = evaluation.summary
-    table = Table(
-        title=f"{summary['n']} images, {summary['resolution']}, protocol {summary['protocol']}",
-        caption="mean over images (or correlation over the set) with 95 % bootstrap interval; ↑ ↓ which is better",
-    )
-    table.add_column("metric")
-    for system in systems:
-        table.add_column(system.name, justify="right")
-    for label, cells in _table_rows(systems):
-        table.add_row(label, *cells)
-    console.print(table)
-    for line in _missing_lines(summary["not_computed"]):
-        console.print(line, markup=False)
-
-
-def _missing_lines(not_computed: Mapping[str, str]) -> Iterator[str]:
-    values: dict[str, list[str]] = {}
-    intervals: Counter[str] = Counter()
-    for name, reason in not_computed.items():
-        if name.endswith(" ci95"):
-            intervals[reason] += 1
-        else:
-            values.setdefault(reason, []).append(name)
-    for reason, names in values.items():
-        yield f"not computed: {', '.join(names)}: {reason}"
-    for reason, count in intervals.items():
-        yield f"without interval: {count} figures: {reason}"
-
-
-def _table_rows(systems: Sequence[System]) -> Iterator[tuple[str, list[str]]]:
-    for metric in METRICS:
-        found = [system.estimates.get(metric.name) for system in systems]
-        if any(found):
-            label = " ".join(part for part in (metric.name, _ARROWS[metric.direction], metric.unit) if part)
-            yield label, [_figure(one) if one else "–" for one in found]
-
-
-def _figure(found: Estimate) -> str:
-    if found.ci95 is None:
-        return _digits(found.value)
-    return f"{_digits(found.value)} ({_digits(found.ci95[0])} to {_digits(found.ci95[1])})"
-
-
-def _digits(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"

@@ -91,7 +91,7 @@ def estimate(metric: Metric, table: Mapping[str, Floats], seed: int, groups: Gro
 
 def values_of(metric: Metric, table: Mapping[str, Floats]) -> list[Floats]:
     """The arrays (n,) that the figure is made of: one with the value of each image, or a set metric's columns."""
-    columns = [np.asarray(table[name], dtype=np.float64) for name in metric.columns]
+    columns: list[Floats] = [np.asarray(table[name], dtype=np.float64) for name in metric.columns]
     return [metric.combine(*columns)] if metric.level == "image" else columns
 
 

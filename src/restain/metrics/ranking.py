@@ -56,7 +56,7 @@ def rank_systems(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, fl
             "a metric of the stain, the cells or learned features must be among them"
         )
     names = tuple(values)
-    by_family = {
+    by_family: dict[str, dict[str, float]] = {
         family: dict(zip(names, np.mean([_ranks(metric, values) for metric in members], axis=0).tolist(), strict=True))
         for family in RANKED
         if (members := [metric for metric in voters if metric.family == family])

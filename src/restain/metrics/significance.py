@@ -55,7 +55,7 @@ def compare_means(first: Floats, second: Floats, seed: int, groups: Groups | Non
         raise NotComputed("an image has an infinite value")
     gap = first[kept] - second[kept]
     labels = np.arange(len(gap)) if groups is None else np.unique(groups[kept], return_inverse=True)[1]
-    sums = np.bincount(labels, weights=gap)
+    sums: Floats = np.bincount(labels, weights=gap).astype(np.float64)
     interval = _interval(mean_defined, [gap], seed, None if groups is None else groups[kept])
     difference = float(gap.mean())
     if len(sums) < _MINIMUM_UNITS:

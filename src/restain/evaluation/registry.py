@@ -1,0 +1,55 @@
+"""Every metric there is, chosen by name or family, and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from restain.errors import RestainError
+from restain.metrics import METRICS, Metric
+
+REGISTRY: tuple[Metric, ...] = METRICS
+_BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "describes and does not judge"}
+
+
+def select_metrics(words: Iterable[str]) -> tuple[Metric, ...]:
+    """The metrics of these names and families, in the order of the registry; all of them for no words.
+
+    Raises:
+        RestainError: a word is neither a metric nor a family.
+    """
+    wanted = {word.strip() for word in words if word.strip()}
+    families = list(dict.fromkeys(metric.family for metric in REGISTRY))
+    unknown = sorted(wanted - {metric.name for metric in REGISTRY} - set(families))
+    if unknown:
+        raise RestainError(
+            f"metrics: {unknown[0]!r} is not known; expected families ({', '.join(families)}) or names "
+            f"({', '.join(metric.name for metric in REGISTRY)})"
+        )
+    return tuple(metric for metric in REGISTRY if not wanted or metric.name in wanted or metric.family in wanted)
+
+
+def explain(name: str) -> str:
+    """Definition, range, direction, source and weakness of a metric, as text; "all" lists the metrics.
+
+    Raises:
+        RestainError: there is no such metric.
+    """
+    if name == "all":
+        width = max(len(metric.name) for metric in REGISTRY)
+        return "\n".join(f"{metric.name:{width}}  {metric.family:7}  {metric.definition}" for metric in REGISTRY)
+    found = select_metrics([name])
+    return "\n\n".join(_explain(metric) for metric in found)
+
+
+def _explain(metric: Metric) -> str:
+    figure = "mean over images" if metric.level == "image" else "one figure over the set of images"
+    lines: Sequence[tuple[str, str]] = (
+        ("definition", metric.definition),
+        ("figure", figure),
+        ("range", f"{metric.range} {metric.unit}".rstrip()),
+        ("direction", _BETTER[metric.direction]),
+        ("source", metric.source),
+        ("weakness", metric.weakness),
+        ("family", metric.family),
+    )
+    return "\n".join([metric.name, *(f"  {word:10}  {text}" for word, text in lines)])
