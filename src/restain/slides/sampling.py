@@ -1,0 +1,75 @@
+"""Where a slide's tissue is sampled: spread over all of it, the same places for the same seed."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from restain.errors import RestainError
+
+Mask: TypeAlias = npt.NDArray[np.bool_]  # (H, W), True on tissue
+
+
+def sample_positions(mask: Mask, count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Draw pixels of a mask, one from each of ``count`` strata of equal area.
+
+    The tissue is put in the order of a Morton (Z) curve, which keeps neighbours together, and cut into equal lengths.
+
+    Args:
+        mask: bool (H, W).
+        count: how many; all pixels where the mask has no more.
+        seed: of the draw within each stratum.
+
+    Returns:
+        (row, column) of each, int64 (n, 2), in the order of the curve; none twice.
+    """
+    rows, columns = np.nonzero(mask)
+    along = np.argsort(_morton(rows, columns), kind="stable")
+    strata = np.array_split(along, min(count, len(along))) if len(along) else []
+    rng = np.random.default_rng(seed)
+    chosen = np.array([stratum[rng.integers(len(stratum))] for stratum in strata], dtype=np.int64)
+    return np.stack([rows[chosen], columns[chosen]], axis=1)
+
+
+def sample_windows(
+    mask: Mask, size: tuple[int, int], count: int, side: int, seed: int
+) -> list[tuple[int, int, int, int]]:
+    """Square windows on tissue, for ``measure_slide``: (x, y, width, height) in the slide's grid, multiples of 4.
+
+    Args:
+        mask: tissue over the whole grid, at any resolution.
+        size: (height, width) of the grid, pixels.
+        count: how many at most.
+        side: pixels, a multiple of 4; less where the grid is smaller, but 16 at least.
+        seed: of the draw.
+
+    Raises:
+        RestainError: the mask is empty.
+    """
+    if not mask.any():
+        raise RestainError("normalisation: the slide has no tissue to measure; expected some in its tissue mask")
+    positions = sample_positions(mask, count, seed)
+    centres = (positions + 0.5) * (np.array(size) / np.array(mask.shape))
+    height, width = (min(side, max(16, -(-extent // 4) * 4)) for extent in size)
+    limits = np.maximum(0, np.array(size) - (height, width))
+    corners = np.clip(centres - (height / 2, width / 2), 0, limits).astype(int) // 4 * 4
+    return [(x, y, width, height) for y, x in corners.tolist()]
+
+
+def _morton(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """Interleave the bits of two coordinates below 2^32."""
+    code = np.zeros(len(rows), dtype=np.uint64)
+    for shift, axis in ((1, rows), (0, columns)):
+        bits = axis.astype(np.uint64)
+        for step, pattern in (
+            (16, 0x0000FFFF0000FFFF),
+            (8, 0x00FF00FF00FF00FF),
+            (4, 0x0F0F0F0F0F0F0F0F),
+            (2, 0x3333333333333333),
+            (1, 0x5555555555555555),
+        ):
+            bits = (bits | (bits << np.uint64(step))) & np.uint64(pattern)
+        code |= bits << np.uint64(shift)
+    return code

@@ -1,0 +1,211 @@
+"""Statistics of a slide against PyTorch's own instance and batch norms, and against hand-made nodes."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from restain.errors import RestainError
+from restain.images import RGB
+from restain.networks.resnet import ResnetGenerator
+from restain.slides.anatomy import find_norms
+from restain.slides.local import Place, localise, measure_local
+from restain.slides.normalisation import (
+    LocalStatistics,
+    Statistics,
+    freeze,
+    load_statistics,
+    measure_slide,
+    moments,
+    save_statistics,
+)
+from restain.slides.sampling import sample_positions, sample_windows
+from restain.tensors import to_tensor
+
+
+@pytest.fixture(scope="module")
+def generator() -> ResnetGenerator:
+    network = ResnetGenerator(ngf=4, blocks=2)
+    stream = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, generator=stream)
+    return network.eval().requires_grad_(False)
+
+
+def _samples(count: int, size: int = 48) -> list[RGB]:
+    rng = np.random.default_rng(1)
+    levels = rng.integers(40, 256, count)
+    return [rng.integers(0, level, (size, size, 3), dtype=np.uint8) for level in levels]
+
+
+def _tensor(samples: list[RGB]) -> torch.Tensor:
+    return torch.stack([to_tensor(sample) for sample in samples])
+
+
+def test_moments_of_parts_merge_to_those_of_the_whole() -> None:
+    x = torch.randn(5, 3, 7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[2:] += 100
+    merged = moments(x[:2]).merge(moments(x[2:]))
+    torch.testing.assert_close(merged.mean, x.mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(merged.variance, x.var(dim=(0, 2, 3), correction=0))
+    assert merged.count == 5 * 7 * 4
+
+
+def test_norms_are_found_in_the_order_in_which_they_run(generator: ResnetGenerator) -> None:
+    norms = find_norms(generator)
+    assert [norm.convolution.out_channels for norm in norms] == [4, 8, 16, 16, 16, 16, 16, 8, 4]
+    assert [norm.scale for norm in norms] == [1, 1, 2, 4, 4, 4, 4, 2, 1]
+
+
+def test_frozen_on_one_image_it_stains_that_image_as_ever(generator: ResnetGenerator) -> None:
+    samples = _samples(1)
+    frozen = freeze(generator, measure_slide(generator, samples))
+    assert not any(isinstance(module, nn.InstanceNorm2d) for module in frozen.modules())
+    torch.testing.assert_close(frozen(_tensor(samples)), generator(_tensor(samples)), atol=1e-4, rtol=0)
+
+
+def test_frozen_on_several_it_equals_batch_normalisation_over_them(generator: ResnetGenerator) -> None:
+    samples = _samples(4)
+    batch_normed = copy.deepcopy(generator)
+    for norm in find_norms(batch_normed):
+        norm.replace(nn.BatchNorm2d(norm.convolution.out_channels, affine=False, track_running_stats=False))
+    frozen = freeze(generator, measure_slide(generator, samples))
+    torch.testing.assert_close(frozen(_tensor(samples)), batch_normed(_tensor(samples)), atol=1e-4, rtol=0)
+    assert (frozen(_tensor(samples)) - generator(_tensor(samples))).abs().max() > 0.1
+
+
+def test_spectral_norms_are_folded_and_the_original_stays(generator: ResnetGenerator) -> None:
+    spectral = ResnetGenerator(ngf=4, blocks=2, spectral=True).eval()
+    before = {name: tensor.clone() for name, tensor in spectral.state_dict().items()}
+    samples = _samples(1)
+    frozen = freeze(spectral, measure_slide(spectral, samples))
+    torch.testing.assert_close(frozen(_tensor(samples)), spectral(_tensor(samples)), atol=1e-4, rtol=0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in spectral.state_dict().items())
+
+
+def test_local_statistics_that_are_the_same_everywhere_are_frozen_ones(generator: ResnetGenerator) -> None:
+    statistics = measure_slide(generator, _samples(3))
+    everywhere = LocalStatistics(
+        32,
+        tuple(mean.expand(3, 2, -1) for mean in statistics.means),
+        tuple(torch.sqrt(variance + 1e-5).expand(3, 2, -1) for variance in statistics.variances),
+    )
+    place = Place([(16, 4)])
+    x = _tensor(_samples(1))
+    local = localise(generator, everywhere, place)
+    torch.testing.assert_close(local(x), freeze(generator, statistics)(x), atol=1e-4, rtol=0)
+
+
+def test_local_statistics_are_bilinear_in_the_place_of_a_pixel() -> None:
+    # One channel, scale 1, spacing 8: nodes in the middle of squares of 8 pixels, at 4 and 12.
+    from restain.slides.local import _LocalNorm
+
+    means = torch.tensor([[0.0, 8.0], [16.0, 24.0]])[..., None]
+    norm = _LocalNorm(means, torch.full((2, 2, 1), 2.0), 8.0, 1, Place([(0, 0), (4, 8)]))
+    x = torch.zeros(2, 1, 8, 8)
+    found = -2 * norm(x)
+    y, x_ = np.meshgrid(np.arange(16) + 0.5, np.arange(16) + 0.5, indexing="ij")
+    expected = 2 * (y - 4).clip(0, 8) + (x_ - 4).clip(0, 8)
+    np.testing.assert_allclose(found[0, 0], expected[:8, :8], atol=1e-5)
+    np.testing.assert_allclose(found[1, 0], expected[8:16, 4:12], atol=1e-5)
+
+
+def test_windows_of_glass_do_not_count_and_one_window_of_tissue_gives_its_own_statistics(
+    generator: ResnetGenerator,
+) -> None:
+    slide = np.full((96, 96, 3), 255, dtype=np.uint8)
+    slide[48:, 48:] = _samples(1)[0]
+    tissue = np.zeros((6, 6), dtype=bool)
+    tissue[3:, 3:] = True
+    read: list[tuple[int, int, int, int]] = []
+
+    def reader(region: tuple[int, int, int, int]) -> RGB:
+        read.append(region)
+        x, y, width, height = region
+        return slide[y : y + height, x : x + width]
+
+    local = measure_local(generator, reader, tissue, (96, 96), spacing=48)
+    assert read == [(48, 48, 48, 48)]
+    alone = measure_slide(generator, _samples(1))
+    for mean, deviation, expected, variance in zip(
+        local.means, local.deviations, alone.means, alone.variances, strict=True
+    ):
+        assert mean.shape[:2] == (2, 2)
+        torch.testing.assert_close(mean, expected.expand_as(mean), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(deviation, torch.sqrt(variance + 1e-5).expand_as(mean), atol=1e-4, rtol=1e-4)
+
+
+def test_a_node_pools_its_neighbours_by_kernel_and_tissue(generator: ResnetGenerator) -> None:
+    left, right = _samples(2)
+    slide = np.concatenate([left, right], axis=1)
+    tissue = np.ones((2, 8), dtype=bool)
+    tissue[0, 4:] = False  # half of the right window
+    local = measure_local(generator, lambda r: slide[: r[3], r[0] : r[0] + r[2]], tissue, (48, 96), spacing=48)
+    first, second = (moments(generator.layers[1](generator.layers[0](_tensor([rgb])))) for rgb in (left, right))
+    weights = 2 * 1.0, 1 * 0.5  # at the left node: the kernel's middle and its side, times the share of tissue
+    mean = (weights[0] * first.mean + weights[1] * second.mean) / sum(weights)
+    power = sum(w * (m.variance + m.mean**2) for w, m in zip(weights, (first, second), strict=True)) / sum(weights)
+    torch.testing.assert_close(local.means[0][0, 0].double(), mean, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(local.deviations[0][0, 0].double() ** 2, power - mean**2 + 1e-5, atol=1e-5, rtol=1e-4)
+
+
+def test_statistics_come_back_exactly(generator: ResnetGenerator, tmp_path: Path) -> None:
+    frozen = measure_slide(generator, _samples(2))
+    local = measure_local(generator, lambda r: _samples(1)[0], np.ones((2, 3), dtype=bool), (96, 144), 48)
+    for statistics in (frozen, local):
+        save_statistics(tmp_path / "statistics.safetensors", statistics)
+        again = load_statistics(tmp_path / "statistics.safetensors")
+        assert type(again) is type(statistics)
+        assert all(torch.equal(a, b) for a, b in zip(again.means, statistics.means, strict=True))
+    assert isinstance(again, LocalStatistics) and again.spacing == 48
+    assert all(torch.equal(a, b) for a, b in zip(again.deviations, local.deviations, strict=True))
+
+
+def test_refusals(generator: ResnetGenerator, tmp_path: Path) -> None:
+    with pytest.raises(RestainError, match="no sample of tissue was given"):
+        measure_slide(generator, [])
+    with pytest.raises(RestainError, match="the slide has no tissue"):
+        measure_local(generator, lambda r: _samples(1)[0], np.zeros((2, 2), dtype=bool), (96, 96), 48)
+    with pytest.raises(RestainError, match=r"have channels \[4\]; this generator's norms have \[4, 8, 16"):
+        freeze(generator, Statistics((torch.zeros(4),), (torch.ones(4),)))
+    with pytest.raises(TypeError, match="not by a Linear"):
+        freeze(nn.Linear(1, 1), Statistics((), ()))
+    (tmp_path / "broken").write_bytes(b"not safetensors")
+    with pytest.raises(RestainError, match="broken: holds no normalisation statistics"):
+        load_statistics(tmp_path / "broken")
+    with pytest.raises(RestainError, match="missing: holds no normalisation statistics"):
+        load_statistics(tmp_path / "missing")
+
+
+def test_samples_are_spread_over_the_tissue() -> None:
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[:32, :32] = True  # two thirds of the tissue
+    mask[48:, 32:] = True
+    positions = sample_positions(mask, 24, seed=3)
+    assert len(positions) == 24 and mask[positions[:, 0], positions[:, 1]].all()
+    assert (positions[:, 0] < 32).sum() == 16  # in proportion to area, to the sample
+    quarters = np.bincount(positions[positions[:, 0] < 32] // 16 @ [2, 1], minlength=4)
+    assert quarters.tolist() == [4, 4, 4, 4]
+    assert np.array_equal(positions, sample_positions(mask, 24, seed=3))
+    assert not np.array_equal(positions, sample_positions(mask, 24, seed=4))
+
+
+def test_a_mask_with_too_few_pixels_gives_them_all() -> None:
+    mask = np.zeros((5, 5), dtype=bool)
+    mask[1, 2] = mask[4, 0] = True
+    assert sample_positions(mask, 10, seed=0).tolist() == [[1, 2], [4, 0]]
+    assert len(sample_positions(np.zeros((5, 5), dtype=bool), 10, seed=0)) == 0
+
+
+def test_windows_lie_in_the_grid_on_the_lattice() -> None:
+    mask = np.zeros((10, 20), dtype=bool)
+    mask[0, 0] = mask[9, 19] = mask[5, 10] = True
+    windows = sample_windows(mask, (1001, 2002), 3, 256, seed=0)
+    assert windows == [(0, 0, 256, 256), (920, 420, 256, 256), (1744, 744, 256, 256)]
+    assert sample_windows(mask, (30, 10), 1, 256, seed=0)[0][2:] == (16, 32)
+    with pytest.raises(RestainError, match="the slide has no tissue"):
+        sample_windows(np.zeros((2, 2), dtype=bool), (64, 64), 3, 32, seed=0)
