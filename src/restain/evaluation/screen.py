@@ -9,10 +9,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from restain.evaluation.outcome import Evaluation
 from restain.metrics import Estimate, Metric
 
+_WIDE = 3  # columns with an interval beside the figure; more of them have it below
 _ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 
 
@@ -41,13 +43,14 @@ def _figures_table(evaluation: Evaluation) -> Table:
         caption="mean over images (or statistic of the set) with 95 % bootstrap interval"
         f"{clusters}; ↑ ↓ which is better",
     )
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
     for system in systems:
         table.add_column(system.name, justify="right")
+    separator = " " if len(systems) <= _WIDE else "\n"
     for metric in evaluation.metrics:
         found = [system.estimates.get(metric.name) for system in systems]
         if any(found):
-            table.add_row(_label(metric), *(_figure(one) if one else "–" for one in found))
+            table.add_row(_label(metric), *(_figure(one, separator) if one else "–" for one in found))
     return table
 
 
@@ -60,24 +63,25 @@ def _comparisons_table(metrics: Sequence[Metric], comparisons: Sequence[Mapping[
         caption="first minus second, p of the paired permutation test after Holm's correction over the pairs; "
         "for statistics of the set the 95 % bootstrap interval instead",
     )
-    table.add_column("metric")
+    table.add_column("metric", no_wrap=True)
+    separator = " " if len(pairs) <= _WIDE else "\n"
     for first, second in pairs:
         table.add_column(f"{first} − {second}", justify="right")
     for metric in metrics:
         found = [by_place.get((metric.name, *pair)) for pair in pairs]
         if any(found):
-            table.add_row(_label(metric), *(_difference(entry) if entry else "–" for entry in found))
+            table.add_row(_label(metric), *(_difference(entry, separator) if entry else "–" for entry in found))
     return table
 
 
-def _difference(entry: Mapping[str, Any]) -> str:
-    difference = _signed(entry["difference"])
+def _difference(entry: Mapping[str, Any], separator: str) -> str:
+    difference = _signed(entry["difference"]) + separator
     if entry["p_holm"] is not None:
         p = entry["p_holm"]
-        return f"{difference} ({'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
+        return f"{difference}({'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
     if entry["ci95"]:
-        return f"{difference} ({_signed(entry['ci95'][0])} to {_signed(entry['ci95'][1])})"
-    return f"{difference} (no test)"
+        return f"{difference}({_signed(entry['ci95'][0])} to {_signed(entry['ci95'][1])})"
+    return f"{difference}(no test)"
 
 
 def _ranking_line(ranking: Mapping[str, Any]) -> str:
@@ -87,26 +91,29 @@ def _ranking_line(ranking: Mapping[str, Any]) -> str:
 
 
 def _literature_table(evaluation: Evaluation) -> Table:
-    """Published figures beside the user's; what another protocol gave is marked."""
+    """Published figures beside the user's; what another protocol gave is marked, sources stand below."""
     literature = evaluation.summary["literature"]
     rows, metrics = literature["rows"], list(dict.fromkeys(row["metric"] for row in literature["rows"]))
+    sources = list(dict.fromkeys(row["source"] for row in rows))
+    notes = "\n".join(f"[{number}] {source}" for number, source in enumerate(sources, 1))
     table = Table(
         title=f"published figures for {literature['data_set']}",
-        caption="* another or an unknown protocol: not comparable with yours",
+        caption=Text(f"* another or an unknown protocol: not comparable with yours\n{notes}"),
+        caption_justify="left",
     )
     table.add_column("system")
     for metric in metrics:
-        table.add_column(metric, justify="right")
+        table.add_column(metric, justify="right", overflow="fold")
     table.add_column("protocol")
-    table.add_column("source")
     for system in evaluation.systems:
         own = [system.estimates.get(metric) for metric in metrics]
         cells = [_digits(one.value) if one else "–" for one in own]
-        table.add_row(f"{system.name} (yours)", *cells, evaluation.summary["protocol"], "")
+        table.add_row(f"{system.name} (yours)", *cells, evaluation.summary["protocol"], style="bold")
     for method, protocol, source in dict.fromkeys((row["method"], row["protocol"], row["source"]) for row in rows):
         same = [row for row in rows if (row["method"], row["protocol"], row["source"]) == (method, protocol, source)]
-        figures = {row["metric"]: f"{row['value']:g}{'' if row['comparable'] else ' *'}" for row in same}
-        table.add_row(method, *(figures.get(metric, "–") for metric in metrics), protocol, source)
+        figures = {row["metric"]: f"{row['value']:g}{'' if row['comparable'] else '*'}" for row in same}
+        cells = [figures.get(metric, "–") for metric in metrics]
+        table.add_row(Text(f"{method} [{sources.index(source) + 1}]"), *cells, protocol)
     return table
 
 
@@ -128,10 +135,10 @@ def _label(metric: Metric) -> str:
     return " ".join(part for part in (metric.name, _ARROWS[metric.direction], metric.unit) if part)
 
 
-def _figure(found: Estimate) -> str:
+def _figure(found: Estimate, separator: str) -> str:
     if found.ci95 is None:
         return _digits(found.value)
-    return f"{_digits(found.value)} ({_digits(found.ci95[0])} to {_digits(found.ci95[1])})"
+    return f"{_digits(found.value)}{separator}({_digits(found.ci95[0])} to {_digits(found.ci95[1])})"
 
 
 def _signed(value: float) -> str:

@@ -1,4 +1,4 @@
-"""A rank table that no blank image can win: several families of metrics, never similarity of pixels alone."""
+"""A rank table that neither a blank image nor the H&E itself can win: similarity of pixels has no say in it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from scipy.stats import rankdata
 from restain.metrics.bootstrap import NotComputed
 from restain.metrics.estimate import Family, Metric
 
-JUDGES: tuple[Family, ...] = ("stain", "cells", "learned")  # one of them at least must have a say
-# r_content would be won by the H&E itself, which is no stain at all
-RANKED: tuple[Family, ...] = ("pixels", *JUDGES)
+JUDGES: tuple[Family, ...] = ("stain", "cells", "learned")  # a blank image or the H&E itself can win the others
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,15 @@ def rank_systems(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, fl
 
     Ranks (1 = best, ties share their mean) are averaged within a family of metrics and then over families, so that a
     family does not weigh more because it has more figures. A metric counts where every system has a value. The
-    family "content" has no say: a copied H&E would win it.
+    families "pixels" and "content" have no say: on tissue of consecutive sections a blank image or a copied H&E
+    outdoes the true stain in them (docs/evaluation.md).
 
     Args:
         metrics: the registry.
         values: by system, then by metric name.
 
     Raises:
-        NotComputed: fewer than two systems, or only similarities of pixels, by which a blank image can win.
+        NotComputed: fewer than two systems, or no metric that has a say.
     """
     if len(values) < 2:
         raise NotComputed("a ranking needs at least two systems")
@@ -46,19 +45,18 @@ def rank_systems(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, fl
         metric
         for metric in metrics
         if metric.direction != "none"
-        and metric.family in RANKED
+        and metric.family in JUDGES
         and all(np.isfinite(figures.get(metric.name, np.nan)) for figures in values.values())
     ]
-    if not any(metric.family in JUDGES for metric in voters):
-        only = ", ".join(metric.name for metric in voters) or "nothing"
+    if not voters:
         raise NotComputed(
-            f"systems are never ranked on similarity of pixels alone ({only}), since a blank image can win it; "
-            "a metric of the stain, the cells or learned features must be among them"
+            "systems are never ranked on similarity of pixels or to the H&E, which a blank image or the H&E itself can "
+            "win; a metric of the stain, the cells or learned features must be among them"
         )
     names = tuple(values)
     by_family: dict[str, dict[str, float]] = {
         family: dict(zip(names, np.mean([_ranks(metric, values) for metric in members], axis=0).tolist(), strict=True))
-        for family in RANKED
+        for family in JUDGES
         if (members := [metric for metric in voters if metric.family == family])
     }
     mean_rank = {name: float(np.mean([ranks[name] for ranks in by_family.values()])) for name in names}
