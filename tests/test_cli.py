@@ -41,6 +41,7 @@ SAME = {
     ("train",): restain.train,
     ("stain",): restain.stain,
     ("evaluate",): restain.evaluate,
+    ("check",): restain.check,
     ("report",): restain.report,
     ("phantom",): restain.phantom,
     ("data", "inspect"): restain.inspect,

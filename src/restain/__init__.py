@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from restain.evaluation import EvaluationOptions, evaluate
     from restain.published import import_weights
     from restain.reporting import report
+    from restain.slides.checking import check
     from restain.slides.many import slide
     from restain.slides.plan import SlideOptions
     from restain.staining import stain
@@ -36,6 +37,7 @@ _HOMES = {
     "Stainer": "checkpoint",
     "StainerCard": "checkpoint",
     "SlideOptions": "slides.plan",
+    "check": "slides.checking",
     "demo": "demonstration",
     "doctor": "diagnosis",
     "evaluate": "evaluation",
@@ -57,6 +59,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "train",
     "stain",
     "slide",
+    "check",
     "evaluate",
     "report",
     "demo",

@@ -114,6 +114,20 @@ def slide(
 
 
 @app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="a slide, one that restain wrote or any other")],
+) -> None:
+    """Open a slide file with every reader that is installed, and see whether they agree."""
+    import restain
+    from restain.slides.checking import print_check
+
+    result = restain.check(file)
+    print_check(result)
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
 def evaluate(
     real: Annotated[Path, typer.Option(help="folder of real IHC")],
     fake: Annotated[

@@ -81,3 +81,9 @@ def _clean(text: str) -> str:
 def _line(text: str) -> str:
     """For an attribute, where a line's end would become a character reference."""
     return " ".join(_clean(text).split())
+
+
+def read_description(xml: str) -> dict[str, str]:
+    """The keys and values of all map annotations of an OME-XML, as ``write_omexml`` and others write them."""
+    pairs = ElementTree.fromstring(xml).iterfind(".//{*}MapAnnotation/{*}Value/{*}M")
+    return {pair.get("K", ""): pair.text or "" for pair in pairs}
