@@ -1,0 +1,32 @@
+import pytest
+
+from restain.errors import RestainError
+from restain.evaluation.registry import REGISTRY, explain, select_metrics
+
+
+def test_names_and_families_select_in_the_order_of_the_registry():
+    assert select_metrics([]) == REGISTRY
+    assert [metric.name for metric in select_metrics(["psnr", " ssim"])] == ["ssim", "psnr"]
+    content = select_metrics(["content", "ssim"])
+    assert {metric.family for metric in content} == {"content", "pixels"}
+
+
+def test_names_are_unique_and_no_family():
+    names = [metric.name for metric in REGISTRY]
+    assert len(set(names)) == len(names)
+    assert not set(names) & {metric.family for metric in REGISTRY}
+
+
+@pytest.mark.parametrize("metric", REGISTRY, ids=lambda metric: metric.name)
+def test_every_metric_explains_itself(metric):
+    text = explain(metric.name)
+    for part in (metric.definition, metric.range, metric.source, metric.weakness):
+        assert part and part in text
+    assert "better" in text or "does not judge" in text
+
+
+def test_all_and_unknown():
+    listed = explain("all").splitlines()
+    assert [line.split()[0] for line in listed] == [metric.name for metric in REGISTRY]
+    with pytest.raises(RestainError, match="'sim' is not known"):
+        explain("sim")
