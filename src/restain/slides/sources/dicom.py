@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ class DicomSource:
     def __init__(self, path: Path) -> None:
         try:
             from wsidicom import WsiDicom  # type: ignore[import-untyped]
+            from wsidicom.errors import WsiDicomNoResolutionError  # type: ignore[import-untyped]
         except ImportError:
             raise RestainError(
                 f"{path}: reading DICOM slides needs wsidicom; install it with: pip install 'restain[dicom]'"
@@ -28,8 +30,9 @@ class DicomSource:
         levels = sorted(self._slide.pyramid, key=lambda level: -level.size.width)
         self._numbers = [level.level for level in levels]
         self.levels: tuple[Level, ...] = pyramid_levels([(level.size.height, level.size.width) for level in levels])
-        spacing = levels[0].pixel_spacing  # mm
-        self.pixel_size: tuple[float, float] | None = spacing.width * 1e3, spacing.height * 1e3
+        self.pixel_size: tuple[float, float] | None = None
+        with suppress(WsiDicomNoResolutionError):
+            self.pixel_size = levels[0].mpp.width, levels[0].mpp.height
         dataset = levels[0].default_instance.dataset
         self.icc: bytes | None = _profile(dataset)
         names = ("Manufacturer", "ManufacturerModelName", "SeriesInstanceUID", "ContainerIdentifier")

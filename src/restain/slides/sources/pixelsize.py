@@ -21,7 +21,7 @@ def pixel_size_of_tiff(file: tifffile.TiffFile, page: tifffile.TiffPage) -> Pixe
 
 def _of_ome(xml: str, page: tifffile.TiffPage) -> PixelSize | None:
     """PhysicalSizeX and Y of the image of that size; the unit is µm where none is named (OME 2016-06)."""
-    for pixels in ElementTree.fromstring(xml).iter("{*}Pixels"):
+    for pixels in ElementTree.fromstring(xml).iterfind(".//{*}Pixels"):
         if (pixels.get("SizeX"), pixels.get("SizeY")) == (str(page.imagewidth), str(page.imagelength)):
             sizes = [
                 float(pixels.get(f"PhysicalSize{axis}", "nan"))

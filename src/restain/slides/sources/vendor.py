@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -12,6 +12,7 @@ import openslide
 from restain.images import RGB
 from restain.slides.slide import Level, Region, pyramid_levels
 from restain.slides.sources.alpha import compose_on
+from restain.slides.sources.tiff import TiffSource
 
 _BLOCK = 512  # pixels
 
@@ -41,18 +42,22 @@ class VendorSource:
         self.icc: bytes | None = _profile(slide) if "openslide.icc-size" in text else None
         self.properties: Mapping[str, str] = text
         colour = text.get("openslide.background-color", "FFFFFF")
+        odd = [level for number, level in enumerate(self.levels) if not self._is_whole(number)]
+        self._exact = _stored_levels(path, odd) if odd and text["openslide.vendor"] == "aperio" else None
         self._background = int(colour[:2], 16), int(colour[2:4], 16), int(colour[4:6], 16)
 
     def read(self, level: int, region: Region) -> RGB:
         """Pixels of a region inside the level.
 
         OpenSlide takes places in pixels of level 0. Where a level is not a whole number of times coarser, most of
-        its pixels lie between those, and OpenSlide shifts what it draws by the rest, up to half a pixel of level 0.
-        Blocks of a fixed grid keep a pixel the same whatever region it is read with.
+        its pixels lie between those, and OpenSlide interpolates, by up to half a pixel of level 0. Aperio's levels,
+        which often drop the odd row, are therefore read as they are stored; other formats in blocks of a fixed
+        grid, so that a pixel is the same whatever region it is read with.
         """
-        downsample = self._downsamples[level]
-        if downsample == round(downsample):
+        if self._is_whole(level):
             return self._read(level, region)
+        if self._exact is not None:
+            return self._exact.read(self._exact.levels.index(self.levels[level]), region)
         pixels = np.empty((region.height, region.width, 3), np.uint8)
         for y in range(region.y // _BLOCK * _BLOCK, region.y + region.height, _BLOCK):
             for x in range(region.x // _BLOCK * _BLOCK, region.x + region.width, _BLOCK):
@@ -60,6 +65,9 @@ class VendorSource:
                 part = block.intersect(region)
                 pixels[part.within(region)] = self._read(level, block)[part.within(block)]
         return pixels
+
+    def _is_whole(self, level: int) -> bool:
+        return self._downsamples[level] == round(self._downsamples[level])
 
     def _read(self, level: int, region: Region) -> RGB:
         downsample = self._downsamples[level]
@@ -82,6 +90,8 @@ class VendorSource:
     def close(self) -> None:
         """Close the file."""
         self._slide.close()
+        if self._exact is not None:
+            self._exact.close()
 
 
 def _pixel_size(text: dict[str, str]) -> tuple[float, float] | None:
@@ -92,3 +102,12 @@ def _pixel_size(text: dict[str, str]) -> tuple[float, float] | None:
 def _profile(slide: openslide.OpenSlide) -> bytes | None:
     profile = slide.color_profile
     return profile.tobytes() if profile is not None else None
+
+
+def _stored_levels(path: Path, levels: Sequence[Level]) -> TiffSource | None:
+    """The same file through tifffile, if it can decode all of the levels (not those in JPEG 2000 as YCbCr)."""
+    try:
+        source = TiffSource(path)
+    except ValueError:
+        return None
+    return source if all(level in source.levels for level in levels) else None
