@@ -4,6 +4,7 @@ import multiprocessing
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import openslide
@@ -295,11 +296,72 @@ def test_openslide_reads_a_scanner_slide_as_its_tiles_hold_it() -> None:
 
 
 @real_slides
-def test_a_truncated_scanner_slide_is_told_and_can_go_on(tmp_path: Path) -> None:
+def test_a_truncated_scanner_slide_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "half.svs"
     path.write_bytes(SVS.read_bytes()[:2_000_000])
     with pytest.raises(RestainError, match=r"half\.svs: cannot be opened"):
         open_slide(path, mpp=0.5)
+
+
+@real_slides
+def test_one_bad_tile_of_a_scanner_slide_does_not_lose_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "bad.svs"
+    content = bytearray(SVS.read_bytes())
+    with tifffile.TiffFile(SVS) as file:
+        page = file.pages.first
+        offset, count = page.dataoffsets[20], page.databytecounts[20]
+    content[offset : offset + count] = b"\x55" * count
+    path.write_bytes(content)
+    with open_slide(path, mpp=0.5) as slide, open_slide(SVS, mpp=0.5) as whole:
+        with pytest.raises(
+            RestainError, match=r"bad\.svs: cannot be decoded at level 0, x 512, y 256, 256 x 256 pixels"
+        ):
+            slide.read_level(0, Region(512, 256, 256, 256))
+        elsewhere = Region(1024, 768, 300, 300)
+        assert np.array_equal(slide.read_level(0, elsewhere), whole.read_level(0, elsewhere))
+
+
+class Cropped:
+    """OpenSlide's view of a scan of 200 x 100 pixels at (1000, 600) of an empty canvas, as MIRAX slides have them."""
+
+    dimensions = (4000, 3000)
+    level_dimensions = ((4000, 3000), (2000, 1500))
+    level_downsamples = (1.0, 2.0)
+    properties: ClassVar = {
+        "openslide.vendor": "mirax", "openslide.mpp-x": "0.5", "openslide.mpp-y": "0.5",
+        "openslide.bounds-x": "1000", "openslide.bounds-y": "600",
+        "openslide.bounds-width": "200", "openslide.bounds-height": "100",
+        "openslide.background-color": "FAF0E6",
+    }  # fmt: skip
+
+    def __init__(self, path: Path) -> None: ...
+
+    @staticmethod
+    def detect_format(path: Path) -> str:
+        return "mirax"
+
+    def read_region(self, place: tuple[int, int], level: int, size: tuple[int, int]) -> Image.Image:
+        x, y = np.meshgrid(np.arange(size[0]) * 2**level + place[0], np.arange(size[1]) * 2**level + place[1])
+        opaque = np.where(x < 1100, 255, 0)
+        return Image.fromarray(np.stack([x % 251, y % 251, 0 * x, opaque], axis=-1).astype(np.uint8), "RGBA")
+
+    def close(self) -> None: ...
+
+
+def test_a_scan_on_an_empty_canvas_starts_where_the_scan_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openslide, "OpenSlide", Cropped)
+    (tmp_path / "slide.mrxs").touch()
+    with open_slide(tmp_path / "slide.mrxs") as slide:
+        assert [(level.height, level.width, level.downsample) for level in slide.levels] == [
+            (100, 200, 1.0),
+            (50, 100, 2.0),
+        ]
+        for level in (0, 1):
+            read = slide.read_level(level, Region(10, 20, 20, 10))
+            assert read[0, 0].tolist() == [(1000 + 10 * 2**level) % 251, (600 + 20 * 2**level) % 251, 0]
+        assert slide.read_level(0, Region(150, 0, 1, 1))[0, 0].tolist() == [0xFA, 0xF0, 0xE6]  # where it saw nothing
 
 
 @real_slides

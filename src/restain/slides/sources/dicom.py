@@ -33,11 +33,13 @@ class DicomSource:
         self.pixel_size: tuple[float, float] | None = None
         with suppress(WsiDicomNoResolutionError):
             self.pixel_size = levels[0].mpp.width, levels[0].mpp.height
-        dataset = levels[0].default_instance.dataset
-        self.icc: bytes | None = _profile(dataset)
-        names = ("Manufacturer", "ManufacturerModelName", "SeriesInstanceUID", "ContainerIdentifier")
+        metadata = self._slide.metadata
+        profiles = [path.icc_profile for path in metadata.pyramid.optical_paths if path.icc_profile]
+        self.icc: bytes | None = profiles[0] if profiles else None
+        made_by = (metadata.equipment.manufacturer, metadata.equipment.model_name)
         self.properties: Mapping[str, str] = {
-            f"dicom.{name}": str(dataset[name].value) for name in names if name in dataset
+            "dicom.Manufacturer": " ".join(name for name in made_by if name),
+            "dicom.SeriesInstanceUID": str(metadata.series.uid),
         }
 
     def read(self, level: int, region: Region) -> RGB:
@@ -49,10 +51,3 @@ class DicomSource:
     def close(self) -> None:
         """Close the files."""
         self._slide.close()
-
-
-def _profile(dataset: object) -> bytes | None:
-    for path in getattr(dataset, "OpticalPathSequence", None) or []:
-        if profile := getattr(path, "ICCProfile", None):
-            return bytes(profile)
-    return None
