@@ -215,7 +215,7 @@ def print_check(result: CheckResult, console: Console | None = None) -> None:
     table.add_column("level")
     for view in result.views:
         table.add_column(f"{view.reader} {view.version}", justify="right")
-    table.add_column("against the finer one", justify="right")
+    table.add_column("vs finer", justify="right")
     for size in _every_level(result.views):
         step = result.steps.get(size)
         table.add_row(
