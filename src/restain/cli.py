@@ -77,7 +77,9 @@ def slide(
     stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
     input: Annotated[list[Path], typer.Option(help="slide, or folder of slides; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for the virtual slides")],
-    mpp: Annotated[float | None, typer.Option(help="microns per pixel of the slides, if they lie or say nothing")] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="microns per pixel of the slides, if they lie or say nothing")
+    ] = None,
     model_mpp: Annotated[float | None, typer.Option(help="microns per pixel at which the stainer works")] = None,
     norm: Annotated[Literal["tile", "slide", "local"], typer.Option(help="whose statistics normalise")] = "slide",
     tile: Annotated[int, typer.Option(help="pixels on a side that pass through the network at once")] = 1024,
@@ -87,7 +89,9 @@ def slide(
     quality: Annotated[int, typer.Option(help="of the JPEG, 1 to 100")] = 90,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="leave finished slides alone")] = False,
     force: Annotated[bool, typer.Option("--force", help="stain although resolutions differ twofold")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="tell tiles, memory, time and size; write nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="tell tiles, memory, time and size; write nothing")
+    ] = False,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="this process, or a Ray cluster")] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="with Ray: processes")] = None,
     device: Device = "auto",

@@ -25,13 +25,18 @@ def write_aside(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        rename_whole(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def rename_whole(finished: Path, path: Path) -> None:
+    """Flush a finished file to disk and rename it over ``path``, on the same file system."""
+    with finished.open("rb+") as file:
+        os.fsync(file.fileno())
+    finished.replace(path)
 
 
 def _umask() -> int:

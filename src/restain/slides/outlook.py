@@ -1,0 +1,146 @@
+"""Before a run: how many tiles, how much memory, how long, how large the files. Nothing is written."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from restain.checkpoint import Stainer, load_stainer
+from restain.errors import RestainError
+from restain.slides.many import list_jobs
+from restain.slides.normalisation import measure_slide
+from restain.slides.pipeline import READERS
+from restain.slides.plan import Plan, SlideOptions, plan_slide
+from restain.slides.reading import FileSlide, Region, open_slide, read_region
+from restain.slides.statistics import SIDE, sample_count
+from restain.slides.tiling import SlideStainer, padded_region, receptive_radius
+from restain.slides.writing import Encoding
+from restain.tensors import find_device
+
+_PYRAMID = 4 / 3  # all levels over the finest
+_ROWS_HELD = 3.5  # rows of output tiles that the writer may hold, see PyramidWriter
+_PASSES = 2.5  # through the network for each sample of a slide's statistics
+_LOCAL_PASSES = 2.0  # through the network for each tile with local statistics, about
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a slide will take."""
+
+    slide: Path
+    error: str = ""
+    width: int = 0  # of the output
+    height: int = 0
+    tiles: int = 0  # with tissue
+    tiles_in_all: int = 0
+    tissue_mm2: float = 0.0
+    seconds: float = 0.0
+    memory: float = 0.0  # bytes
+    size: float = 0.0  # bytes of the output
+    warnings: tuple[str, ...] = ()
+
+
+def foresee(
+    stainer: str | Path,
+    input: str | Path | Sequence[str | Path],
+    out: str | Path,
+    options: SlideOptions = SlideOptions(),  # noqa: B008 - frozen
+    device: str = "auto",
+) -> list[Outlook]:
+    """Tell what ``slide`` with the same arguments would take; a tile of each slide is stained to measure it.
+
+    Raises:
+        RestainError: no usable stainer or device, or no slides.
+    """
+    jobs = list_jobs(input, Path(out))
+    ready = load_stainer(stainer, find_device(device))
+    return [_foresee(job.source, ready, options) for job in jobs]
+
+
+def _foresee(source: Path, stainer: Stainer, options: SlideOptions) -> Outlook:
+    try:
+        with open_slide(source, options.mpp) as slide:
+            plan = plan_slide(slide, stainer.card.mpp, options)
+            seconds, density = _try_a_tile(slide, plan, stainer, options) if plan.tiles else (0.0, 0.0)
+    except (RestainError, OSError) as error:
+        return Outlook(source, error=str(error))
+    height, width = plan.output_size
+    network_pixels = sum(tile.width * tile.height for tile in plan.tiles)
+    output_pixels = network_pixels * (plan.mpp / plan.output_mpp) ** 2
+    return Outlook(
+        slide=source,
+        width=width,
+        height=height,
+        tiles=len(plan.tiles),
+        tiles_in_all=plan.tiles_in_all,
+        tissue_mm2=plan.tissue.area_mm2,
+        seconds=seconds,
+        memory=_peak_memory() + _ROWS_HELD * 3 * width * Encoding().tile,
+        size=density * output_pixels * _PYRAMID,
+        warnings=plan.warnings,
+    )
+
+
+def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOptions) -> tuple[float, float]:
+    """Seconds for the whole slide, and bytes for each pixel of the output, from the tile in the middle of the list."""
+    tile = plan.tiles[len(plan.tiles) // 2]
+    rectangle = padded_region(tile, receptive_radius(stainer.generator), *plan.size)
+    start = time.perf_counter()
+    padded = read_region(slide, Region(*rectangle), plan.mpp)
+    reading = time.perf_counter() - start
+    frozen = measure_slide(stainer.generator, [padded]) if options.norm == "slide" else None
+    network = SlideStainer(stainer.generator, frozen)
+    start = time.perf_counter()
+    pixels = network.stain([padded], [tile])[0]
+    seconds = max(reading / READERS, time.perf_counter() - start)  # they overlap
+    area = rectangle[2] * rectangle[3]
+    work = sum(_area(padded_region(one, network.halo, *plan.size)) for one in plan.tiles) / area
+    if options.norm == "slide":
+        work += sample_count(plan) * SIDE**2 / area * _PASSES
+    if options.norm == "local":
+        work *= _LOCAL_PASSES
+    side = Encoding().tile
+    encoded = Encoding(lossless=options.lossless, quality=options.quality).encode(pixels[:side, :side])
+    return seconds * work, len(encoded) / pixels[:side, :side, 0].size
+
+
+def _area(rectangle: tuple[int, int, int, int]) -> int:
+    return rectangle[2] * rectangle[3]
+
+
+def _peak_memory() -> float:
+    """Bytes of this process at its largest so far, and on the GPU."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return float(peak)
+
+
+def print_outlook(outlooks: Sequence[Outlook], console: Console | None = None) -> None:
+    """Print one line a slide, and the sum."""
+    console = console or Console(highlight=False)
+    table = Table(title=f"{len(outlooks)} slides, not stained")
+    for heading in ("slide", "output, px", "tiles", "tissue, mm²", "memory, GB", "time, min", "file, MB"):
+        table.add_column(heading, justify="left" if heading == "slide" else "right")
+    for one in outlooks:
+        table.add_row(
+            one.slide.name,
+            f"{one.width} x {one.height}",
+            f"{one.tiles} of {one.tiles_in_all}",
+            f"{one.tissue_mm2:.3g}",
+            f"{one.memory / 1e9:.2f}",
+            f"{one.seconds / 60:.1f}",
+            f"{one.size / 1e6:.1f}",
+        )
+    table.add_section()
+    minutes, megabytes = sum(one.seconds for one in outlooks) / 60, sum(one.size for one in outlooks) / 1e6
+    table.add_row("all", "", "", "", "", f"{minutes:.1f}", f"{megabytes:.1f}")
+    console.print(table)
+    for one in outlooks:
+        for sentence in (*one.warnings, *([one.error] if one.error else [])):
+            console.print(f"{one.slide.name}: {sentence}", markup=False, soft_wrap=True)

@@ -1,0 +1,105 @@
+"""Tiles pass in order, errors come out, and memory that does not suffice only makes the pieces smaller."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from restain.checkpoint import load_stainer
+from restain.errors import RestainError
+from restain.images import RGB
+from restain.slides.journal import Journal
+from restain.slides.normalisation import measure_slide
+from restain.slides.pipeline import Stages, run_tiles
+from restain.slides.tiling import SlideStainer, Tile, tile_grid
+
+SIZE = (320, 448)
+
+
+@pytest.fixture
+def frozen(stainer_folder: Path, he_image: RGB) -> SlideStainer:
+    generator = load_stainer(stainer_folder).generator
+    return SlideStainer(generator, measure_slide(generator, [he_image[:256, :256]]))
+
+
+def run(journal: Journal, stainer: SlideStainer, image: RGB, tile: int = 192) -> list[Tile]:
+    tiles = [one for row in tile_grid(*SIZE, tile) for one in row]
+    done: list[Tile] = []
+
+    def read(rectangle: tuple[int, int, int, int]) -> RGB:
+        x, y, width, height = rectangle
+        return image[y : y + height, x : x + width]
+
+    run_tiles(tiles, SIZE, journal, Stages(read, stainer, lambda rgb, _: rgb, lambda: None, done.append))
+    return done
+
+
+def mosaic(journal: Journal, tile: int = 192) -> RGB:
+    pixels = np.zeros((*SIZE, 3), dtype=np.uint8)
+    for one in (one for row in tile_grid(*SIZE, tile) for one in row):
+        pixels[one.y : one.y + one.height, one.x : one.x + one.width] = journal.load(one)
+    return pixels
+
+
+def test_an_interrupted_run_does_the_rest_only(tmp_path: Path, frozen: SlideStainer, he_image: RGB) -> None:
+    journal = Journal(tmp_path, {})
+    everything = run(journal, frozen, he_image)
+    assert everything == [one for row in tile_grid(*SIZE, 192) for one in row]
+    whole = mosaic(journal)
+    for path in sorted((tmp_path / "tiles").iterdir())[3:]:
+        path.unlink()
+    again = Journal(tmp_path, {})
+    assert run(again, frozen, he_image) == everything[3:]
+    np.testing.assert_array_equal(mosaic(again), whole)
+
+
+def test_too_little_memory_makes_the_pieces_smaller_and_moves_no_pixel(
+    tmp_path: Path, frozen: SlideStainer, he_image: RGB
+) -> None:
+    plain = Journal(tmp_path / "plain", {})
+    run(plain, frozen, he_image)
+    small = Journal(tmp_path / "small", {})
+    stain = frozen.stain
+    refused = []
+
+    def poor(inputs: list[RGB], tiles: list[Tile]) -> list[RGB]:
+        if tiles[0].width > 100:
+            refused.append(tiles[0])
+            raise torch.OutOfMemoryError("too large")
+        return stain(inputs, tiles)
+
+    frozen.stain = poor  # type: ignore[method-assign, assignment]
+    run(small, frozen, he_image)
+    assert small.division == 2 and len(refused) == 1  # found out once, then remembered
+    assert np.abs(mosaic(small).astype(int) - mosaic(plain)).max() <= 1
+
+
+def test_hopelessly_little_memory_is_one_sentence(tmp_path: Path, frozen: SlideStainer, he_image: RGB) -> None:
+    def none(inputs: list[RGB], tiles: list[Tile]) -> list[RGB]:
+        raise torch.OutOfMemoryError("too large")
+
+    frozen.stain = none  # type: ignore[method-assign, assignment]
+    with pytest.raises(RestainError, match="memory: a part of 96 x 96 pixels does not fit"):
+        run(Journal(tmp_path, {}), frozen, he_image)
+
+
+def test_errors_of_readers_and_writers_stop_the_run(tmp_path: Path, frozen: SlideStainer) -> None:
+    tiles = [one for row in tile_grid(*SIZE, 192) for one in row]
+    blank = np.zeros((512, 512, 3), dtype=np.uint8)
+
+    def broken_read(rectangle: tuple[int, int, int, int]) -> RGB:
+        raise RestainError("slide.svs: cannot be decoded")
+
+    def broken_write() -> None:
+        raise OSError(28, "No space left on device")
+
+    def read(rectangle: tuple[int, int, int, int]) -> RGB:
+        return blank[: rectangle[3], : rectangle[2]]
+
+    for stages, error, words in (
+        (Stages(broken_read, frozen, lambda rgb, _: rgb, lambda: None, lambda _: None), RestainError, "decoded"),
+        (Stages(read, frozen, lambda rgb, _: rgb, broken_write, lambda _: None), OSError, "No space"),
+    ):
+        with pytest.raises(error, match=words):
+            run_tiles(tiles, SIZE, Journal(tmp_path / words, {}), stages)
