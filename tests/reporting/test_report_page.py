@@ -83,8 +83,8 @@ def test_the_page_is_whole_in_itself(tmp_path: Path, run: Path, evaluation: Path
     page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation))
     sources = [image["src"] for image in page.images if image.get("src")]
     assert all(source.startswith(("data:image/jpeg;base64,", "data:image/svg+xml;base64,")) for source in sources)
-    # 6 fields of 3, scatter, an IHC and 2 layers, the colour scale, curves, 4 of 6 sample grids
-    assert len(sources) == 18 + 1 + 3 + 1 + 1 + 4
+    # 6 fields of 3, distributions, scatter, an IHC and 2 layers, the colour scale, curves, 4 of 6 sample grids
+    assert len(sources) == 18 + 1 + 1 + 3 + 1 + 1 + 4
     assert all(image["alt"] for image in page.images if image.get("src"))
     assert all(link.startswith(("data:", "#")) for link in page.links)
     assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", page.source)
@@ -157,7 +157,7 @@ def test_image_folders_that_are_gone_are_named(tmp_path: Path, evaluation: Path)
     assert f"The folder of H&E images is gone: {tmp_path / 'HE'}." in page.text
     assert "virtual stain: not in its folder" in page.text
     assert "field_1.tif: cannot be read as an image" in page.text
-    assert len([image for image in page.images if image.get("src")]) == 8 + 8 - 2 + 1
+    assert len([image for image in page.images if image.get("src")]) == 8 + 8 - 2 + 2
 
 
 def test_one_image_and_few_columns_are_enough(tmp_path: Path, run: Path, evaluation: Path) -> None:
@@ -215,3 +215,57 @@ def test_an_attention_map_in_colour_is_refused(tmp_path: Path, run: Path) -> Non
 def test_reading_a_report_loads_no_torch() -> None:
     code = "import sys, restain.reporting; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def several(tmp_path: Path, evaluation: Path) -> Path:
+    """The same evaluation of two stains, "ours" and "<theirs>"."""
+    summary = json.loads((evaluation / "summary.json").read_text())
+    theirs = summary["metrics"] | {"ssim": summary["metrics"]["ssim"] | {"mean": 0.29}}
+    summary["systems"] = {"ours": summary.pop("metrics"), "<theirs>": theirs}
+    summary["folders"] |= {"ours": summary["folders"].pop("fake"), "<theirs>": str(tmp_path / "IHC")}
+    pair = {"first": "ours", "second": "<theirs>"}
+    summary["comparisons"] = [
+        {"metric": "ssim", "difference": 0.0557, "ci95": [0.03, 0.08], "p_holm": 0.0312, "better": "ours"} | pair,
+        {"metric": "dab_mean_od_error", "difference": -0.01, "ci95": [-0.02, 0.01], "p_holm": None, "better": None}
+        | pair,
+    ]
+    ranking = {"systems": ["ours", "<theirs>"], "mean_rank": {"ours": 1.0, "<theirs>": 2.0}, "by_family": {"stain": {}}}
+    published = {
+        "method": "ASP",
+        "metric": "ssim",
+        "value": 0.2061,
+        "std": None,
+        "protocol": "asp2023",
+        "source": "Table 4",
+    }
+    summary |= {"ranking": ranking, "literature": {"data_set": "mist-er", "rows": [published | {"comparable": False}]}}
+    (evaluation / "summary.json").write_text(json.dumps(summary))
+    header, *rows = (evaluation / "per_image.csv").read_text().splitlines()
+    lines = [f"system,{header}", *(f"ours,{row}" for row in rows), *(f"<theirs>,{row}" for row in rows)]
+    (evaluation / "per_image.csv").write_text("\n".join(lines) + "\n")
+    return evaluation
+
+
+def test_several_stains_stand_side_by_side(tmp_path: Path, several: Path) -> None:
+    page = Page(report(tmp_path / "page.html", evaluation=several, images=2))
+    captions = [str(image["alt"]) for image in page.images if " of field " in str(image.get("alt"))]
+    assert [caption.split(" of field")[0] for caption in captions] == ["H&E", "ours", "<theirs>", "true IHC"] * 2
+    for words in (
+        "Measure ours <theirs> true IHC",
+        "ours − <theirs>",
+        "+0.056 p = 0.031, ours better",
+        "−0.010 −0.020 to 0.010",
+        "1 is best): ours 1.00, <theirs> 2.00",
+        "Published figures for mist-er",
+        "0.2061 * asp2023 Table 4",
+    ):
+        assert words in page.text, words
+    assert "<theirs>" not in page.source
+
+
+def test_comparisons_of_another_shape_are_refused(tmp_path: Path, several: Path) -> None:
+    summary = json.loads((several / "summary.json").read_text()) | {"comparisons": "none"}
+    (several / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(RestainError, match="field 'comparisons' is no list of objects"):
+        report(tmp_path / "page.html", evaluation=several)

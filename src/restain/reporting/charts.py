@@ -20,6 +20,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from restain.reporting.tables import Numbers, Table
 
 INK, QUIET, RULE, BROWN, VIOLET = "#1f1b24", "#6f6a75", "#d9d5dd", "#8a5a2b", "#4b3f8f"
+SYSTEMS = (BROWN, "#b8467f", "#4b6f9f", VIOLET, "#3f7d5a", "#9a5b00")  # as the style sheet colours the table
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -67,6 +68,15 @@ class ScatterPanel:
     marks: dict[int, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class SpreadPanel:
+    """One measure over the images, a line a system from top to bottom; NaN and infinities are left out."""
+
+    title: str
+    unit: str
+    values: dict[str, Numbers]
+
+
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
     """A figure in the house style; its SVG text is appended to the list on leaving the block."""
@@ -81,10 +91,15 @@ def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
 
 
 def scatter(panels: list[ScatterPanel]) -> str:
-    """Virtual against true, one square panel each, with the identity line and Pearson's r."""
-    with _figure(4.3 * len(panels), 4.2) as (figure, result):
-        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    """Virtual against true, one square panel each, two in a row, with the identity line and Pearson's r."""
+    columns = min(2, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    with _figure(4.3 * columns, 4.2 * rows) as (figure, result):
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, panel in zip(grid, panels, strict=False):
             _scatter_panel(axes, panel)
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
     return result[0]
 
 
@@ -108,6 +123,39 @@ def _scatter_panel(axes: Axes, panel: ScatterPanel) -> None:
     axes.set_title(f"{panel.title}, {correlation_text(x, y)}")
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_locator(MaxNLocator(5))
+
+
+def spreads(panels: list[SpreadPanel]) -> str:
+    """How measures spread over the images: a point an image, the middle half as a bar, the median as a stroke."""
+    columns = min(4, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    lines = max(len(panel.values) for panel in panels)
+    with _figure(2.85 * columns, (0.75 + 0.3 * lines) * rows) as (figure, result):
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, panel in zip(grid, panels, strict=False):
+            _spread_panel(axes, panel)
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+    return result[0]
+
+
+def _spread_panel(axes: Axes, panel: SpreadPanel) -> None:
+    jitter = np.random.default_rng(0)  # of the drawing alone: points that coincide can be told apart
+    for line, (name, numbers) in enumerate(panel.values.items()):
+        values = numbers[np.isfinite(numbers)]
+        if not len(values):
+            continue
+        colour = QUIET if name == "true IHC" else SYSTEMS[line % len(SYSTEMS)]
+        heights = line + jitter.uniform(-0.22, 0.22, len(values))
+        axes.scatter(values, heights, s=7, color=colour, alpha=0.4, linewidths=0, rasterized=len(values) > 500)
+        low, median, high = np.percentile(values, [25, 50, 75])
+        axes.plot([low, high], [line, line], color=colour, linewidth=5, alpha=0.3, solid_capstyle="butt")
+        axes.plot([median, median], [line - 0.32, line + 0.32], color=colour, linewidth=1.8)
+    axes.set_yticks(range(len(panel.values)), list(panel.values))
+    axes.set_ylim(len(panel.values) - 0.5, -0.5)
+    axes.set_title(f"{panel.title} ({panel.unit})" if panel.unit else panel.title)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.grid(visible=False, axis="y")
 
 
 def correlation_text(x: Numbers, y: Numbers) -> str:

@@ -11,7 +11,7 @@ from restain.errors import RestainError
 from restain.images import list_images
 from restain.reporting.tables import Table, as_number, read_json, read_table
 
-VIRTUAL = "virtual stain"
+VIRTUAL = "virtual stain"  # on the page; "virtual" in the files
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,41 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """One system minus another in one metric; NaN where there is no interval or no test."""
+
+    metric: str
+    first: str
+    second: str
+    value: float
+    low: float
+    high: float
+    p: float  # after Holm's correction
+    better: str  # which of the two the test finds better; empty where neither
+
+
+@dataclass(frozen=True)
 class EvaluationFiles:
     """An evaluation folder; what is absent is empty, and ``missing`` names it."""
 
     folder: Path
     summary: dict[str, Any]
-    systems: tuple[str, ...]  # the virtual stain, then the yardsticks
+    stains: tuple[str, ...]  # the virtual stains
+    systems: tuple[str, ...]  # the virtual stains, then the yardsticks
     rows: tuple[MetricRow, ...]
+    comparisons: tuple[Difference, ...]
     not_computed: dict[str, str]
-    per_image: Table | None
+    tables: dict[str, Table]  # figures of each image, by virtual stain; empty where the file is gone
     missing: tuple[str, ...]
 
+    @property
+    def per_image(self) -> Table | None:
+        """Figures of each image of the first virtual stain."""
+        return self.tables.get(self.stains[0])
+
     def image_folder(self, side: str) -> Path | None:
-        """Folder of one side ("source", "fake" or "real") as the summary names it."""
+        """Folder of one side ("source", "real" or a virtual stain) as the summary names it."""
+        side = "fake" if side == VIRTUAL else side
         folder = _object(self.summary, "folders", self.folder).get(side)
         return Path(folder) if isinstance(folder, str) and folder else None
 
@@ -78,16 +100,20 @@ def read_evaluation(folder: Path) -> EvaluationFiles:
     if not path.is_file():
         raise RestainError(f"{folder}: is not an evaluation folder; expected summary.json in it")
     summary = read_json(path)
-    systems = {VIRTUAL: _object(summary, "metrics", path), **_object(summary, "yardsticks", path)}
+    named = _object(summary, "systems", path) or {"virtual": _object(summary, "metrics", path)}
+    stains = {_shown(name): figures for name, figures in named.items()}
+    systems = {**stains, **_object(summary, "yardsticks", path)}
     table = folder / "per_image.csv"
     reasons = _object(summary, "not_computed", path)
     return EvaluationFiles(
         folder=folder,
         summary=summary,
+        stains=tuple(stains),
         systems=tuple(systems),
         rows=_rows(systems, path),
+        comparisons=_differences(summary, path),
         not_computed={str(name): str(reason) for name, reason in reasons.items()},
-        per_image=read_table(table) if table.is_file() else None,
+        tables=_by_stain(read_table(table), tuple(stains)) if table.is_file() else {},
         missing=() if table.is_file() else ("per_image.csv",),
     )
 
@@ -122,8 +148,46 @@ def _rows(systems: dict[str, Any], path: Path) -> tuple[MetricRow, ...]:
     return tuple(rows)
 
 
+def _shown(system: object) -> str:
+    return VIRTUAL if system == "virtual" else str(system)
+
+
+def _by_stain(table: Table, stains: tuple[str, ...]) -> dict[str, Table]:
+    """One table a virtual stain, without the column that names it."""
+    if "system" not in table:
+        return {stains[0]: table}
+    return {stain: table.where("system", stain) for stain in stains}
+
+
+def _differences(summary: dict[str, Any], path: Path) -> tuple[Difference, ...]:
+    entries = summary.get("comparisons") or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise RestainError(f"{path}: field 'comparisons' is no list of objects")
+    differences = []
+    for entry in entries:
+        low, high = _ends(entry)
+        differences.append(
+            Difference(
+                metric=str(entry.get("metric")),
+                first=_shown(entry.get("first")),
+                second=_shown(entry.get("second")),
+                value=as_number(entry.get("difference")),
+                low=low,
+                high=high,
+                p=as_number(entry.get("p_holm")),
+                better=_shown(entry.get("better") or ""),
+            )
+        )
+    return tuple(differences)
+
+
 def _figure(entry: dict[str, Any]) -> Figure:
+    low, high = _ends(entry)
+    n = entry.get("n")
+    return Figure(as_number(entry["mean"]), low, high, n if isinstance(n, int) else None)
+
+
+def _ends(entry: dict[str, Any]) -> tuple[float, float]:
     interval = entry.get("ci95")
     low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
-    n = entry.get("n")
-    return Figure(as_number(entry["mean"]), as_number(low), as_number(high), n if isinstance(n, int) else None)
+    return as_number(low), as_number(high)

@@ -13,16 +13,15 @@ from restain.reporting.pictures import Picture, jpeg_uri, shrink
 from restain.reporting.selection import choose_fields, describe_rule
 
 FIELD_PIXELS = 512  # longer side on the page
-SIDES = {"source": "H&E", "fake": "virtual stain", "real": "true IHC"}
 SCALE_BARS = (1000, 500, 200, 100, 50, 20, 10, 5)  # microns
 
 
 @dataclass(frozen=True)
 class Amount:
-    """A metric of one image, beside its value on the true IHC where it has one."""
+    """A measure of one image under each virtual stain, beside its value on the true IHC where it has one."""
 
     name: str
-    value: float
+    values: tuple[float, ...]  # in the order of the stains; NaN where undefined
     true: float
     unit: str
 
@@ -54,10 +53,11 @@ def fields_section(evaluation: EvaluationFiles, count: int, mpp: float | None) -
     table = evaluation.per_image
     if table is None or "id" not in table:
         return Fields((), {}, 0, "", ("per_image.csv is not there, so no field could be chosen.",))
-    files = {side: evaluation.images(side) for side in SIDES}
+    sides = {"source": "H&E", **{stain: stain for stain in evaluation.stains}, "real": "true IHC"}
+    files = {side: evaluation.images(side) for side in sides}
     problems = [
-        f"The folder of {SIDES[side]} images is gone: {evaluation.image_folder(side)}."
-        for side in SIDES
+        f"The folder of {title} images is gone: {evaluation.image_folder(side)}."
+        for side, title in sides.items()
         if evaluation.image_folder(side) and not files[side]
     ]
     problems += ["No H&E folder was given to the evaluation."] if not evaluation.image_folder("source") else []
@@ -67,18 +67,27 @@ def fields_section(evaluation: EvaluationFiles, count: int, mpp: float | None) -
     for position, choice in enumerate(choices):
         name = table.columns["id"][choice.row]
         pictures = tuple(
-            _field_picture(files[side].get(name), name, title, mpp) for side, title in SIDES.items() if files[side]
+            _field_picture(files[side].get(name), name, title, mpp) for side, title in sides.items() if files[side]
         )
-        amounts = tuple(
-            Amount(column, values[choice.row], table.numbers(f"{column}_real")[choice.row], units.get(column, ""))
-            for column in table.columns
-            if column != "id" and not column.endswith("_real")
-            for values in [table.numbers(column)]
-            if not math.isnan(values[choice.row])
-        )
-        fields.append(Field(_letter(position), name, choice.reason, pictures, amounts))
+        fields.append(Field(_letter(position), name, choice.reason, pictures, _amounts(evaluation, name, units)))
     marks = {choice.row: _letter(position) for position, choice in enumerate(choices)}
     return Fields(tuple(fields), marks, len(table), describe_rule(table), tuple(problems))
+
+
+def _amounts(evaluation: EvaluationFiles, name: str, units: dict[str, str]) -> tuple[Amount, ...]:
+    """The figures of one field under every stain."""
+    rows = {stain: table.columns["id"].index(name) for stain, table in evaluation.tables.items()}
+    columns = next(iter(evaluation.tables.values())).columns
+    amounts = []
+    for column in columns:
+        if column == "id" or column.endswith("_real"):
+            continue
+        values = tuple(float(table.numbers(column)[rows[stain]]) for stain, table in evaluation.tables.items())
+        if not all(math.isnan(value) for value in values):
+            stain, table = next(iter(evaluation.tables.items()))
+            true = float(table.numbers(f"{column}_real")[rows[stain]])
+            amounts.append(Amount(column, values, true, units.get(column, "")))
+    return tuple(amounts)
 
 
 def _letter(position: int) -> str:

@@ -1,18 +1,21 @@
-"""The table of figures with its yardsticks, and DAB against the truth."""
+"""The table of figures with its yardsticks, what differs, how values spread, and DAB against the truth."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from restain.reporting import charts
-from restain.reporting.evaluation_files import VIRTUAL, EvaluationFiles, Figure, MetricRow
+from restain.reporting.evaluation_files import Difference, EvaluationFiles, Figure, MetricRow
 from restain.reporting.pictures import svg_uri
+from restain.reporting.words import label
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One system's figure in a row; ``beats``: a yardstick's mean is at least as good as the virtual one's."""
+    """One system's figure in a row; ``beats``: a yardstick's mean is at least as good as every virtual stain's."""
 
     system: str
     figure: Figure | None
@@ -40,7 +43,7 @@ class TableRow:
 
 
 def figures_table(evaluation: EvaluationFiles) -> list[TableRow]:
-    """The figures, virtual stain first, then the yardsticks."""
+    """The figures, virtual stains first, then the yardsticks."""
     rows = []
     for metric in evaluation.rows:
         ends = [
@@ -50,16 +53,17 @@ def figures_table(evaluation: EvaluationFiles) -> list[TableRow]:
             if math.isfinite(value)
         ]
         axis = (min(ends), max(ends)) if ends else (0.0, 0.0)
-        cells = tuple(_cell(metric, system, axis) for system in evaluation.systems)
+        cells = tuple(_cell(metric, system, evaluation.stains, axis) for system in evaluation.systems)
         rows.append(TableRow(metric, cells))
     return rows
 
 
-def _cell(metric: MetricRow, system: str, axis: tuple[float, float]) -> Cell:
-    figure, virtual = metric.figures.get(system), metric.figures.get(VIRTUAL)
+def _cell(metric: MetricRow, system: str, stains: tuple[str, ...], axis: tuple[float, float]) -> Cell:
+    figure = metric.figures.get(system)
+    virtual = [metric.figures[stain].mean for stain in stains if stain in metric.figures]
     beats = False
-    if figure and virtual and system != VIRTUAL:
-        better = {"higher": figure.mean >= virtual.mean, "lower": figure.mean <= virtual.mean}
+    if figure and virtual and system not in stains:
+        better = {"higher": figure.mean >= max(virtual), "lower": figure.mean <= min(virtual)}
         beats = better.get(metric.direction, False)
     span = None
     if figure and axis[1] > axis[0] and math.isfinite(figure.mean):
@@ -69,15 +73,52 @@ def _cell(metric: MetricRow, system: str, axis: tuple[float, float]) -> Cell:
     return Cell(system, figure, beats, span)
 
 
-def scatter_uri(evaluation: EvaluationFiles, marks: dict[int, str]) -> str | None:
-    """DAB of the virtual stain against the true IHC, a point an image; None where the table has no DAB."""
-    table = evaluation.per_image
-    if table is None:
+@dataclass(frozen=True)
+class DifferenceRow:
+    """One metric and its differences, one a pair of systems; None where a pair has none."""
+
+    metric: MetricRow
+    cells: tuple[Difference | None, ...]
+
+
+def differences_table(evaluation: EvaluationFiles) -> tuple[list[tuple[str, str]], list[DifferenceRow]]:
+    """Pairs of systems, and a row a metric."""
+    pairs = list(dict.fromkeys((one.first, one.second) for one in evaluation.comparisons))
+    found = {(one.metric, one.first, one.second): one for one in evaluation.comparisons}
+    rows = [DifferenceRow(row, tuple(found.get((row.name, *pair)) for pair in pairs)) for row in evaluation.rows]
+    return pairs, [row for row in rows if any(row.cells)]
+
+
+def distributions_uri(evaluation: EvaluationFiles) -> str | None:
+    """How every measure spreads over the images, stain by stain and on the true IHC; None without the table."""
+    first = evaluation.per_image
+    if first is None:
         return None
+    units = {row.name: row.unit for row in evaluation.rows}
+    panels = []
+    for column in first.columns:
+        values = {stain: table.numbers(column) for stain, table in evaluation.tables.items()}
+        if column == "id" or column.endswith("_real") or not any(np.isfinite(one).any() for one in values.values()):
+            continue
+        if f"{column}_real" in first:
+            values["true IHC"] = first.numbers(f"{column}_real")
+        panels.append(charts.SpreadPanel(label(column), units.get(column, ""), values))
+    return svg_uri(charts.spreads(panels)) if panels else None
+
+
+def scatter_uri(evaluation: EvaluationFiles, marks: dict[int, str]) -> str | None:
+    """DAB of the virtual stains against the true IHC, a point an image; None where the tables have no DAB."""
     units = {row.name: row.unit for row in evaluation.rows}
     wanted = {"dab_mean_od": "DAB mean OD", "dab_positive_area": "DAB positive area"}
     panels = [
-        charts.ScatterPanel(title, units.get(name, ""), table.numbers(f"{name}_real"), table.numbers(name), marks)
+        charts.ScatterPanel(
+            title if len(evaluation.stains) == 1 else f"{stain}: {title}",
+            units.get(name, ""),
+            table.numbers(f"{name}_real"),
+            table.numbers(name),
+            marks,
+        )
+        for stain, table in evaluation.tables.items()
         for name, title in wanted.items()
         if name in table and f"{name}_real" in table
     ]

@@ -11,7 +11,7 @@ from restain.errors import RestainError
 from restain.files import write_text
 from restain.reporting.evaluation_files import EvaluationFiles, read_evaluation
 from restain.reporting.fields import fields_section
-from restain.reporting.figures import figures_table, scatter_uri
+from restain.reporting.figures import differences_table, distributions_uri, figures_table, scatter_uri
 from restain.reporting.history import attention_section, curves_uri, sample_section
 from restain.reporting.provenance import facts, provenance
 from restain.reporting.run_files import RunFiles, read_run
@@ -74,6 +74,8 @@ def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: in
         evaluation=evaluation,
         fields=fields,
         table=figures_table(evaluation) if evaluation else None,
+        differences=differences_table(evaluation) if evaluation else ([], []),
+        distributions=distributions_uri(evaluation) if evaluation else None,
         scatter=scatter_uri(evaluation, fields.marks) if evaluation and fields else None,
         attention=attention_section(run) if run else None,
         curves=curves_uri(run) if run else None,

@@ -28,6 +28,12 @@ class Table:
     def __contains__(self, name: str) -> bool:
         return name in self.columns
 
+    def where(self, name: str, value: str) -> Table:
+        """The rows that hold ``value`` in this column, without the column."""
+        kept = [row for row, cell in enumerate(self.columns[name]) if cell == value]
+        others = {column: cells for column, cells in self.columns.items() if column != name}
+        return Table({column: tuple(cells[row] for row in kept) for column, cells in others.items()})
+
     def numbers(self, name: str) -> Numbers:
         """A column as float64 (n,); an absent column, an empty cell or a word is NaN."""
         cells = self.columns.get(name, ("",) * len(self))
