@@ -58,7 +58,7 @@ def test_set_figures_follow_from_the_per_image_file(outcome):
     _, out = outcome
     rows = read_csv(out / "per_image.csv")
     metrics = json.loads((out / "summary.json").read_text(encoding="utf-8"))["metrics"]
-    column = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name != "id"}
+    column = {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0] if name != "id"}
     by_scipy = {
         name: stats.pearsonr(column[measure], column[f"{measure}_real"]).statistic
         for name, measure in (
@@ -83,8 +83,8 @@ def test_summary_says_what_it_is_about(folders, outcome):
     assert (summary["n"], summary["resolution"], summary["protocol"], summary["seed"]) == (COUNT, "48x40", "clean", 0)
     assert summary["folders"] == {role: str(path.resolve()) for role, path in folders.items()}
     assert summary["versions"]["numpy"] == np.__version__
-    assert set(summary["metrics"]) == {metric.name for metric in METRICS}
-    assert summary["not_computed"] == {}
+    assert set(summary["metrics"]) == {metric.name for metric in METRICS} - {"ms_ssim"}
+    assert "at least 176 pixels" in summary["not_computed"]["ms_ssim"]
 
 
 def test_yardsticks_are_judged_like_the_stain(outcome):

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from restain.images import RGB
+from restain.metrics.cells import measure_membrane_stain, measure_nuclear_stain
 from restain.metrics.correlation import content_correlation
 from restain.metrics.dab import dab_density, integrated_density, mean_density, positive_area
+from restain.metrics.histogram import dab_histograms, jensen_shannon, kullback_leibler, top_decile
+from restain.metrics.multiscale import ms_ssim
 from restain.metrics.protocols import Protocol
 from restain.metrics.similarity import psnr, ssim
+from restain.metrics.tolerance import tolerant_ssim
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,19 @@ def measure_image(rgb: RGB, measurement: Measurement) -> dict[str, float]:
         Values by name of the measure.
     """
     row: dict[str, float] = {}
-    if measurement.wants("dab_mean_od", "dab_positive_area"):
+    if measurement.wants("dab_mean_od", "dab_positive_area", "dab_top_decile"):
         density = dab_density(rgb)
-        row |= {"dab_mean_od": mean_density(density), "dab_positive_area": positive_area(density)}
+        row |= {
+            "dab_mean_od": mean_density(density),
+            "dab_positive_area": positive_area(density),
+            "dab_top_decile": top_decile(density),
+        }
     if measurement.wants("dab_iod"):
         row["dab_iod"] = integrated_density(rgb)
+    if measurement.wants("nuclei_count", "positive_index", "h_score"):
+        row |= measure_nuclear_stain(rgb, measurement.mpp)
+    if measurement.wants("her2_band"):
+        row |= measure_membrane_stain(rgb, measurement.mpp)
     return row
 
 
@@ -60,6 +72,14 @@ def measure_pair(real: RGB, fake: RGB, measurement: Measurement, source: RGB | N
         row["ssim"] = ssim(real, fake, protocol.window, protocol.data_range)
     if measurement.wants("psnr"):
         row["psnr"] = psnr(real, fake)
+    if measurement.wants("ms_ssim"):
+        row["ms_ssim"] = ms_ssim(real, fake)
+    if measurement.wants("ssim_shift", "ssim_shift_y", "ssim_shift_x"):
+        best = tolerant_ssim(real, fake, protocol.window, protocol.data_range)
+        row |= {"ssim_shift": best.value, "ssim_shift_y": best.dy, "ssim_shift_x": best.dx}
+    if measurement.wants("dab_histogram_jsd", "dab_histogram_kl"):
+        p, q = dab_histograms(real, fake)
+        row |= {"dab_histogram_jsd": jensen_shannon(p, q), "dab_histogram_kl": kullback_leibler(q, p)}
     if source is not None and measurement.wants("r_content"):
         row["r_content"] = content_correlation(fake, source)
     return row

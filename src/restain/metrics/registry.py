@@ -2,67 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from restain.metrics.correlation import average_correlation, pearson
+from restain.metrics.cell_rows import CELLS
+from restain.metrics.correlation import average_correlation
 from restain.metrics.estimate import Metric
-from restain.stains import Floats
+from restain.metrics.row_kinds import Amount, amount, correlation
 
 _WANG = "Wang et al., IEEE Trans. Image Process. 13 (2004)"
 _RUIFROK = "Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001), vectors of Fiji's H DAB"
 _MACRO = "Fiji macro published with PSPStain (2024)"
 _USIGAN = "public evaluation code of USIGAN"
+_ODA_GAN = "evaluation of ODA-GAN as the public code of UNIStainNet repeats it"
 _FLAT_GREY = "one side of each pair is a single flat grey"
-_BLIND_TO_SCALE = "blind to a wrong scale or offset; needs fields that differ; one extreme field can carry it"
+_TOO_SMALL_FOR_SHIFTS = "the images are too small for shifts of 8 pixels"
 
-
-def distance(fake: Floats, real: Floats) -> Floats:
-    """Absolute difference per image."""
-    return np.asarray(np.abs(fake - real))
-
-
-def _amount(column: str, unit: str, what: str, source: str, range_: str, weakness: str) -> tuple[Metric, ...]:
-    """An amount on the virtual and on the real stain, and how far apart they are."""
-    return (
-        Metric(column, unit, "none", f"{what}, virtual", source, (column,), range=range_, weakness=weakness),
-        Metric(
-            f"{column}_real",
-            unit,
-            "none",
-            f"{what}, real",
-            source,
-            (f"{column}_real",),
-            range=range_,
-            weakness=weakness,
-        ),
-        Metric(
-            name=f"{column}_error",
-            unit=unit,
-            direction="lower",
-            definition=f"absolute difference of {what}, virtual and real, per image",
-            source=source,
-            columns=(column, f"{column}_real"),
-            combine=distance,
-            range=range_,
-            weakness=f"small where most fields are negative; {weakness}",
-        ),
-    )
-
-
-def _correlation(name: str, column: str, what: str, source: str) -> Metric:
-    return Metric(
-        name=name,
-        unit="",
-        direction="higher",
-        definition=f"Pearson's r over images of {what}, virtual and real",
-        source=source,
-        columns=(column, f"{column}_real"),
-        combine=pearson,
-        level="set",
-        range="[-1, 1]",
-        weakness=_BLIND_TO_SCALE,
-    )
-
+_MEAN_OD = Amount(
+    column="dab_mean_od",
+    unit="OD",
+    what="mean DAB density",
+    source=_RUIFROK,
+    range="[0, 2.4]",
+    weakness="counts brown pigment and eosin as DAB; DAB does not obey Beer-Lambert when dense",
+)
+_AREA = Amount(
+    column="dab_positive_area",
+    unit="fraction",
+    what="share of pixels with DAB density of at least 0.2",
+    source=_RUIFROK,
+    range="[0, 1]",
+    weakness="the threshold is QuPath's default 1+, not tuned to an antibody; glass counts as area",
+)
+_IOD = Amount(
+    column="dab_iod",
+    unit="OD px",
+    what="integrated DAB density (mIOD)",
+    source=_MACRO,
+    range="[0, 2.7 times the pixels]",
+    weakness="grows with image size; Fiji's third stain vector reads most of pure eosin as DAB",
+)
+_TOP_DECILE = Amount(
+    column="dab_top_decile",
+    unit="OD",
+    what="mean DAB density of the densest tenth of the pixels",
+    source=_ODA_GAN,
+    range="[0, 2.4]",
+    weakness="says nothing of how much is stained; pigment and folds are in the densest tenth",
+)
 
 SIMILARITY = (
     Metric(
@@ -87,33 +75,75 @@ SIMILARITY = (
         range="[0, inf], inf for identical images",
         weakness="as SSIM; dominated by the colour of large areas",
     ),
+    Metric(
+        name="ms_ssim",
+        unit="",
+        direction="higher",
+        definition="multi-scale structural similarity over five scales",
+        source="Wang, Simoncelli and Bovik, Asilomar Conference (2003), Eq. 7; torchmetrics",
+        columns=("ms_ssim",),
+        family="pixels",
+        range="[0, 1]",
+        weakness="as SSIM, but a few pixels of shift matter less; the same under every protocol",
+        undefined="it needs images of at least 176 pixels on a side",
+    ),
+    Metric(
+        name="ssim_shift",
+        unit="",
+        direction="higher",
+        definition="best structural similarity over shifts of up to 8 pixels each way, on their common area",
+        source=f"{_WANG}; the search is our own",
+        columns=("ssim_shift",),
+        family="pixels",
+        range="[-1, 1]",
+        weakness="forgives a shift, not a rotation or another section; rewards what is blank as SSIM does",
+        undefined=_TOO_SMALL_FOR_SHIFTS,
+    ),
+    Metric(
+        name="ssim_shift_px",
+        unit="px",
+        direction="none",
+        definition="length of the shift at which ssim_shift is found",
+        source="own",
+        columns=("ssim_shift_y", "ssim_shift_x"),
+        combine=np.hypot,
+        family="pixels",
+        range="[0, 11.3]",
+        weakness="near 8 the best shift may lie beyond the search; means nothing where SSIM is low at every shift",
+        undefined=_TOO_SMALL_FOR_SHIFTS,
+    ),
 )
+
+
+def _divergence(name: str, definition: str, range_: str, weakness: str) -> Metric:
+    return Metric(
+        name=name,
+        unit="nats",
+        direction="lower",
+        definition=f"{definition} of the histograms of DAB density, 256 bins, per image",
+        source=_ODA_GAN,
+        columns=(name,),
+        range=range_,
+        weakness=f"blind to where the stain lies; {weakness}",
+    )
+
+
 DAB = (
-    *_amount(
-        "dab_mean_od",
-        "OD",
-        "mean DAB density",
-        _RUIFROK,
-        "[0, 2.4]",
-        "counts brown pigment and eosin as DAB; DAB does not obey Beer-Lambert when dense",
+    *amount(_MEAN_OD),
+    correlation(_MEAN_OD, "dab_pearson_r"),
+    *amount(_AREA),
+    correlation(_AREA, "dab_positive_area_pearson_r"),
+    *amount(_IOD),
+    *amount(_TOP_DECILE),
+    correlation(_TOP_DECILE, "dab_top_decile_pearson_r"),
+    _divergence(
+        "dab_histogram_jsd", "Jensen-Shannon divergence", "[0, 0.693]", "moves with a small change of the whole stain"
     ),
-    _correlation("dab_pearson_r", "dab_mean_od", "mean DAB density", _RUIFROK),
-    *_amount(
-        "dab_positive_area",
-        "fraction",
-        "share of pixels with DAB density of at least 0.2",
-        _RUIFROK,
-        "[0, 1]",
-        "the threshold is QuPath's default 1+, not tuned to an antibody; glass counts as area",
-    ),
-    _correlation("dab_positive_area_pearson_r", "dab_positive_area", "positive area", _RUIFROK),
-    *_amount(
-        "dab_iod",
-        "OD px",
-        "integrated DAB density (mIOD)",
-        _MACRO,
-        "[0, 2.7 times the pixels]",
-        "grows with image size; Fiji's third stain vector reads most of pure eosin as DAB",
+    _divergence(
+        "dab_histogram_kl",
+        "Kullback-Leibler divergence, virtual from real,",
+        "[0, 29]",
+        "a bin that the real stain leaves empty costs as much as the floor of 1e-10 says",
     ),
 )
 CONTENT = (
@@ -129,7 +159,7 @@ CONTENT = (
         weakness="1 for a copied H&E; falls where a stain rightly turns pale eosin brown",
         undefined=_FLAT_GREY,
     ),
-    _correlation("r_pathology", "dab_iod", "integrated DAB density", _USIGAN),
+    correlation(replace(_IOD, source=_USIGAN), "r_pathology"),
     Metric(
         name="r_avg",
         unit="",
@@ -146,4 +176,4 @@ CONTENT = (
     ),
 )
 
-METRICS: tuple[Metric, ...] = (*SIMILARITY, *DAB, *CONTENT)
+METRICS: tuple[Metric, ...] = (*SIMILARITY, *DAB, *CONTENT, *CELLS)

@@ -30,8 +30,8 @@ class TolerantSsim:
 
     value: float
     unshifted: float
-    dy: int
-    dx: int
+    dy: float
+    dx: float
 
 
 def tolerant_ssim(
@@ -51,10 +51,10 @@ def tolerant_ssim(
         reach: largest shift, pixels per axis.
 
     Returns:
-        The value and the shift; all values NaN and no shift where the image is too small.
+        The value and the shift; all NaN where the image is too small.
     """
     if min(real.shape[:2]) < 2 * reach + max(_BLOCK, window.size):
-        return TolerantSsim(float("nan"), float("nan"), 0, 0)
+        return TolerantSsim(*4 * [float("nan")])
     height, width = (side - 2 * reach for side in real.shape[:2])
     core = real[reach : reach + height, reach : reach + width]
     shifts = sorted(

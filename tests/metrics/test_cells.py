@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from restain.data.phantom.options import PhantomOptions
+from restain.data.phantom.slide import Slide
+from restain.metrics.cells import (
+    field_band,
+    h_score,
+    measure_membrane_stain,
+    measure_nuclear_stain,
+    membrane_scores,
+    nuclear_density,
+    positive_index,
+)
+from restain.metrics.nuclei import Nuclei
+
+
+def test_h_score_and_positive_index_by_hand():
+    dab = np.array([0.05, 0.19, 0.2, 0.39, 0.4, 0.59, 0.6, 1.5, 0.0, 0.0])
+    # 20 % of 1+, 20 % of 2+, 20 % of 3+
+    assert h_score(dab) == pytest.approx(20 + 2 * 20 + 3 * 20)
+    assert positive_index(dab) == pytest.approx(0.6)
+    assert h_score(np.full(4, 2.0)) == 300
+    assert np.isnan(h_score(np.array([]))) and np.isnan(positive_index(np.array([])))
+
+
+def test_density_of_a_nucleus_leaves_out_its_rim():
+    labels = np.zeros((12, 20), np.int32)
+    labels[2:7, 2:7], labels[2:4, 10:16] = 1, 2
+    dab = np.where(labels == 2, 0.3, 0.1).astype(np.float32)
+    dab[3:6, 3:6] = 0.8
+    # The second is two pixels thin, all rim, and keeps it.
+    assert nuclear_density(Nuclei(labels, 2, dab, 0.5)) == pytest.approx([0.8, 0.3])
+
+
+def ring(dab, share):
+    """One cell: nucleus of radius 7, and a membrane of that density at radius 12 over a share of the circle."""
+    y, x = np.mgrid[-20:21, -20:21]
+    distance, turn = np.hypot(y, x), np.arctan2(y, x) / (2 * np.pi) + 0.5
+    membrane = np.where((np.abs(distance - 12) < 2.5) & (turn < share), dab, 0.0)
+    return Nuclei((distance <= 7).astype(np.int32), 1, membrane.astype(np.float32), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("dab", "share", "score"),
+    [(1.0, 1.0, 3), (0.4, 1.0, 2), (1.0, 0.45, 1), (0.15, 1.0, 1), (1.0, 0.1, 0), (0.05, 1.0, 0)],
+    ids=["intense complete", "weak complete", "intense incomplete", "faint complete", "a speck", "background"],
+)
+def test_membrane_score_follows_intensity_and_completeness(dab, share, score):
+    assert membrane_scores(ring(dab, share)).tolist() == [score]
+
+
+def test_the_field_takes_the_highest_band_of_more_than_a_tenth():
+    def field(*counts):
+        return np.repeat(np.arange(4), counts)
+
+    assert field_band(field(90, 0, 0, 10)) == 0
+    assert field_band(field(89, 0, 0, 11)) == 3
+    assert field_band(field(80, 0, 15, 5)) == 2
+    assert field_band(field(40, 60, 0, 0)) == 1
+    assert np.isnan(field_band(np.array([], int)))
+
+
+def fields(marker, count):
+    for seed in range(count):
+        slide = Slide(marker, 900 + seed, PhantomOptions())
+        made = slide.render(slide.window(0, 320), None)
+        yield made.ihc, made.cells.intensity
+
+
+@pytest.mark.parametrize("marker", ["er", "ki67"])
+def test_counts_on_virtual_tissue_are_near_the_truth(marker):
+    """benchmarks/cell_counting.py measures the same over 100 fields."""
+    errors = []
+    for ihc, truth in fields(marker, 4):
+        found = measure_nuclear_stain(ihc)
+        errors.append(
+            (
+                found["nuclei_count"] / len(truth) - 1,
+                found["positive_index"] - np.mean(truth > 0),
+                found["h_score"] - 100 * truth.mean(),
+            )
+        )
+    assert np.all(np.abs(errors) < (0.15, 0.08, 20))
+    assert np.all(np.abs(np.mean(errors, axis=0)) < (0.06, 0.03, 8))
+
+
+def test_her2_bands_on_virtual_tissue_are_the_truth():
+    found, truth = zip(
+        *((measure_membrane_stain(ihc)["her2_band"], field_band(cells)) for ihc, cells in fields("her2", 4)),
+        strict=True,
+    )
+    assert found == truth
+
+
+def test_an_empty_field_has_a_count_and_nothing_else():
+    white = np.full((64, 64, 3), 255, np.uint8)
+    found = measure_nuclear_stain(white)
+    assert found["nuclei_count"] == 0
+    assert np.isnan(found["positive_index"]) and np.isnan(found["h_score"])
+    assert np.isnan(measure_membrane_stain(white)["her2_band"])
