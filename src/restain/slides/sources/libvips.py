@@ -24,9 +24,11 @@ class VipsSource:
 
     def __init__(self, path: Path) -> None:
         self._vips: Any = import_module("pyvips").Image
-        first = self._vips.new_from_file(str(path))
+        first = self._vips.new_from_file(str(path), revalidate=True)  # libvips would remember what lay there before
         fields = set(first.get_fields())
-        others = [self._vips.new_from_file(str(path), **options) for options in _coarser(first, fields)]
+        others = [
+            self._vips.new_from_file(str(path), revalidate=True, **options) for options in _coarser(first, fields)
+        ]
         self._images = [first]
         for image in sorted(others, key=lambda image: -int(image.width)):
             if image.width < self._images[-1].width and _shows_the_same(image, first):
