@@ -1,5 +1,6 @@
 """The command line: quick help, the same words as Python, one sentence for an error."""
 
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
 SAME = {
     ("train",): restain.train,
     ("stain",): restain.stain,
+    ("slide",): restain.slide,
     ("evaluate",): restain.evaluate,
     ("check",): restain.check,
     ("report",): restain.report,
@@ -56,11 +58,13 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
         *("consecutive", "warp", "shift", "rotation", "turnover"),
     },
     "evaluate options": {"metrics", "groups", "compare_with", "mpp", "batch", "device"},
+    "slide options": {field.name for field in dataclasses.fields(restain.SlideOptions)},
+    "slide workers": {"workers"},
     "workers": set(),
     "scale": set(),
 }
 
-STOPPING = {"explain"}  # print something and stop, whatever else was asked for
+STOPPING = {"explain", "dry_run"}  # print something and stop, whatever else was asked for
 
 
 @pytest.mark.parametrize("words", SAME, ids=" ".join)

@@ -115,7 +115,7 @@ class Assembly:
         columns = -(-self._plan.size[1] // self._network_side)
         for band in range(self._next_band, complete):
             tiles = (self._slide.tile(band, column) for column in range(columns))
-            self.seams.add_band([None if tile is None else self._journal.load(tile) for tile in tiles])
+            self.seams.add_band(None if tile is None else self._journal.load(tile) for tile in tiles)
         self._next_band = complete
 
     def _row(self, y: int) -> Iterator[RGB | None]:

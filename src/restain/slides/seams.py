@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import zip_longest
 
 import numpy as np
 
@@ -58,15 +58,21 @@ class SeamMeter:
         self._steps = np.zeros(2)  # sums over pixels along borders: at them, beside them
         self._jumps: list[tuple[float, float]] = []
 
-    def add_band(self, tiles: Sequence[RGB | None]) -> None:
-        """Measure one row of tiles, left to right, uint8 (height, width, 3); None is glass that was not stained."""
-        for left, right in pairwise(tiles):
-            if left is not None and right is not None:
-                self._measure(left.swapaxes(0, 1), right.swapaxes(0, 1))
-        for upper, lower in zip(self._above, tiles, strict=False):
-            if upper is not None and lower is not None:
-                self._measure(upper, lower)
-        self._above = [None if tile is None else tile[-_REACH:].copy() for tile in tiles]
+    def add_band(self, tiles: Iterable[RGB | None]) -> None:
+        """Measure one row of tiles, left to right, uint8 (height, width, 3); None is glass that was not stained.
+
+        Of an iterator, no more than two tiles are held at a time.
+        """
+        lowest: list[RGB | None] = []
+        left: RGB | None = None
+        for tile, upper in zip_longest(tiles, self._above):
+            if left is not None and tile is not None:
+                self._measure(left.swapaxes(0, 1), tile.swapaxes(0, 1))
+            if upper is not None and tile is not None:
+                self._measure(upper, tile)
+            lowest.append(None if tile is None else tile[-_REACH:].copy())
+            left = tile
+        self._above = lowest
 
     def score(self) -> SeamScore | None:
         """Of all bands so far; None where no border has been measured."""
