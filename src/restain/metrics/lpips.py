@@ -1,0 +1,35 @@
+"""LPIPS: the weighted squared distance of normalised feature maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+_EPSILON = 1e-10
+
+
+def lpips_distance(
+    real: Sequence[torch.Tensor], fake: Sequence[torch.Tensor], heads: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    """Sum over layers of the spatial mean of sum_c w_c (r_c/|r| - f_c/|f|)².
+
+    Args:
+        real: for each layer float (N, C, h, w), the rectified responses to the real stain.
+        fake: the same for the virtual stain.
+        heads: for each layer float (C,), the learned weights w, none negative.
+
+    Returns:
+        float (N,), >= 0; 0 for equal images.
+
+    Source: Zhang et al., CVPR 2018, Eq. 1, version 0.1 of its public code.
+    """
+    distances = []
+    for r, f, weights in zip(real, fake, heads, strict=True):
+        difference = (_normalised(r) - _normalised(f)).square_()
+        distances.append(torch.einsum("nchw,c->nhw", difference, weights).mean(dim=(1, 2)))
+    return torch.stack(distances).sum(dim=0)
+
+
+def _normalised(responses: torch.Tensor) -> torch.Tensor:
+    return responses / (responses.square().sum(dim=1, keepdim=True).sqrt() + _EPSILON)
