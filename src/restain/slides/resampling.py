@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from restain.errors import RestainError
 from restain.images import RGB
@@ -20,7 +21,8 @@ from restain.slides.slide import Level, Region, Slide
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
-_PIXELS_AT_ONCE = 4 * 2**20  # of a level, in one read: 12 MiB as bytes, 48 MiB as numbers
+_PIXELS_AT_ONCE = 4 * 2**20  # of a level, in one read
+_BAND = 128  # rows of the level averaged at once, so that their numbers stay in the processor's cache
 
 
 def grid_size(slide: Slide, mpp: float) -> tuple[int, int]:
@@ -43,8 +45,8 @@ def read_region(slide: Slide, region: Region, mpp: float) -> RGB:
         mpp: microns per pixel of the result.
 
     Returns:
-        uint8 array (height, width, 3); white outside ``grid_size``. Memory besides the result is bounded: about
-        120 MiB, whatever the region and the level that is read.
+        uint8 array (height, width, 3); white outside ``grid_size``. Memory besides the result is bounded,
+        whatever the region and the level that is read: 25 MiB, and what its reader keeps.
 
     Raises:
         RestainError: mpp is not a positive number, or the file cannot be decoded there.
@@ -95,9 +97,15 @@ def _read_part(slide: Slide, number: int, part: Region, step: float) -> RGB:
     columns = axis_weights(part.x, part.width, step, level.width)
     rows = axis_weights(part.y, part.height, step, level.height)
     source = Region(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-    read = slide.read_level(number, source).astype(np.float32)
-    averaged = _average(_average(read, rows).swapaxes(0, 1), columns).swapaxes(0, 1)
-    return np.asarray(np.rint(averaged).astype(np.uint8))
+    read = slide.read_level(number, source)
+    pixels = np.empty((part.height, part.width, 3), np.uint8)
+    band_height = max(1, round(_BAND / max(step, 1.0)))
+    for top in range(0, part.height, band_height):
+        band = axis_weights(part.y + top, min(band_height, part.height - top), step, level.height)
+        taken = read[band.start - rows.start : band.stop - rows.start].astype(np.float32)
+        averaged = _average(_average(taken, band).swapaxes(0, 1), columns).swapaxes(0, 1)
+        pixels[top : top + band_height] = np.rint(averaged)
+    return pixels
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,8 @@ def axis_weights(first: int, count: int, step: float, length: int) -> AxisWeight
 
 def _average(pixels: Floats, axis: AxisWeights) -> Floats:
     """Weighted sums along the first axis, in the same order of taps for every pixel."""
-    total = pixels[axis.indices[:, 0]] * axis.weights[:, 0, None, None]
-    for tap in range(1, axis.indices.shape[1]):
-        total += pixels[axis.indices[:, tap]] * axis.weights[:, tap, None, None]
-    return np.asarray(total)
+    count, taps = axis.indices.shape
+    ends = np.arange(0, count * taps + 1, taps)
+    rows = csr_array((axis.weights.ravel(), axis.indices.ravel(), ends), shape=(count, axis.stop - axis.start))
+    flat = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
+    return np.asarray(rows @ flat).reshape(count, *pixels.shape[1:])
