@@ -16,8 +16,9 @@ from PIL import ImageCms
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.slides.facts import chroma_subsampling
+from restain.slides.halving import halve, level_sizes
 from restain.slides.omexml import read_description
-from restain.slides.writing import Encoding, PyramidWriter, SlideMetadata, halve, level_sizes
+from restain.slides.writing import Encoding, PyramidWriter, SlideMetadata
 from restain.stains import DAB, HEMATOXYLIN, compose, separate
 from restain.types import Mpp
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
 
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
@@ -21,96 +20,16 @@ from restain.errors import RestainError, in_short
 from restain.images import RGB
 from restain.slides import bigtiff
 from restain.slides.bigtiff import Entry, Tag
+from restain.slides.encoding import DEFAULT_ENCODING
+from restain.slides.encoding import Encoding as Encoding
+from restain.slides.halving import halve, level_sizes
 from restain.slides.omexml import SlideMetadata as SlideMetadata
 from restain.slides.omexml import write_omexml
 
-SMALLEST_LEVEL = 1024  # pixels: levels are halved until the longer side is at most this
-_JPEG, _DEFLATE = 7, 8  # values of Compression
-_RGB, _YCBCR = 2, 6  # values of PhotometricInterpretation
 _AHEAD = 2  # tiles in work or waiting, for each worker
 
 Tiles: TypeAlias = Sequence[RGB | None]
 Encoded: TypeAlias = tuple[bytes | None, RGB | None]  # a tile's stream and its half; background has neither
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How pixels are kept.
-
-    JPEG is written without chroma subsampling (4:4:4), since 4:2:0 blurs brown into its surroundings and shrinks
-    DAB-positive area. Lossless is deflate with horizontal differences, which every reader knows.
-
-    Attributes:
-        tile: side of a tile in pixels; a multiple of 16.
-        lossless: deflate instead of JPEG.
-        quality: of JPEG, 1 to 100.
-    """
-
-    tile: int = 512
-    lossless: bool = False
-    quality: int = 90
-
-    def __post_init__(self) -> None:
-        if self.tile < 16 or self.tile % 16:
-            raise RestainError(f"tile: {self.tile} pixels; TIFF wants a positive multiple of 16")
-        if not 1 <= self.quality <= 100:
-            raise RestainError(f"quality: {self.quality}; expected 1 to 100")
-
-    def encode(self, pixels: RGB) -> bytes:
-        """A tile (tile, tile, 3) as a stream that decodes by itself."""
-        if self.lossless:
-            return bytes(imagecodecs.deflate_encode(np.diff(pixels, axis=1, prepend=np.uint8(0)).tobytes(), level=6))
-        return bytes(
-            imagecodecs.jpeg8_encode(
-                pixels, level=self.quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="444"
-            )
-        )
-
-    def entries(self) -> list[Entry]:
-        """The tags that tell a reader how to decode.
-
-        YCbCrSubSampling is left to the JPEG streams, which say it themselves: libtiff asks them where the tag is
-        missing, while Bio-Formats, where the tag says 4:4:4, converts RGB that it has already into RGB once more
-        (https://github.com/ome/bioformats/issues/3711).
-        """
-        if self.lossless:
-            own = [bigtiff.shorts(Tag.COMPRESSION, _DEFLATE), bigtiff.shorts(Tag.PHOTOMETRIC, _RGB)]
-            return [*own, bigtiff.shorts(Tag.PREDICTOR, 2)]
-        return [bigtiff.shorts(Tag.COMPRESSION, _JPEG), bigtiff.shorts(Tag.PHOTOMETRIC, _YCBCR)]
-
-
-def level_sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
-    """(height, width) of each level: halved, rounded up, until the longer side is at most 1024 pixels."""
-    sizes = [size]
-    while max(sizes[-1]) > SMALLEST_LEVEL:
-        height, width = sizes[-1]
-        sizes.append((-(-height // 2), -(-width // 2)))
-    return sizes
-
-
-def halve(pixels: RGB) -> RGB:
-    """Average 2 x 2 pixels into one; at an odd edge, what exists of them.
-
-    A mean that lies between two grey levels, which happens to one in four, goes to the even one: rounded up always,
-    each level would be an eighth of a grey level lighter than the one below it.
-
-    Args:
-        pixels: (H, W, 3).
-
-    Returns:
-        (ceil(H / 2), ceil(W / 2), 3).
-    """
-    height, width = pixels.shape[:2]
-    if height % 2 or width % 2:  # a doubled edge has the mean of the edge
-        pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    pairs = pixels[0::2].astype(np.uint16)
-    pairs += pixels[1::2]
-    fours = pairs[:, 0::2] + pairs[:, 1::2]
-    to_even = (fours >> 2) & 1
-    to_even += 1
-    fours += to_even
-    fours >>= 2
-    return fours.astype(np.uint8)
 
 
 @contextmanager
@@ -169,7 +88,7 @@ class PyramidWriter:
         size: tuple[int, int],
         metadata: SlideMetadata,
         background: tuple[int, int, int],
-        encoding: Encoding = Encoding(),
+        encoding: Encoding = DEFAULT_ENCODING,
         workers: int = 2,
     ) -> None:
         """Prepare; the file is opened by ``with``.
