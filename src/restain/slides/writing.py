@@ -1,4 +1,4 @@
-"""One pyramidal slide file, streamed, that OpenSlide, tifffile, Bio-Formats, QuPath and libvips all open."""
+"""One pyramidal slide file, streamed, that OpenSlide, tifffile, Bio-Formats and libvips all open."""
 
 from __future__ import annotations
 
