@@ -15,6 +15,7 @@ from restain.evaluation.outcome import Evaluation
 from restain.metrics import Estimate, Metric
 
 _WIDE = 3  # columns with an interval beside the figure; more of them have it below
+_MOST_PAIRS = 5
 _ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 
 
@@ -23,8 +24,11 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
     console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     summary = evaluation.summary
     console.print(_figures_table(evaluation))
-    if summary["comparisons"]:
-        console.print(_comparisons_table(evaluation.metrics, summary["comparisons"]))
+    pairs = _pairs_shown(evaluation)
+    if pairs:
+        console.print(_comparisons_table(evaluation.metrics, summary["comparisons"], pairs))
+    elif summary["comparisons"]:
+        console.print("differences: too many pairs of systems for a screen; summary.json and the report have them")
     if summary["ranking"]:
         console.print(_ranking_line(summary["ranking"]), markup=False)
     if "literature" in summary:
@@ -54,9 +58,20 @@ def _figures_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def _comparisons_table(metrics: Sequence[Metric], comparisons: Sequence[Mapping[str, Any]]) -> Table:
+def _pairs_shown(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """The pairs that fit on a screen: all, else those without yardsticks, else none."""
+    pairs = list(dict.fromkeys((entry["first"], entry["second"]) for entry in evaluation.summary["comparisons"]))
+    names = {system.name for system in evaluation.systems}
+    for shown in (pairs, [pair for pair in pairs if set(pair) <= names]):
+        if len(shown) <= _MOST_PAIRS:
+            return shown
+    return []
+
+
+def _comparisons_table(
+    metrics: Sequence[Metric], comparisons: Sequence[Mapping[str, Any]], pairs: Sequence[tuple[str, str]]
+) -> Table:
     """A row a metric, a column a pair of systems."""
-    pairs = list(dict.fromkeys((entry["first"], entry["second"]) for entry in comparisons))
     by_place = {(entry["metric"], entry["first"], entry["second"]): entry for entry in comparisons}
     table = Table(
         title="differences",
