@@ -50,6 +50,7 @@ SAME = {
     ("demo",): restain.demo,
     ("doctor",): restain.doctor,
     ("import",): restain.import_weights,
+    ("export",): restain.export,
 }
 GROUPED = {  # parameters of a Python call that hold several options, or that the command line decides itself
     "machine": {"device", "devices", "nodes"},

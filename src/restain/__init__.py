@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from restain.diagnosis import doctor
     from restain.errors import RestainError
     from restain.evaluation import EvaluationOptions, evaluate
+    from restain.exporting import export
     from restain.published import import_weights
     from restain.reporting import report
     from restain.slides.checking import check
@@ -41,6 +42,7 @@ _HOMES = {
     "demo": "demonstration",
     "doctor": "diagnosis",
     "evaluate": "evaluation",
+    "export": "exporting",
     "import_weights": "published",
     "inspect": "data.inspection",
     "load_recipe": "config",
@@ -65,6 +67,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "demo",
     "doctor",
     "import_weights",
+    "export",
     "load_stainer",
     "load_recipe",
     "recipe_names",

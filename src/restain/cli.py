@@ -257,6 +257,19 @@ def import_weights(
 
 
 @app.command()
+def export(
+    stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
+    out: Annotated[Path, typer.Option(help="the file to write, .onnx")],
+    to: Annotated[str, typer.Option(help="onnx")] = "onnx",
+) -> None:
+    """Write a stainer as an ONNX file, checked against PyTorch."""
+    import restain
+
+    exported = restain.export(stainer, out, to)
+    typer.echo(f"{exported.path}: differs from PyTorch by at most {exported.largest_difference:.2g} grey levels")
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder for everything that is made")] = Path("demo"),
     marker: Annotated[str, typer.Option(help="her2, er, pr or ki67")] = "er",

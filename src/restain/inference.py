@@ -1,0 +1,117 @@
+"""How a network runs when it only stains: the precision and the memory layout that are fastest on its device.
+
+Measured by ``benchmarks/inference.py``; docs/performance.md says what else was tried.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restain.errors import RestainError
+
+Precision: TypeAlias = Literal["32", "bf16"]
+
+
+def find_precision(name: str, device: str | torch.device) -> Precision:
+    """``auto``, ``32`` or ``bf16`` -> ``32`` or ``bf16``; auto takes bf16 where the device multiplies it natively.
+
+    It goes by what the device says of itself, not by a stopwatch, so that the same machine always decides the same.
+    On a CPU that is AVX512-BF16 or AMX-BF16; PyTorch before 2.10 does not tell, and auto is 32 there.
+
+    Raises:
+        RestainError: another name.
+    """
+    if name == "32" or name == "bf16":
+        return "bf16" if name == "bf16" else "32"
+    if name != "auto":
+        raise RestainError(f"precision is {name!r}; expected auto, 32 or bf16")
+    if torch.device(device).type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        features: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+        native = any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return "bf16" if native else "32"
+
+
+def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], Tensor]:
+    """A network as it is run: the same function, to rounding, and faster.
+
+    - Feature maps are laid out channels last, which convolutions want on both kinds of device.
+    - Instance norms are computed in that layout.
+    - With bf16, convolutions take and give it. Their sums are float32 inside, so are a norm's statistics, and so is the
+      last activation, since bf16 has only half a grey level near white.
+
+    The result is the same bit by bit each time, for the same batch, on the same machine and number of threads.
+
+    Args:
+        network: in eval mode, on its device; it is left as it is.
+        precision: ``auto``, ``32`` or ``bf16``, see ``find_precision``.
+
+    Returns:
+        float32 (N, 3, H, W) in [-1, 1] -> the same.
+
+    Raises:
+        RestainError: another precision.
+    """
+    device = next(network.parameters()).device
+    chosen = find_precision(precision, device)
+    prepared = copy.deepcopy(network).requires_grad_(False)
+    _replace_norms(prepared)
+    if chosen == "bf16":
+        _narrow_convolutions(prepared)
+    prepared = prepared.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def run(x: Tensor) -> Tensor:
+        with torch.inference_mode():
+            image: Tensor = prepared(x.contiguous(memory_format=torch.channels_last))
+            return image.contiguous()
+
+    return run
+
+
+class _ImageNorm(nn.Module):
+    """Instance norm as the batch norm of one image at a time.
+
+    PyTorch's own sees (1, N * C, H, W), which tears channels that lie last out of their layout.
+    """
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), each channel of each image of mean 0 and variance 1."""
+        images = [F.batch_norm(image, None, None, training=True, eps=self.eps) for image in torch.split(x, 1)]
+        return images[0] if len(images) == 1 else torch.cat(images)
+
+
+def _replace_norms(network: nn.Module) -> None:
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.InstanceNorm2d) and not child.affine and not child.track_running_stats:
+                setattr(parent, name, _ImageNorm(child.eps))
+
+
+def _narrow_convolutions(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(torch.bfloat16)
+            module.register_forward_pre_hook(_to_bf16)
+        elif isinstance(module, nn.Tanh):
+            module.register_forward_pre_hook(_to_float32)
+
+
+def _to_bf16(_: nn.Module, inputs: tuple[Any, ...]) -> Tensor:
+    x: Tensor = inputs[0]
+    return x.to(torch.bfloat16)
+
+
+def _to_float32(_: nn.Module, inputs: tuple[Any, ...]) -> Tensor:
+    x: Tensor = inputs[0]
+    return x.float()

@@ -1,0 +1,87 @@
+"""Exported files: the generator's numbers in another engine, at any size, and what they say of themselves."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import restain.exporting
+from restain.checkpoint import Stainer, StainerCard
+from restain.errors import RestainError
+from restain.exporting import Exported, export
+from restain.networks.resnet import ResnetGenerator
+
+onnx = pytest.importorskip("onnx", reason="the extra `export` is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+
+
+@pytest.fixture(scope="module")
+def stainer() -> Stainer:
+    torch.manual_seed(0)
+    generator = ResnetGenerator(4, 1).eval().requires_grad_(False)
+    return Stainer(generator, StainerCard("ER", 0.5, 96, "cut", {}), "ab" * 32)
+
+
+@pytest.fixture(scope="module")
+def exported(stainer: Stainer, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return export(stainer, tmp_path_factory.mktemp("exported") / "er.onnx")
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (3, 3, 16, 45), (1, 3, 67, 18), (2, 3, 130, 101)])
+def test_onnx_runtime_gives_the_generators_numbers_at_any_size(
+    stainer: Stainer, exported: Exported, shape: tuple[int, ...]
+) -> None:
+    he = torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    session = onnxruntime.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
+    (ihc,) = session.run(None, {"he": he.numpy()})
+    np.testing.assert_allclose(ihc, stainer.generator(he).numpy(), atol=1e-3 / 127.5)
+    assert exported.largest_difference < 1e-3
+
+
+def test_the_file_says_what_it_is_and_nothing_of_the_machine(exported: Exported) -> None:
+    model = onnx.load(exported.path)
+    onnx.checker.check_model(model, full_check=True)
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    assert said["kind"].startswith("virtual stain, not a real IHC")
+    assert (said["stain"], said["mpp"], said["tile_size"], said["recipe"]) == ("ER", "0.5", "96", "cut")
+    assert said["weights_sha256"] == "ab" * 32
+    ends = [*model.graph.input, *model.graph.output]
+    axes = [[d.dim_param or d.dim_value for d in end.type.tensor_type.shape.dim] for end in ends]
+    assert [end.name for end in ends] == ["he", "ihc"]
+    assert axes == [["images", 3, "height", "width"]] * 2
+    assert str(Path(restain.exporting.__file__).parent).encode() not in exported.path.read_bytes()
+
+
+@pytest.mark.parametrize("difference", [1.5, float("nan")])
+def test_a_result_that_differs_is_refused_and_the_old_file_stays(
+    stainer: Stainer, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, difference: float
+) -> None:
+    path = tmp_path / "er.onnx"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(restain.exporting, "_to_onnx", lambda *_: onnx.load(exported.path))
+    monkeypatch.setattr(restain.exporting, "_largest_difference", lambda *_: difference)
+    with pytest.raises(RestainError, match=r"er\.onnx: .* differs .* by (1\.50|nan) grey levels"):
+        export(stainer, path)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_check_sees_other_weights(stainer: Stainer, exported: Exported) -> None:
+    other = restain.exporting._Portable(stainer.generator)
+    other.layers[-2].bias.data += 0.1
+    assert restain.exporting._largest_difference(exported.path, other) > 1
+
+
+def test_what_cannot_be_exported_is_one_sentence(
+    stainer: Stainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RestainError, match="to is 'tflite'; expected onnx"):
+        export(stainer, tmp_path / "er.onnx", "tflite")
+    with pytest.raises(RestainError, match=r"ends in '.pt'; expected .onnx"):
+        export(stainer, tmp_path / "er.pt")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(restain.exporting, "find_spec", lambda name: None if name == "onnxscript" else find(name))
+    with pytest.raises(RestainError, match=r"needs onnxscript: pip install 'restain\[export\]'"):
+        export(stainer, tmp_path / "er.onnx")
+    assert not list(tmp_path.iterdir())
