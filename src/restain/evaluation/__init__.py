@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from restain.errors import RestainError
@@ -13,6 +15,7 @@ from restain.evaluation.grouping import Grouping, group_images
 from restain.evaluation.literature import place_beside, published
 from restain.evaluation.matching import Match, format_size, match_images
 from restain.evaluation.measuring import Plan, measure_all
+from restain.evaluation.networks import look
 from restain.evaluation.options import EvaluationOptions
 from restain.evaluation.outcome import Evaluation, System, figures_of, judge, reasons_of
 from restain.evaluation.output import write_evaluation
@@ -21,6 +24,7 @@ from restain.evaluation.screen import print_evaluation
 from restain.evaluation.systems import name_systems, parse_systems, role_of
 from restain.evaluation.versions import versions
 from restain.evaluation.yardsticks import missing_yardsticks, read_reference
+from restain.features import LearnedMetrics
 from restain.metrics import Metric, NotComputed, Protocol, find_protocol
 from restain.metrics.measurement import Measurement
 
@@ -68,10 +72,18 @@ def evaluate(
     grouping = group_images([match.id for match in matches], options.groups)
     colours = read_reference(reference) if source and reference else None
 
+    learned = LearnedMetrics(chosen, {one.name for one in metrics}, seed, options.batch, options.device)
     columns = frozenset(column for metric in metrics for column in metric.columns)
-    plan = Plan(tuple(systems), Measurement(chosen, columns, options.mpp), colours.colours if colours else None, None)
-    measured = measure_all(matches, plan)
-    judged = [judge(name, table, metrics, seed, grouping.numbers) for name, table in measured.tables.items()]
+    measurement = Measurement(chosen, columns, options.mpp)
+    with TemporaryDirectory() as folder:  # networks read files, and the colour transfer has none of its own
+        transferred = Path(folder) if colours and learned.weights else None
+        plan = Plan(tuple(systems), measurement, colours.colours if colours else None, transferred)
+        measured = measure_all(matches, plan)
+        seen = {name: look(learned, matches, name, transferred) for name in measured.tables}
+    judged = [
+        judge(name, replace(seen[name], columns={**table, **seen[name].columns}), metrics, seed, grouping.numbers)
+        for name, table in measured.tables.items()
+    ]
     virtual, yardsticks = judged[: len(systems)], judged[len(systems) :]
     hashes = [*measured.hashes, *(colours.hashes if colours else ())]
     summary = {
@@ -82,6 +94,7 @@ def evaluate(
             role: str(folder.resolve()) if folder else None
             for role, folder in {**folders, "reference": reference}.items()
         },
+        "weights": learned.weights,
         **_findings(metrics, virtual, yardsticks, seed, grouping, chosen),
     }
     summary["not_computed"] |= missing_yardsticks(source, reference)

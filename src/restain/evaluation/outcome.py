@@ -15,7 +15,16 @@ from restain.evaluation.yardsticks import NEEDS_SOURCE
 from restain.metrics import Estimate, Metric, NotComputed, estimate
 from restain.metrics.bootstrap import Groups
 
-Column: TypeAlias = npt.NDArray[np.float64]  # (n,), one entry per image
+Column: TypeAlias = npt.NDArray[np.floating]  # (n,), one entry per image
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that was measured on a system, before it is judged."""
+
+    columns: Mapping[str, Column]  # (n,) by name
+    figures: Mapping[str, Estimate]  # of the set as a whole, by metric name
+    missing: Mapping[str, str]  # metric name to the reason that it could not be measured
 
 
 @dataclass(frozen=True)
@@ -45,29 +54,29 @@ class Evaluation:
         return self.systems[0]
 
 
-def judge(
-    name: str,
-    columns: Mapping[str, Column],
-    metrics: Sequence[Metric],
-    seed: int,
-    groups: Groups | None,
-) -> System:
-    """Compute the figure of every metric that is made of per-image columns (n,), or say why it has no value."""
+def judge(name: str, evidence: Evidence, metrics: Sequence[Metric], seed: int, groups: Groups | None) -> System:
+    """Compute the figure of every metric from the evidence on a system, or say why it has no value."""
     estimates, reasons = {}, {}
     for metric in metrics:
-        if not metric.columns:
-            continue
-        if not columns.keys() >= set(metric.columns):
-            reasons[metric.name] = NEEDS_SOURCE
-            continue
         try:
-            estimates[metric.name] = estimate(metric, columns, seed, groups)
+            found = _estimate(metric, evidence, seed, groups)
         except NotComputed as reason:
             reasons[metric.name] = str(reason)
             continue
-        if estimates[metric.name].no_interval:
-            reasons[f"{metric.name} ci95"] = estimates[metric.name].no_interval
-    return System(name, columns, estimates, reasons)
+        estimates[metric.name] = found
+        if found.no_interval:
+            reasons[f"{metric.name} ci95"] = found.no_interval
+    return System(name, evidence.columns, estimates, reasons)
+
+
+def _estimate(metric: Metric, evidence: Evidence, seed: int, groups: Groups | None) -> Estimate:
+    if metric.name in evidence.figures:
+        return evidence.figures[metric.name]
+    if metric.name in evidence.missing:
+        raise NotComputed(evidence.missing[metric.name])
+    if not evidence.columns.keys() >= set(metric.columns):
+        raise NotComputed(NEEDS_SOURCE)
+    return estimate(metric, evidence.columns, seed, groups)
 
 
 def figures_of(system: System, metrics: Sequence[Metric], protocol: str) -> dict[str, dict[str, Any]]:
@@ -88,17 +97,23 @@ def figures_of(system: System, metrics: Sequence[Metric], protocol: str) -> dict
                 "unit": metric.unit,
                 "definition": metric.definition,
                 "source": metric.source,
-            } | ({"note": found.note} if found.note else {})
+                **({"note": found.note} if found.note else {}),
+                **({"details": dict(found.details)} if found.details else {}),
+            }
     return figures
 
 
 def reasons_of(systems: Sequence[System], yardsticks: Sequence[System]) -> dict[str, str]:
-    """Why figures are missing: NAME where it is so for all virtual stains alike, else "SYSTEM: NAME"."""
+    """Why figures are missing: NAME where it is so for all virtual stains alike, else "SYSTEM: NAME".
+
+    A yardstick's reason is left out where it is that of the virtual stains.
+    """
     reasons: dict[str, str] = {}
     for system in systems:
         for name, reason in system.not_computed.items():
             shared = all(other.not_computed.get(name) == reason for other in systems)
             reasons[name if shared else f"{system.name}: {name}"] = reason
     for system in yardsticks:
-        reasons |= {f"{system.name}: {name}": reason for name, reason in system.not_computed.items()}
+        own = {name: reason for name, reason in system.not_computed.items() if reasons.get(name) != reason}
+        reasons |= {f"{system.name}: {name}": reason for name, reason in own.items()}
     return reasons

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from restain.errors import RestainError
 from restain.metrics import METRICS, Metric
+from restain.metrics.learned import LEARNED
 
-REGISTRY: tuple[Metric, ...] = METRICS
+REGISTRY: tuple[Metric, ...] = (*METRICS, *LEARNED)
 _BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "describes and does not judge"}
 
 

@@ -33,6 +33,8 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
         console.print(_ranking_line(summary["ranking"]), markup=False)
     if "literature" in summary:
         console.print(_literature_table(evaluation))
+    for line in _notes(evaluation):
+        console.print(line, markup=False)
     for line in _missing_lines(summary["not_computed"]):
         console.print(line, markup=False)
 
@@ -130,6 +132,17 @@ def _literature_table(evaluation: Evaluation) -> Table:
         cells = [figures.get(metric, "–") for metric in metrics]
         table.add_row(Text(f"{method} [{sources.index(source) + 1}]"), *cells, protocol)
     return table
+
+
+def _notes(evaluation: Evaluation) -> Iterator[str]:
+    """What a reader must know of single figures, once where it holds for several systems."""
+    notes: dict[str, list[str]] = {}
+    for system in (*evaluation.systems, *evaluation.yardsticks):
+        for name, found in system.estimates.items():
+            if found.note and name not in notes.setdefault(found.note, []):
+                notes[found.note].append(name)
+    for note, names in notes.items():
+        yield f"note: {', '.join(names)}: {note}"
 
 
 def _missing_lines(not_computed: Mapping[str, str]) -> Iterator[str]:

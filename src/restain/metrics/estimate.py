@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -55,6 +55,7 @@ class Estimate:
     n: int  # images that have a value
     no_interval: str = ""  # the reason where ci95 is None
     note: str = ""  # what a reader must know of this very figure
+    details: Mapping[str, Any] = field(default_factory=dict)  # further numbers that belong to it
 
 
 def estimate(metric: Metric, table: Mapping[str, Floats], seed: int, groups: Groups | None = None) -> Estimate:
