@@ -11,6 +11,7 @@ from restain.errors import RestainError
 
 Folder = Annotated[Path, typer.Option(file_okay=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Precision = Annotated[str, typer.Option(help="auto, 32 or bf16")]
 
 app = typer.Typer(
     name="restain",
@@ -89,6 +90,7 @@ def slide(
     quality: Annotated[int, typer.Option(help="of the JPEG, 1 to 100")] = 90,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="leave finished slides alone")] = False,
     force: Annotated[bool, typer.Option("--force", help="stain although resolutions differ twofold")] = False,
+    precision: Precision = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="tell tiles, memory, time and size; write nothing")
     ] = False,
@@ -104,7 +106,7 @@ def slide(
     from restain.slides.many import print_run
 
     options = restain.SlideOptions(
-        mpp, model_mpp, norm, tile, match_source, glass, lossless, quality, skip_existing, force
+        mpp, model_mpp, norm, tile, match_source, glass, lossless, quality, skip_existing, force, precision
     )
     if dry_run:
         from restain.slides.outlook import foresee, print_outlook

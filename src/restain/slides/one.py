@@ -17,6 +17,7 @@ from restain.checkpoint import Stainer
 from restain.errors import RestainError
 from restain.files import rename_whole, write_json
 from restain.images import RGB
+from restain.inference import find_precision, prepare
 from restain.progress import ProgressBar
 from restain.slides.assembly import Assembly
 from restain.slides.journal import Journal
@@ -109,7 +110,7 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
         journal = Journal(job.hidden(".unfinished"), _identity(job.source, plan, stainer, options))
         read = _reader(slide, plan)
         statistics = find_statistics(journal.folder, stainer.generator, options.norm, plan, read)
-        network = SlideStainer(stainer.generator, statistics)
+        network = SlideStainer(stainer.generator, statistics, lambda net: prepare(net, options.precision))
         unfinished = journal.folder / f"output{SUFFIX}"
         with _writer(unfinished, job, slide, plan, stainer, options) as writer:
             assembly = Assembly(plan, journal, writer, (options.tile, writer.encoding.tile))
@@ -175,11 +176,13 @@ def _description(job: Job, stainer: Stainer, options: SlideOptions) -> dict[str,
 
 def _identity(source: Path, plan: Plan, stainer: Stainer, options: SlideOptions) -> dict[str, Any]:
     """Everything that moves a pixel."""
+    device = next(stainer.generator.parameters()).device
     return {
         "slide": _fingerprint(source),
         "weights": stainer.weights_sha256,
         "versions": [metadata.version("restain"), torch.__version__],
-        "device": next(stainer.generator.parameters()).device.type,
+        "device": device.type,
+        "precision": find_precision(options.precision, device),
         "mpp": plan.mpp,
         "size": list(plan.size),
         "norm": options.norm,

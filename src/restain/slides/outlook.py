@@ -14,6 +14,7 @@ from rich.table import Table
 
 from restain.checkpoint import Stainer, load_stainer
 from restain.errors import RestainError
+from restain.inference import prepare
 from restain.slides.many import list_jobs
 from restain.slides.normalisation import measure_slide
 from restain.slides.pipeline import READERS
@@ -96,7 +97,7 @@ def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOp
     padded = read_region(slide, Region(*rectangle), plan.mpp)
     reading = time.perf_counter() - start
     frozen = measure_slide(stainer.generator, [padded]) if options.norm == "slide" else None
-    network = SlideStainer(stainer.generator, frozen)
+    network = SlideStainer(stainer.generator, frozen, lambda net: prepare(net, options.precision))
     start = time.perf_counter()
     pixels = network.stain([padded], [tile])[0]
     seconds = max(reading / READERS, time.perf_counter() - start)  # they overlap

@@ -31,6 +31,7 @@ class SlideOptions:
         quality: of the JPEG, 1 to 100.
         skip_existing: leave slides alone whose output exists; otherwise it is replaced once the new one is complete.
         force: stain although resolutions differ by more than a factor of two.
+        precision: auto, 32 or bf16; see ``restain.inference``.
     """
 
     mpp: float | None = None
@@ -43,6 +44,7 @@ class SlideOptions:
     quality: int = 90
     skip_existing: bool = False
     force: bool = False
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         for name in ("mpp", "model_mpp"):
