@@ -1,4 +1,4 @@
-"""Weights made of their own names, so that any implementation with the official key names can be given the same ones."""
+"""Weights made of their own names: any implementation with the official key names can be given the same ones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+
+from restain.features.extractor import build_network
+
+NETWORKS = ("inception-fid", "inception-imagenet", "resnet50-imagenet", "vgg16-imagenet", "alexnet-imagenet")
+
+
+def shapes_of(name: str) -> list[tuple[str, tuple[int, ...]]]:
+    """Key and shape of every tensor of a network."""
+    return [(key, tuple(value.shape)) for key, value in build_network(name).state_dict().items()]
 
 
 def seeded_state(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> dict[str, torch.Tensor]:

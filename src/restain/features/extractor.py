@@ -108,14 +108,19 @@ class PerceptualDistance:
             return float(lpips_distance(seen, other, self.channel_weights))
 
 
+def build_network(name: str) -> nn.Module:
+    """The network of that name without values: its tensors have shapes and nothing in them."""
+    with torch.device("meta"):  # no random start that could be taken for weights
+        return _NETWORKS[name]()
+
+
 def load_network(name: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
     """The network of that name with these weights, frozen; keys of classifiers that it does not have are passed over.
 
     Raises:
         RestainError: a key is missing or unexpected, or a shape differs.
     """
-    with torch.device("meta"):  # no random start: every value comes from the file
-        network = _NETWORKS[name]()
+    network = build_network(name)
     unused = network.unused
     assert isinstance(unused, tuple)
     wanted = {key: value for key, value in state.items() if not key.startswith(unused)}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +12,8 @@ from restain.errors import RestainError
 from restain.features.cache import FeatureCache
 from restain.features.extraction import Extraction
 from restain.features.extractor import FeatureExtractor, PerceptualDistance
+from restain.features.figures import SetFigure, fid_figure, kid_figure, kid_of_subsets_figure
 from restain.features.resnet50 import CHANNELS
-from restain.metrics.bootstrap import NotComputed
-from restain.metrics.frechet import RELIABLE, fid_infinity, fit_gaussian, frechet_distance
-from restain.metrics.kernel import SUBSET_SIZE, kernel_distance, kernel_distance_of_subsets
 from restain.metrics.learned import LEARNED, PHV_COLUMNS
 from restain.metrics.phv import phv
 from restain.metrics.protocols import Protocol
@@ -25,25 +22,7 @@ from restain.stains import Floats
 from restain.tensors import find_device
 from restain.weights import HeldWeights, cache_folder, find_weights
 
-_THOUSANDTHS = 1000.0  # the unit in which the field prints KID
 _LPIPS = {"lpips_alex": ("alexnet-imagenet", "lpips-alex"), "lpips_vgg": ("vgg16-imagenet", "lpips-vgg")}
-
-
-@dataclass(frozen=True)
-class SetFigure:
-    """A figure of two sets of images.
-
-    Attributes:
-        value: in the unit of the metric's registry row.
-        std: over random subsets, where the metric is a mean of such.
-        note: what a reader must know of this very figure; empty where nothing.
-        details: further numbers, such as fid_infinity; each can stand in JSON.
-    """
-
-    value: float
-    std: float | None
-    note: str
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -153,11 +132,12 @@ class LearnedMetrics:
         """
         figures = {}
         if "fid" in self.weights:
-            figures["fid"] = _fid(*self._features("inception-fid", "bilinear-299", real_paths, fake_paths), self._seed)
+            rows = self._features("inception-fid", "bilinear-299", real_paths, fake_paths)
+            figures["fid"] = fid_figure(*rows, self._seed)
         if "kid" in self.weights:
             settings = self._settings
             rows = self._features(settings.kid_network, settings.kid_preparation, real_paths, fake_paths)
-            figures["kid"] = _kid_of_subsets(*rows, self._seed) if settings.kid_of_subsets else _kid(*rows)
+            figures["kid"] = kid_of_subsets_figure(*rows, self._seed) if settings.kid_of_subsets else kid_figure(*rows)
         return figures
 
     def _distance(self, metric: str) -> PerceptualDistance:
@@ -183,30 +163,3 @@ class LearnedMetrics:
             layers = (np.split(rows[np.array([index])][0], ends) for rows in (real, fake))
             values.append([phv(one, other) for one, other in zip(*layers, strict=True)])
         return dict(zip(PHV_COLUMNS, np.array(values).T, strict=True))
-
-
-def _fid(real: Rows, fake: Rows, seed: int) -> SetFigure:
-    value = frechet_distance(fit_gaussian(real), fit_gaussian(fake))
-    n = min(len(real), len(fake))
-    try:
-        line = fid_infinity(real, fake, seed)
-    except NotComputed as reason:
-        return SetFigure(value, None, f"{_few(n)}; {reason}")
-    details = {"fid_infinity": line.value, "subset_sizes": list(line.sizes), "subset_values": list(line.values)}
-    return SetFigure(value, None, _few(n) if n < RELIABLE else "", details)
-
-
-def _few(n: int) -> str:
-    return f"{n} images are fewer than {RELIABLE}: far too large, compare only at equal n or read fid_infinity"
-
-
-def _kid(real: Rows, fake: Rows) -> SetFigure:
-    return SetFigure(_THOUSANDTHS * kernel_distance(real, fake), None, "")
-
-
-def _kid_of_subsets(real: Rows, fake: Rows, seed: int) -> SetFigure:
-    values = _THOUSANDTHS * kernel_distance_of_subsets(real, fake, seed)
-    n = min(len(real), len(fake))
-    if n <= SUBSET_SIZE:
-        return SetFigure(float(values.mean()), None, f"{n} images: every subset is the whole set")
-    return SetFigure(float(values.mean()), float(values.std(ddof=1)), f"std over {len(values)} subsets")

@@ -17,12 +17,14 @@ def polynomial_kernel(x: Floats, y: Floats) -> Floats:
     return np.asarray((x @ y.T / x.shape[1] + 1.0) ** 3)
 
 
-def kernel_distance(real: Rows, fake: Rows) -> float:
+def kernel_distance(real: Rows, fake: Rows, paired: bool = False) -> float:
     """Unbiased estimate of MMD² under the cubic kernel, over all pairs of the two sets.
 
     Args:
         real: (n, d), n >= 2.
         fake: (m, d), m >= 2.
+        paired: row i shows the same field on both sides (so m = n). These n products are not of independent images, so
+            they are left out, as each row's product with itself is; equal sets are then at exactly 0.
 
     Returns:
         A number whose expectation is 0 for one distribution; it can be negative.
@@ -30,22 +32,25 @@ def kernel_distance(real: Rows, fake: Rows) -> float:
     Raises:
         NotComputed: a set has fewer than two images.
 
-    Source: Gretton et al., JMLR 13 (2012), Eq. 3: the diagonals of the two inner sums are left out.
+    Source: Gretton et al., JMLR 13 (2012), Eq. 3; paired, Eq. 4.
     """
     n, m = len(real), len(fake)
     if min(n, m) < 2:
         raise NotComputed(f"a kernel distance needs at least 2 images on each side, there are {min(n, m)}")
-    within_real, within_fake, across = _sum_within(real), _sum_within(fake), _sum_across(real, fake)
-    return within_real / (n * (n - 1)) + within_fake / (m * (m - 1)) - 2.0 * across / (n * m)
+    within = _sum_without_diagonal(real, real) / (n * (n - 1)) + _sum_without_diagonal(fake, fake) / (m * (m - 1))
+    if paired:
+        return within - 2.0 * _sum_without_diagonal(real, fake) / (n * (n - 1))
+    return within - 2.0 * _sum(real, fake) / (n * m)
 
 
-def _sum_across(x: Rows, y: Rows) -> float:
+def _sum(x: Rows, y: Rows) -> float:
     return sum(float(polynomial_kernel(a, b).sum()) for a in blocks(x) for b in blocks(y))
 
 
-def _sum_within(x: Rows) -> float:
-    diagonal = sum(float(((np.einsum("ij,ij->i", a, a) / a.shape[1] + 1.0) ** 3).sum()) for a in blocks(x))
-    return _sum_across(x, x) - diagonal
+def _sum_without_diagonal(x: Rows, y: Rows) -> float:
+    products = (np.einsum("ij,ij->i", a, b) for a, b in zip(blocks(x), blocks(y), strict=True))
+    width = next(blocks(x)).shape[1]
+    return _sum(x, y) - sum(float(((product / width + 1.0) ** 3).sum()) for product in products)
 
 
 def kernel_distance_of_subsets(

@@ -70,7 +70,8 @@ LEARNED: tuple[Metric, ...] = (
         unit="×10⁻³",
         direction="lower",
         definition="squared maximum mean discrepancy of Inception features, cubic kernel, unbiased; clean: FID "
-        "Inception, antialiased resize, all images; asp2023: ImageNet Inception, mean of 100 subsets of min(n, 100)",
+        "Inception, antialiased resize, all images, products of one field left out; asp2023: ImageNet Inception, "
+        "mean of 100 subsets of min(n, 100)",
         source="Bińkowski et al., ICLR 2018; public evaluation script of ASP (2023)",
         level="set",
         family="learned",

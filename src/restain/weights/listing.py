@@ -1,0 +1,31 @@
+"""What ``restain weights list`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import typer
+
+from restain.weights.store import HeldWeights, cache_folder, weights_folder
+
+
+def print_weights(held: Sequence[HeldWeights]) -> None:
+    """Print each file with its state, size, hash and purpose, and where files and cached features lie."""
+    for line in _lines(held):
+        typer.echo(line)
+
+
+def _lines(held: Sequence[HeldWeights]) -> Iterator[str]:
+    yield f"{'name':20}{'state':10}{'MB':>8}  {'sha256':14}{'needed by'}"
+    for one in held:
+        file = one.file
+        size = one.path.stat().st_size if one.state == "present" else file.size
+        yield f"{file.name:20}{one.state:10}{size / 1e6:8.2f}  {one.sha256[:12]:14}{file.purpose}"
+    yield ""
+    yield f"weights folder: {weights_folder()} ($RESTAIN_WEIGHTS)"
+    files = [path for path in cache_folder().rglob("*.npy") if path.is_file()]
+    megabytes = sum(path.stat().st_size for path in files) / 1e6
+    yield f"feature cache:  {cache_folder()} ($RESTAIN_CACHE), {len(files)} vectors, {megabytes:.1f} MB; safe to delete"
+    absent = [one.file.name for one in held if one.state != "present"]
+    if absent:
+        yield f"to get what is missing: restain weights fetch {' '.join(absent)}"
