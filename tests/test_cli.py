@@ -18,6 +18,7 @@ COMMANDS = {
     for group, commands in (
         ((), typer.main.get_command(app).commands),  # type: ignore[attr-defined]
         (("data",), typer.main.get_command(app).commands["data"].commands),  # type: ignore[attr-defined]
+        (("weights",), typer.main.get_command(app).commands["weights"].commands),  # type: ignore[attr-defined]
     )
     for name, command in commands.items()
     if not hasattr(command, "commands")
@@ -50,6 +51,10 @@ SAME = {
     ("demo",): restain.demo,
     ("doctor",): restain.doctor,
     ("import",): restain.import_weights,
+    ("weights", "list"): restain.list_weights,
+    ("weights", "path"): restain.weights_path,
+    ("weights", "add"): restain.add_weights,
+    ("weights", "fetch"): restain.fetch_weights,
     ("export",): restain.export,
 }
 GROUPED = {  # parameters of a Python call that hold several options, or that the command line decides itself

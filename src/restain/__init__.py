@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from restain.slides.plan import SlideOptions
     from restain.staining import stain
     from restain.training import Machine, train
+    from restain.weights import add_weights, fetch_weights, list_weights, weights_path
 
 _HOMES = {
     "Consecutive": "data.phantom",
@@ -38,13 +39,16 @@ _HOMES = {
     "Stainer": "checkpoint",
     "StainerCard": "checkpoint",
     "SlideOptions": "slides.plan",
+    "add_weights": "weights",
     "check": "slides.checking",
     "demo": "demonstration",
     "doctor": "diagnosis",
     "evaluate": "evaluation",
     "export": "exporting",
+    "fetch_weights": "weights",
     "import_weights": "published",
     "inspect": "data.inspection",
+    "list_weights": "weights",
     "load_recipe": "config",
     "load_stainer": "checkpoint",
     "phantom": "data.phantom",
@@ -53,6 +57,7 @@ _HOMES = {
     "slide": "slides.many",
     "stain": "staining",
     "train": "training",
+    "weights_path": "weights",
 }
 
 __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
@@ -67,6 +72,10 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "demo",
     "doctor",
     "import_weights",
+    "list_weights",
+    "weights_path",
+    "add_weights",
+    "fetch_weights",
     "export",
     "load_stainer",
     "load_recipe",

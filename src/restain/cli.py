@@ -22,9 +22,13 @@ app = typer.Typer(
     "Research software, not for clinical use.",
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set before it is trained on.")
+weights_app = typer.Typer(
+    no_args_is_help=True, help="Weights of the networks that FID, KID, LPIPS and PHV look through."
+)
 recipes_app = typer.Typer(help="Recipes: one for each published row.", invoke_without_command=True)
 app.add_typer(data_app, name="data")
 app.add_typer(recipes_app, name="recipes")
+app.add_typer(weights_app, name="weights")
 
 
 @app.command()
@@ -269,6 +273,47 @@ def export(
 
     exported = restain.export(stainer, out, to)
     typer.echo(f"{exported.path}: differs from PyTorch by at most {exported.largest_difference:.2g} grey levels")
+
+
+@weights_app.command("list")
+def list_weights() -> None:
+    """Show each weight file: present or missing, size, hash, and which metric needs it."""
+    import restain
+    from restain.weights.listing import print_weights
+
+    print_weights(restain.list_weights())
+
+
+@weights_app.command("path")
+def weights_path(
+    name: Annotated[str, typer.Argument(help="name of a weight file, as restain weights list shows")],
+) -> None:
+    """Print where a weight file lies, after its hash was verified."""
+    import restain
+
+    typer.echo(restain.weights_path(name))
+
+
+@weights_app.command("add")
+def add_weights(
+    file: Annotated[Path, typer.Argument(help="a weight file under any name, or a registered alternative")],
+    name: Annotated[str | None, typer.Option("--as", help="what it must be; else it is told by its hash")] = None,
+) -> None:
+    """Copy a weight file into the weights folder, if its hash is known."""
+    import restain
+
+    typer.echo(restain.add_weights(file, name))
+
+
+@weights_app.command("fetch")
+def fetch_weights(
+    names: Annotated[list[str] | None, typer.Argument(help="which files; all that are missing by default")] = None,
+) -> None:
+    """Download weight files, go on where a download broke off, and keep only what has the right hash."""
+    import restain
+
+    for path in restain.fetch_weights(names):
+        typer.echo(path)
 
 
 @app.command()

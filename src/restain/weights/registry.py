@@ -67,7 +67,7 @@ _FILES = (
     WeightFile(
         name="inception-imagenet",
         filename="inception_v3_google-0cc3c7bd.pth",
-        purpose="kid (asp2023 and the protocols after it)",
+        purpose="kid (asp2023, bci2022, skimage018)",
         url=f"{_TORCHVISION}/inception_v3_google-0cc3c7bd.pth",
         size=108_949_747,
         sha256="0cc3c7bd75056d25e46cba549dc184522069b81e9787eff6df84f397bd52a5ef",
