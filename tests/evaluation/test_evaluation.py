@@ -190,6 +190,10 @@ def break_grey(path):
     Image.new("L", (48, 40), 128).save(path)
 
 
+def break_translucent(path):
+    Image.new("RGBA", (48, 40), (200, 150, 150, 128)).save(path)
+
+
 def break_deep_grey(path):
     Image.new("I;16", (48, 40), 128).save(path)
 
@@ -203,6 +207,7 @@ def break_deep_colour(path):
     [
         (break_truncated, r"field3\.png: cannot be read as an image \(.*\); is it truncated\?"),
         (break_grey, r"field3\.png: has shape \(40, 48\); expected an RGB image"),
+        (break_translucent, r"field3\.png: has a translucent alpha channel; expected an opaque RGB image"),
         (break_deep_colour, r"field3\.png: has uint16 pixels; expected 8 bits per channel"),
         (break_deep_grey, r"field3\.png: has 16 bits per channel; expected 8 bits per channel"),
     ],

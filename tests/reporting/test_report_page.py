@@ -258,7 +258,7 @@ def test_several_stains_stand_side_by_side(tmp_path: Path, several: Path) -> Non
         "−0.010 −0.020 to 0.010",
         "1 is best): ours 1.00, <theirs> 2.00",
         "Published figures for mist-er",
-        "0.2061 * asp2023 Table 4",
+        "0.2061* asp2023 Table 4",
     ):
         assert words in page.text, words
     assert "<theirs>" not in page.source

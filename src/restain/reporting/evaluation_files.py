@@ -38,6 +38,7 @@ class MetricRow:
     direction: str  # "higher" | "lower" | "none": which way is better
     protocol: str
     definition: str
+    family: str
     figures: dict[str, Figure]
 
 
@@ -142,6 +143,7 @@ def _rows(systems: dict[str, Any], path: Path) -> tuple[MetricRow, ...]:
                 direction=str(described.get("direction") or "none"),
                 protocol=str(described.get("protocol") or ""),
                 definition=str(described.get("definition") or ""),
+                family=str(described.get("family") or ""),
                 figures={system: _figure(entry) for system, entry in entries.items() if "mean" in entry},
             )
         )

@@ -89,6 +89,28 @@ def differences_table(evaluation: EvaluationFiles) -> tuple[list[tuple[str, str]
     return pairs, [row for row in rows if any(row.cells)]
 
 
+@dataclass(frozen=True)
+class PublishedRow:
+    """One method of the literature; ``cells`` holds (figure, comparable) or None, one a metric."""
+
+    method: str
+    protocol: str
+    source: str
+    cells: tuple[tuple[str, bool] | None, ...]
+
+
+def published_table(evaluation: EvaluationFiles) -> tuple[list[str], list[PublishedRow]]:
+    """Metrics of the literature, and a row a method and source; both empty where none was asked for."""
+    entries = (evaluation.summary.get("literature") or {}).get("rows", [])
+    metrics = list(dict.fromkeys(str(entry["metric"]) for entry in entries))
+    rows: dict[tuple[str, str, str], dict[str, tuple[str, bool]]] = {}
+    for entry in entries:
+        spread = f" ± {entry['std']:g}" if entry.get("std") else ""
+        key = (str(entry["method"]), str(entry["protocol"]), str(entry["source"]))
+        rows.setdefault(key, {})[entry["metric"]] = (f"{entry['value']:g}{spread}", bool(entry["comparable"]))
+    return metrics, [PublishedRow(*key, tuple(map(cells.get, metrics))) for key, cells in rows.items()]
+
+
 def distributions_uri(evaluation: EvaluationFiles) -> str | None:
     """How every measure spreads over the images, stain by stain and on the true IHC; None without the table."""
     first = evaluation.per_image

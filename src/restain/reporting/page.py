@@ -11,11 +11,17 @@ from restain.errors import RestainError
 from restain.files import write_text
 from restain.reporting.evaluation_files import EvaluationFiles, read_evaluation
 from restain.reporting.fields import fields_section
-from restain.reporting.figures import differences_table, distributions_uri, figures_table, scatter_uri
+from restain.reporting.figures import (
+    differences_table,
+    distributions_uri,
+    figures_table,
+    published_table,
+    scatter_uri,
+)
 from restain.reporting.history import attention_section, curves_uri, sample_section
 from restain.reporting.provenance import facts, provenance
 from restain.reporting.run_files import RunFiles, read_run
-from restain.reporting.words import label, number
+from restain.reporting.words import FAMILIES, label, number
 
 
 def report(
@@ -62,7 +68,7 @@ def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: in
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals.update(number=number, label=label)
+    pages.globals.update(number=number, label=label, families=FAMILIES)
     stain = str(run.stainer.get("stain") or "") if run else ""
     fields = fields_section(evaluation, images, _mpp(run)) if evaluation else None
     return pages.get_template("page.html.j2").render(
@@ -75,6 +81,7 @@ def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: in
         fields=fields,
         table=figures_table(evaluation) if evaluation else None,
         differences=differences_table(evaluation) if evaluation else ([], []),
+        published=published_table(evaluation) if evaluation else ([], []),
         distributions=distributions_uri(evaluation) if evaluation else None,
         scatter=scatter_uri(evaluation, fields.marks) if evaluation and fields else None,
         attention=attention_section(run) if run else None,

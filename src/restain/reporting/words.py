@@ -13,6 +13,25 @@ ACRONYMS = {
     "od": "OD",
     "pearson": "Pearson",
     "r": "r",
+    "ms": "MS",
+    "jsd": "JSD",
+    "kl": "KL",
+    "icc": "ICC",
+    "her2": "HER2",
+    "h": "H",
+    "lpips": "LPIPS",
+    "alex": "AlexNet",
+    "vgg": "VGG",
+    "phv": "PHV",
+    "fid": "FID",
+    "kid": "KID",
+}
+FAMILIES = {
+    "pixels": "Similarity of pixels",
+    "stain": "Amount of stain",
+    "content": "Relation to the H&E",
+    "cells": "Cells",
+    "learned": "Seen by trained networks",
 }
 
 

@@ -1,0 +1,112 @@
+"""How an evaluation asks the networks: which files, for which system, and what it makes of the answers."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import restain.evaluation as evaluation_module
+from restain.evaluation import EvaluationOptions, evaluate
+from restain.features import SetFigure
+from restain.images import read_rgb
+from restain.metrics import NotComputed
+
+
+class Networks:
+    """In place of LearnedMetrics: LPIPS is the distance of two mean greys, FID that of the sets; KID lacks weights."""
+
+    def __init__(self, protocol, wanted, seed, batch, device):
+        self.asked = (protocol.name, seed, batch, device)
+        self.missing = {"kid": "no weights; get it: restain weights fetch inception-fid"} if "kid" in wanted else {}
+        self.weights = {name: {"name": name, "sha256": "0"} for name in ("lpips_alex", "fid") if name in wanted}
+
+    def columns(self, real_paths, fake_paths):
+        pairs = zip(real_paths, fake_paths, strict=True)
+        gaps = [abs(read_rgb(real).mean() - read_rgb(fake).mean()) for real, fake in pairs]
+        return {"lpips_alex": np.array(gaps)} if "lpips_alex" in self.weights else {}
+
+    def sets(self, real_paths, fake_paths):
+        real, fake = (np.mean([read_rgb(path).mean() for path in paths]) for paths in (real_paths, fake_paths))
+        return {"fid": SetFigure(abs(real - fake), None, "few images", {"fid_infinity": 1.5})}
+
+
+class Speechless(Networks):
+    def sets(self, real_paths, fake_paths):
+        raise NotComputed("a set has fewer than 2 images")
+
+
+@pytest.fixture
+def judged(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation_module, "LearnedMetrics", Networks)
+    return evaluate(
+        **folders, out=tmp_path / "out", options=EvaluationOptions(metrics=["learned", "dab_mean_od_error"])
+    )
+
+
+def test_columns_are_per_image_figures_like_any_other(folders, judged):
+    greys = {
+        role: np.array([read_rgb(folders[role] / f"{name}.png").mean() for name in judged.ids])
+        for role in ("real", "fake", "source")
+    }
+    expected = np.abs(greys["real"] - greys["fake"])
+    assert judged.virtual.columns["lpips_alex"] == pytest.approx(expected)
+    figure = judged.summary["metrics"]["lpips_alex"]
+    assert figure["mean"] == pytest.approx(expected.mean()) and figure["ci95"]
+    unchanged, transfer = judged.yardsticks
+    assert unchanged.columns["lpips_alex"] == pytest.approx(np.abs(greys["real"] - greys["source"]))
+    assert np.isfinite(transfer.columns["lpips_alex"]).all()  # its images are files, for as long as they are needed
+    assert "lpips_alex" in (judged.out / "per_image.csv").read_text(encoding="utf-8").splitlines()[0]
+
+
+def test_figures_of_sets_keep_their_note_and_have_no_interval(judged):
+    summary = json.loads((judged.out / "summary.json").read_text(encoding="utf-8"))
+    figure = summary["metrics"]["fid"]
+    assert (figure["note"], figure["details"], figure["ci95"]) == ("few images", {"fid_infinity": 1.5}, None)
+    assert "no value for each image" in summary["not_computed"]["fid ci95"]
+    of_fid = [entry for entry in summary["comparisons"] if entry["metric"] == "fid"]
+    assert {entry["test"] for entry in of_fid} == {"no test: a distance between sets has no value for each image"}
+    assert of_fid[0]["difference"] == pytest.approx(
+        figure["mean"] - summary["yardsticks"]["H&E unchanged"]["fid"]["mean"]
+    )
+    assert summary["weights"]["fid"] == {"name": "fid", "sha256": "0"}
+    assert "learned" in summary["ranking"]["by_family"]
+
+
+def test_missing_weights_are_one_reason_with_its_command_and_the_rest_still_runs(judged):
+    reasons = judged.summary["not_computed"]
+    assert reasons["kid"].endswith("restain weights fetch inception-fid")
+    assert not [name for name in reasons if name.endswith(": kid")]
+    assert "dab_mean_od_error" in judged.summary["metrics"]
+
+
+def test_sets_too_small_for_a_distance_are_a_reason(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation_module, "LearnedMetrics", Speechless)
+    options = EvaluationOptions(metrics=["fid", "lpips_alex"])
+    summary = evaluate(folders["real"], folders["fake"], tmp_path, options=options).summary
+    assert summary["not_computed"]["fid"] == "a set has fewer than 2 images"
+    assert "lpips_alex" in summary["metrics"]
+
+
+def test_without_weights_every_learned_metric_names_its_command(folders, tmp_path):
+    options = EvaluationOptions(metrics=["learned", "ssim"])
+    summary = evaluate(folders["real"], folders["fake"], tmp_path, options=options).summary
+    assert list(summary["metrics"]) == ["ssim"] and summary["weights"] == {}
+    for name in ("fid", "kid", "lpips_alex", "lpips_vgg", "phv_avg"):
+        assert "restain weights fetch " in summary["not_computed"][name]
+
+
+def test_transfers_are_lossless_files(folders, tmp_path, monkeypatch):
+    seen = []
+
+    class Watching(Networks):
+        def columns(self, real_paths, fake_paths):
+            seen.extend(fake_paths)
+            with Image.open(fake_paths[0]) as image:
+                assert image.mode == "RGB"
+            return super().columns(real_paths, fake_paths)
+
+    monkeypatch.setattr(evaluation_module, "LearnedMetrics", Watching)
+    evaluate(**folders, out=tmp_path, options=EvaluationOptions(metrics=["lpips_alex"]))
+    assert {path.suffix for path in seen[-7:]} == {".png"}
+    assert not any(path.exists() for path in seen[-7:])
