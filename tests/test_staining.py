@@ -37,14 +37,15 @@ def images(tmp_path: Path) -> Path:
 def test_names_folders_and_sizes_are_kept_and_pixels_are_the_generators(
     stainer: Path, images: Path, tmp_path: Path
 ) -> None:
-    result = stain(stainer, images, tmp_path / "out", device="cpu")
+    result = stain(stainer, images, tmp_path / "out", device="cpu", precision="32")
     assert {path.relative_to(tmp_path / "out").as_posix() for path in result.written} == set(SIZES)
     generator = load_stainer(stainer).generator
     for name, size in SIZES.items():
         found = read_rgb(tmp_path / "out" / name)
         assert found.shape == (*size, 3)
         expected = to_rgb(generator(to_tensor(read_rgb(images / name))[None])[0])
-        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_allclose(found.astype(int), expected, atol=1)  # one where rounding is on the edge
+        assert (found != expected).mean() < 0.01
 
 
 def test_the_batch_does_not_matter(stainer: Path, images: Path, tmp_path: Path) -> None:
@@ -124,6 +125,8 @@ def test_a_device_or_batch_that_cannot_be_is_refused(stainer: Path, images: Path
         stain(stainer, images, tmp_path / "out", device="tpu")
     with pytest.raises(RestainError, match="batch is 0; expected at least 1"):
         stain(stainer, images, tmp_path / "out", batch=0, device="cpu")
+    with pytest.raises(RestainError, match="precision is 'fp8'; expected auto, 32 or bf16"):
+        stain(stainer, images, tmp_path / "out", device="cpu", precision="fp8")
 
 
 def test_an_image_that_does_not_fit_into_memory_is_named_and_the_others_done(

@@ -57,11 +57,12 @@ def stain(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="write outputs anew that exist")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images of one size per pass")] = 1,
     device: Device = "auto",
+    precision: Precision = "auto",
 ) -> None:
     """Turn H&E images into virtual IHC images."""
     import restain
 
-    result = restain.stain(stainer, input, out, overwrite, batch, device)
+    result = restain.stain(stainer, input, out, overwrite, batch, device, precision)
     typer.echo(f"{len(result.written)} written, {len(result.skipped)} skipped, {len(result.failed)} failed")
     for reason in result.failed.values():
         typer.echo(f"failed: {reason}", err=True)

@@ -54,7 +54,7 @@ def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], T
         precision: ``auto``, ``32`` or ``bf16``, see ``find_precision``.
 
     Returns:
-        float32 (N, 3, H, W) in [-1, 1] -> the same.
+        float32 (N, 3, H, W) in [-1, 1], on any device -> the same, on the network's.
 
     Raises:
         RestainError: another precision.
@@ -69,7 +69,7 @@ def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], T
 
     def run(x: Tensor) -> Tensor:
         with torch.inference_mode():
-            image: Tensor = prepared(x.contiguous(memory_format=torch.channels_last))
+            image: Tensor = prepared(x.to(device).contiguous(memory_format=torch.channels_last))
             return image.contiguous()
 
     return run
