@@ -19,7 +19,6 @@ from restain.slides.normalisation import (
     freeze,
     load_statistics,
     measure_slide,
-    moments,
     save_statistics,
 )
 from restain.slides.sampling import sample_positions, sample_windows
@@ -46,15 +45,6 @@ def _tensor(samples: list[RGB]) -> torch.Tensor:
     return torch.stack([to_tensor(sample) for sample in samples])
 
 
-def test_moments_of_parts_merge_to_those_of_the_whole() -> None:
-    x = torch.randn(5, 3, 7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x[2:] += 100
-    merged = moments(x[:2]).merge(moments(x[2:]))
-    torch.testing.assert_close(merged.mean, x.mean(dim=(0, 2, 3)))
-    torch.testing.assert_close(merged.variance, x.var(dim=(0, 2, 3), correction=0))
-    assert merged.count == 5 * 7 * 4
-
-
 def test_norms_are_found_in_the_order_in_which_they_run(generator: ResnetGenerator) -> None:
     norms = find_norms(generator)
     assert [norm.convolution.out_channels for norm in norms] == [4, 8, 16, 16, 16, 16, 16, 8, 4]
@@ -68,13 +58,22 @@ def test_frozen_on_one_image_it_stains_that_image_as_ever(generator: ResnetGener
     torch.testing.assert_close(frozen(_tensor(samples)), generator(_tensor(samples)), atol=1e-4, rtol=0)
 
 
-def test_frozen_on_several_it_equals_batch_normalisation_over_them(generator: ResnetGenerator) -> None:
+class _CropsAverage(nn.Module):
+    """What a norm that is frozen over several crops does, in one pass over them all."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean = x.mean(dim=(2, 3), keepdim=True).mean(dim=0)
+        variance = x.var(dim=(2, 3), correction=0, keepdim=True).mean(dim=0)
+        return (x - mean) / torch.sqrt(variance + 1e-5)
+
+
+def test_frozen_on_several_it_uses_their_average_in_every_layer(generator: ResnetGenerator) -> None:
     samples = _samples(4)
-    batch_normed = copy.deepcopy(generator)
-    for norm in find_norms(batch_normed):
-        norm.replace(nn.BatchNorm2d(norm.convolution.out_channels, affine=False, track_running_stats=False))
+    averaging = copy.deepcopy(generator)
+    for norm in find_norms(averaging):
+        norm.replace(_CropsAverage())
     frozen = freeze(generator, measure_slide(generator, samples))
-    torch.testing.assert_close(frozen(_tensor(samples)), batch_normed(_tensor(samples)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(frozen(_tensor(samples)), averaging(_tensor(samples)), atol=1e-4, rtol=0)
     assert (frozen(_tensor(samples)) - generator(_tensor(samples))).abs().max() > 0.1
 
 
@@ -117,19 +116,20 @@ def test_local_statistics_are_bilinear_in_the_place_of_a_pixel() -> None:
 def test_windows_of_glass_do_not_count_and_one_window_of_tissue_gives_its_own_statistics(
     generator: ResnetGenerator,
 ) -> None:
-    slide = np.full((96, 96, 3), 255, dtype=np.uint8)
-    slide[48:, 48:] = _samples(1)[0]
-    tissue = np.zeros((6, 6), dtype=bool)
-    tissue[3:, 3:] = True
-    read: list[tuple[int, int, int, int]] = []
+    slide = np.full((192, 192, 3), 255, dtype=np.uint8)
+    slide[144:, 144:] = _samples(1)[0]
+    tissue = np.zeros((8, 8), dtype=bool)
+    tissue[6:, 6:] = True
+    squares: list[tuple[int, int, int, int]] = []
 
-    def reader(region: tuple[int, int, int, int]) -> RGB:
-        read.append(region)
+    def read(region: tuple[int, int, int, int]) -> RGB:
+        squares.append(region)
         x, y, width, height = region
         return slide[y : y + height, x : x + width]
 
-    local = measure_local(generator, reader, tissue, (96, 96), spacing=48)
-    assert read == [(48, 48, 48, 48)]
+    local = measure_local(generator, read, tissue, (192, 192), side=48, spacing=100)
+    assert squares == [(96, 96, 96, 96)]  # the nodes are 96 pixels apart: two windows
+    assert local.spacing == 96
     alone = measure_slide(generator, _samples(1))
     for mean, deviation, expected, variance in zip(
         local.means, local.deviations, alone.means, alone.variances, strict=True
@@ -139,23 +139,36 @@ def test_windows_of_glass_do_not_count_and_one_window_of_tissue_gives_its_own_st
         torch.testing.assert_close(deviation, torch.sqrt(variance + 1e-5).expand_as(mean), atol=1e-4, rtol=1e-4)
 
 
-def test_a_node_pools_its_neighbours_by_kernel_and_tissue(generator: ResnetGenerator) -> None:
-    left, right = _samples(2)
-    slide = np.concatenate([left, right], axis=1)
-    tissue = np.ones((2, 8), dtype=bool)
-    tissue[0, 4:] = False  # half of the right window
-    local = measure_local(generator, lambda r: slide[: r[3], r[0] : r[0] + r[2]], tissue, (48, 96), spacing=48)
-    first, second = (moments(generator.layers[1](generator.layers[0](_tensor([rgb])))) for rgb in (left, right))
-    weights = 2 * 1.0, 1 * 0.5  # at the left node: the kernel's middle and its side, times the share of tissue
-    mean = (weights[0] * first.mean + weights[1] * second.mean) / sum(weights)
-    power = sum(w * (m.variance + m.mean**2) for w, m in zip(weights, (first, second), strict=True)) / sum(weights)
-    torch.testing.assert_close(local.means[0][0, 0].double(), mean, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(local.deviations[0][0, 0].double() ** 2, power - mean**2 + 1e-5, atol=1e-5, rtol=1e-4)
+def test_a_node_averages_its_windows_and_neighbours_by_kernel_and_tissue(generator: ResnetGenerator) -> None:
+    windows = _samples(4)  # two at each of two nodes, one row
+    slide = np.concatenate(windows, axis=1)
+    slide = np.concatenate([slide, np.full_like(slide, 255)])
+    tissue = np.zeros((16, 32), dtype=bool)
+    tissue[:8] = True
+    tissue[4:8, 24:] = False  # half of the last window
+    local = measure_local(
+        generator, lambda r: slide[r[1] : r[1] + r[3], r[0] : r[0] + r[2]], tissue, (96, 192), side=48, spacing=96
+    )
+    x = generator.layers[1](generator.layers[0](_tensor(windows)))
+    means, variances = x.double().mean(dim=(2, 3)), x.double().var(dim=(2, 3), correction=0)
+    weights = torch.tensor([2, 2, 1, 0.5], dtype=torch.float64)[:, None] / 5.5  # kernel times share, at the left node
+    assert local.means[0].shape == (1, 2, 4)
+    torch.testing.assert_close(local.means[0][0, 0].double(), (weights * means).sum(0), atol=1e-5, rtol=1e-5)
+    spread = local.deviations[0][0, 0].double() ** 2
+    torch.testing.assert_close(spread, (weights * variances).sum(0) + 1e-5, atol=1e-5, rtol=1e-4)
+
+
+def test_a_node_far_from_tissue_takes_the_whole_slides_average(generator: ResnetGenerator) -> None:
+    tissue = np.zeros((4, 4), dtype=bool)
+    tissue[0, 0] = True
+    local = measure_local(generator, lambda r: _samples(1)[0], tissue, (192, 192), side=48, spacing=48)
+    assert local.means[3].shape[:2] == (4, 4)
+    assert torch.equal(local.means[3][0, 0], local.means[3][3, 3])
 
 
 def test_statistics_come_back_exactly(generator: ResnetGenerator, tmp_path: Path) -> None:
     frozen = measure_slide(generator, _samples(2))
-    local = measure_local(generator, lambda r: _samples(1)[0], np.ones((2, 3), dtype=bool), (96, 144), 48)
+    local = measure_local(generator, lambda r: _samples(1)[0], np.ones((2, 3), dtype=bool), (96, 144), 48, 48)
     for statistics in (frozen, local):
         save_statistics(tmp_path / "statistics.safetensors", statistics)
         again = load_statistics(tmp_path / "statistics.safetensors")

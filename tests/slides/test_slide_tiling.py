@@ -82,7 +82,7 @@ def _frozen(generator: ResnetGenerator, slide: RGB) -> Statistics:
 
 
 def _local(generator: ResnetGenerator, slide: RGB) -> LocalStatistics:
-    return measure_local(generator, lambda region: _read(slide, region), slide.min(2) < 235, slide.shape[:2], 64)
+    return measure_local(generator, lambda region: _read(slide, region), slide.min(2) < 235, slide.shape[:2], 32, 64)
 
 
 MEASURES: dict[str, Callable[[ResnetGenerator, RGB], Statistics | LocalStatistics]] = {

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.slides.anatomy import find_norms, plain_copy
-from restain.slides.normalisation import LocalStatistics, Moments, check_channels, moments
+from restain.slides.normalisation import LocalStatistics, check_channels, moments
 from restain.tensors import to_tensor
 
-SPACING = 512  # pixels between nodes; a window is as wide
+_SPACING = 512  # pixels between nodes, about: a whole number of windows
 _KERNEL = (1.0, 2.0, 1.0)  # weights of neighbouring nodes along each axis
 
 
@@ -39,48 +39,53 @@ def measure_local(
     read: Callable[[tuple[int, int, int, int]], RGB],
     tissue: npt.NDArray[np.bool_],
     size: tuple[int, int],
-    spacing: int = SPACING,
+    side: int,
+    spacing: int = _SPACING,
 ) -> LocalStatistics:
     """Mean and deviation in front of every norm around each node.
 
-    The window of each node passes through the network once, normalised by itself. Then each node pools its neighbours,
-    3 x 3 with binomial weights times their share of tissue, so that windows of glass, whose variance is next to
-    nothing, do not spoil those at its edge. Memory: two numbers for each channel of each norm at each node, in the end
-    30 kB a node at ngf 64.
+    The slide is cut into windows of the size of the training crops; each passes through the network once, normalised by
+    itself. A node averages its square of windows and the eight squares around it, with binomial weights times the
+    windows' share of tissue, so that glass, whose variance is next to nothing, does not spoil the edge of the tissue.
+    Memory: two numbers for each channel of each norm at each node, in the end 30 kB a node at ngf 64.
 
     Args:
         generator: on its device; it is left as it is.
         read: (x, y, width, height) in the grid -> uint8 (height, width, 3), also outside the slide.
         tissue: mask over the whole grid, at any resolution.
         size: (height, width) of the grid, pixels.
-        spacing: of the nodes, pixels; a multiple of 4.
+        side: of a window, pixels; a multiple of 4, 16 at least.
+        spacing: of the nodes, pixels; rounded down to a multiple of ``side``, which it is at least.
 
     Raises:
-        RestainError: no window has any tissue.
+        RestainError: there is no tissue.
     """
-    share = _tissue_share(tissue, size, spacing)
-    if not share.any():
+    if not tissue.any():
         raise RestainError("normalisation: the slide has no tissue to measure; expected some in its tissue mask")
+    across = max(1, spacing // side)  # windows of a node's square
+    share = _tissue_share(tissue, size, side, across)
     network = plain_copy(generator)
     device = next(network.parameters()).device
     norms = find_norms(network)
-    raw = [np.zeros((2, *share.shape, norm.convolution.out_channels)) for norm in norms]  # mean, variance
-    seen: list[Moments] = []
+    sums = [np.zeros((2, *share.shape[:2], norm.convolution.out_channels)) for norm in norms]
+    seen: list[Tensor] = []
     for norm in norms:
         norm.module.register_forward_pre_hook(lambda _, inputs: seen.append(moments(inputs[0])))
     with torch.inference_mode():
-        for i, j in np.argwhere(share > 0).tolist():
-            window = to_tensor(read((j * spacing, i * spacing, spacing, spacing)))[None].to(device)
-            network(window)
-            for values, found in zip(raw, seen, strict=True):
-                values[:, i, j] = found.mean.numpy(), found.variance.numpy()
+        for i, j in np.argwhere(share.any(axis=(2, 3))).tolist():
+            square = to_tensor(read((j * across * side, i * across * side, across * side, across * side)))
+            weights = torch.from_numpy(share[i, j].ravel())
+            windows = square.unfold(1, side, side).unfold(2, side, side).permute(1, 2, 0, 3, 4).flatten(0, 1)
+            network(windows[weights > 0].to(device))
+            for total, found in zip(sums, seen, strict=True):
+                total[:, i, j] = torch.einsum("n,mnc->mc", weights[weights > 0], found).numpy()
             seen.clear()
     means, deviations = [], []
-    for norm, values in zip(norms, raw, strict=True):
-        mean, variance = _pool_neighbours(values, share)
+    for norm, total in zip(norms, sums, strict=True):
+        mean, variance = _average_neighbours(total, share.sum(axis=(2, 3)))
         means.append(torch.from_numpy(mean).float())
         deviations.append(torch.from_numpy(np.sqrt(variance + norm.module.eps)).float())
-    return LocalStatistics(spacing, tuple(means), tuple(deviations))
+    return LocalStatistics(across * side, tuple(means), tuple(deviations))
 
 
 def localise(generator: nn.Module, statistics: LocalStatistics, place: Place) -> nn.Module:
@@ -127,33 +132,30 @@ class _LocalNorm(nn.Module):
         return (1 - distance).clamp(min=0)
 
 
-def _tissue_share(tissue: npt.NDArray[np.bool_], size: tuple[int, int], spacing: int) -> npt.NDArray[np.float64]:
-    """The share of tissue in the window of each node, (rows, columns)."""
-    rows, columns = (-(-extent // spacing) for extent in size)
-    total, count = np.zeros((rows, columns)), np.zeros((rows, columns))
+def _tissue_share(
+    tissue: npt.NDArray[np.bool_], size: tuple[int, int], side: int, across: int
+) -> npt.NDArray[np.float64]:
+    """The share of tissue in each window, (rows, columns, across, across): node, then window of its square."""
+    rows, columns = (-(-extent // (across * side)) for extent in size)
+    # A window may be smaller than a pixel of the mask, so the mask is looked at 8 x 8 times in each window.
     y, x = (
-        ((np.arange(cells) + 0.5) * (extent / cells) // spacing).astype(int)
-        for cells, extent in zip(tissue.shape, size, strict=True)
+        ((np.arange(count * across * 8) + 0.5) * (side / 8) * (cells / extent)).astype(int)
+        for count, cells, extent in zip((rows, columns), tissue.shape, size, strict=True)
     )
-    np.add.at(total, (y[:, None], x[None, :]), tissue)
-    np.add.at(count, (y[:, None], x[None, :]), 1)
-    return np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+    inside = np.pad(tissue, ((0, 1), (0, 1)))
+    looked = inside[np.minimum(y, tissue.shape[0])][:, np.minimum(x, tissue.shape[1])]
+    return np.asarray(looked.reshape(rows, across, 8, columns, across, 8).mean(axis=(2, 5)).swapaxes(1, 2))
 
 
-def _pool_neighbours(
-    values: npt.NDArray[np.float64], share: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and variance (rows, columns, C) around each node; of the whole slide where no tissue is near."""
-    mean, variance = values
-    weight = share[..., None]
-    terms = [weight * np.ones_like(mean), weight * mean, weight * (variance + mean**2)]
-    total, first, second = (_blur(term) for term in terms)
-    nowhere = total[..., 0] == 0
-    for blurred, term in zip((total, first, second), terms, strict=True):
-        blurred[nowhere] = term.sum(axis=(0, 1))
-    pooled = first / total
-    return pooled, np.maximum(second / total - pooled**2, 0)
+def _average_neighbours(sums: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Weighted means (2, rows, columns, C) around each node; of the whole slide where no tissue is near.
 
-
-def _blur(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.asarray(convolve(x, np.outer(_KERNEL, _KERNEL)[..., None], mode="constant"))
+    Args:
+        sums: of mean and variance times weight at each node, (2, rows, columns, C).
+        weights: (rows, columns).
+    """
+    kernel = np.outer(_KERNEL, _KERNEL)
+    near = convolve(weights, kernel, mode="constant")
+    total = convolve(sums, kernel[None, :, :, None], mode="constant")
+    everywhere = sums.sum(axis=(1, 2), keepdims=True) / weights.sum()
+    return np.asarray(np.where(near[..., None] > 0, total / np.maximum(near, 1e-9)[..., None], everywhere))

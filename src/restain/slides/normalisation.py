@@ -7,7 +7,7 @@ into the convolution before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,23 +22,6 @@ from restain.images import RGB
 from restain.networks.resnet import ResidualBlock, ResnetGenerator
 from restain.slides.anatomy import Norm, find_norms, plain_copy
 from restain.tensors import to_tensor
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean and population variance of each channel over ``count`` pixels."""
-
-    count: int
-    mean: Tensor  # (C,), float64
-    variance: Tensor  # (C,), float64
-
-    def merge(self, other: Moments) -> Moments:
-        """Of both sets of pixels together. Source: Chan, Golub and LeVeque (1979); it does not cancel."""
-        count = self.count + other.count
-        shift = other.mean - self.mean
-        within = (self.count * self.variance + other.count * other.variance) / count
-        between = shift**2 * (self.count / count) * (other.count / count)
-        return Moments(count, self.mean + shift * (other.count / count), within + between)
 
 
 @dataclass(frozen=True)
@@ -61,14 +44,17 @@ class LocalStatistics:
     deviations: tuple[Tensor, ...]  # sqrt(variance + eps), likewise
 
 
-def moments(x: Tensor) -> Moments:
-    """Of a feature map, (N, C, H, W), over images and pixels; on the CPU."""
-    variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-    return Moments(x[:, 0].numel(), mean.double().cpu(), variance.double().cpu())
+def moments(x: Tensor) -> Tensor:
+    """Mean and population variance of each image and channel of a feature map (N, C, H, W): (2, N, C), on the CPU."""
+    variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
+    return torch.stack([mean, variance]).double().cpu()
 
 
 def measure_slide(generator: nn.Module, samples: Sequence[RGB]) -> Statistics:
-    """Mean and variance in front of every norm, pooled over all samples.
+    """Mean and variance in front of every norm, averaged over samples of tissue.
+
+    The variance is the mean of the variances *within* the samples: with samples of the size of the training crops, what
+    the norms met in training. Pooling all pixels would add how much samples differ from each other, and pale the stain.
 
     Layer by layer: a norm is measured with all norms before it frozen already, as they will be when the slide is
     stained. The samples pass one at a time. Between the stages of the network (encoder, each residual block, decoder)
@@ -90,10 +76,11 @@ def measure_slide(generator: nn.Module, samples: Sequence[RGB]) -> Statistics:
         waiting = [to_tensor(sample)[None] for sample in samples]
         for stage in _stages(network):
             for norm in stage.norms:
-                found = _pool(moments(stage.until(norm, x.to(device))) for x in waiting)
-                means.append(found.mean.float())
-                variances.append(found.variance.float())
-                _fold(norm, means[-1], variances[-1])
+                found = torch.cat([moments(stage.until(norm, x.to(device))) for x in waiting], dim=1)
+                mean, variance = found.mean(dim=1).float()
+                means.append(mean)
+                variances.append(variance)
+                _fold(norm, mean, variance)
             if not stage.is_last:
                 for index, x in enumerate(waiting):  # in place, so that a sample waits in one form only
                     waiting[index] = stage.run(x.to(device)).cpu()
@@ -130,14 +117,6 @@ def _fold(norm: Norm, mean: Tensor, variance: Tensor) -> None:
     weight.data = weight / sigma[:, None, None, None]
     bias.data = (bias - mean.to(bias)) / sigma
     norm.replace(nn.Identity())
-
-
-def _pool(parts: Iterable[Moments]) -> Moments:
-    total: Moments | None = None
-    for part in parts:
-        total = part if total is None else total.merge(part)
-    assert total is not None
-    return total
 
 
 def save_statistics(path: Path, statistics: Statistics | LocalStatistics) -> None:

@@ -109,7 +109,7 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
         plan = plan_slide(slide, stainer.card.mpp, options)
         journal = Journal(job.hidden(".unfinished"), _identity(job.source, plan, stainer, options))
         read = _reader(slide, plan)
-        statistics = find_statistics(journal.folder, stainer.generator, options.norm, plan, read)
+        statistics = find_statistics(journal.folder, stainer, options.norm, plan, read)
         network = SlideStainer(stainer.generator, statistics, lambda net: prepare(net, options.precision))
         unfinished = journal.folder / f"output{SUFFIX}"
         with _writer(unfinished, job, slide, plan, stainer, options) as writer:

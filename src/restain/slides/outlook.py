@@ -20,7 +20,7 @@ from restain.slides.normalisation import measure_slide
 from restain.slides.pipeline import READERS
 from restain.slides.plan import Plan, SlideOptions, plan_slide
 from restain.slides.reading import FileSlide, Region, open_slide, read_region
-from restain.slides.statistics import SIDE, sample_count
+from restain.slides.statistics import sample_count, window_side
 from restain.slides.tiling import SlideStainer, padded_region, receptive_radius
 from restain.slides.writing import Encoding
 from restain.tensors import find_device
@@ -104,7 +104,8 @@ def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOp
     area = rectangle[2] * rectangle[3]
     work = sum(_area(padded_region(one, network.halo, *plan.size)) for one in plan.tiles) / area
     if options.norm == "slide":
-        work += sample_count(plan) * SIDE**2 / area * _PASSES
+        window = window_side(stainer)
+        work += sample_count(plan, window) * window**2 / area * _PASSES
     if options.norm == "local":
         work *= _LOCAL_PASSES
     side = Encoding().tile
@@ -124,7 +125,7 @@ def _peak_memory() -> float:
 
 def print_outlook(outlooks: Sequence[Outlook], console: Console | None = None) -> None:
     """Print one line a slide, and the sum."""
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table(title=f"{len(outlooks)} slides, not stained")
     for heading in ("slide", "output, px", "tiles", "tissue, mm²", "memory, GB", "time, min", "file, MB"):
         table.add_column(heading, justify="left" if heading == "slide" else "right")

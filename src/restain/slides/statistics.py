@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from torch import nn
 
+from restain.checkpoint import Stainer
 from restain.images import RGB
 from restain.slides.local import measure_local
 from restain.slides.normalisation import (
@@ -20,21 +20,25 @@ from restain.slides.normalisation import (
 )
 from restain.slides.plan import Plan
 from restain.slides.sampling import sample_windows
+from restain.slides.tiling import STRIDE
 
-SAMPLES, SIDE = 16, 512  # windows of tissue for the statistics of a slide, at most, and their side in pixels
+_SAMPLED = 2**22  # pixels of tissue that the statistics of a slide are measured on, at most ...
+_FEWEST = 8  # ... unless these are fewer windows
 _SEED = 0
 
 Read = Callable[[tuple[int, int, int, int]], RGB]
 
 
 def find_statistics(
-    folder: Path, generator: nn.Module, norm: Literal["tile", "slide", "local"], plan: Plan, read: Read
+    folder: Path, stainer: Stainer, norm: Literal["tile", "slide", "local"], plan: Plan, read: Read
 ) -> Statistics | LocalStatistics | None:
     """The statistics that ``norm`` asks for, from ``folder`` where an interrupted run has left them.
 
+    They are measured in windows of the size of the stainer's training crops, as its norms met the tissue in training.
+
     Args:
         folder: of the slide's journal.
-        generator: on its device.
+        stainer: on its device.
         norm: "tile" needs none.
         plan: of the slide.
         read: (x, y, width, height) in the plan's grid -> pixels.
@@ -46,15 +50,23 @@ def find_statistics(
         return load_statistics(path)
     mask = plan.tissue.mask if plan.tissue.mask.any() else np.ones_like(plan.tissue.mask)  # glass alone, asked for
     measured: Statistics | LocalStatistics
+    side = window_side(stainer)
     if norm == "slide":
-        windows = sample_windows(mask, plan.size, sample_count(plan), SIDE, _SEED)
-        measured = measure_slide(generator, [read(window) for window in windows])
+        windows = sample_windows(mask, plan.size, sample_count(plan, side), side, _SEED)
+        measured = measure_slide(stainer.generator, [read(window) for window in windows])
     else:
-        measured = measure_local(generator, read, mask, plan.size)
+        measured = measure_local(stainer.generator, read, mask, plan.size, side)
     save_statistics(path, measured)
     return measured
 
 
-def sample_count(plan: Plan) -> int:
-    """How many windows a slide is sampled by: no more than would cover its tiles."""
-    return min(SAMPLES, -(-sum(tile.width * tile.height for tile in plan.tiles) // SIDE**2))
+def window_side(stainer: Stainer) -> int:
+    """Side in pixels of the windows that statistics are measured in."""
+    return max(16, stainer.card.tile_size // STRIDE * STRIDE)
+
+
+def sample_count(plan: Plan, side: int) -> int:
+    """How many windows of ``side`` pixels a slide is sampled by: no more than cover its tissue, however it is tiled."""
+    height, width = plan.size
+    tissue = float(plan.tissue.mask.mean() or 1) * height * width
+    return min(max(_FEWEST, _SAMPLED // side**2), int(np.ceil(tissue / side**2)))
