@@ -21,7 +21,7 @@ from restain.slides.normalisation import (
     measure_slide,
     save_statistics,
 )
-from restain.slides.sampling import sample_positions, sample_windows
+from restain.slides.sampling import sample_count, sample_positions, sample_windows
 from restain.tensors import to_tensor
 
 
@@ -212,6 +212,15 @@ def test_a_mask_with_too_few_pixels_gives_them_all() -> None:
     mask[1, 2] = mask[4, 0] = True
     assert sample_positions(mask, 10, seed=0).tolist() == [[1, 2], [4, 0]]
     assert len(sample_positions(np.zeros((5, 5), dtype=bool), 10, seed=0)) == 0
+
+
+@pytest.mark.parametrize(("side", "count"), [(512, 16), (96, 455), (1024, 8)])
+def test_four_megapixels_are_sampled_but_no_more_than_there_are(side: int, count: int) -> None:
+    mask = np.ones((10, 20), dtype=bool)
+    assert sample_count(mask, (20_000, 40_000), side) == count
+    mask[:, 5:] = False  # a quarter is left
+    assert sample_count(mask, (side * 2, side * 2), side) == 1
+    assert sample_count(mask, (side * 2, side * 2 + 8), side) == 2
 
 
 def test_windows_lie_in_the_grid_on_the_lattice() -> None:

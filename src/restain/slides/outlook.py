@@ -20,7 +20,8 @@ from restain.slides.normalisation import measure_slide
 from restain.slides.pipeline import READERS
 from restain.slides.plan import Plan, SlideOptions, plan_slide
 from restain.slides.reading import FileSlide, Region, open_slide, read_region
-from restain.slides.statistics import sample_count, window_side
+from restain.slides.sampling import sample_count
+from restain.slides.statistics import window_side
 from restain.slides.tiling import SlideStainer, padded_region, receptive_radius
 from restain.slides.writing import Encoding
 from restain.tensors import find_device
@@ -105,7 +106,7 @@ def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOp
     work = sum(_area(padded_region(one, network.halo, *plan.size)) for one in plan.tiles) / area
     if options.norm == "slide":
         window = window_side(stainer)
-        work += sample_count(plan, window) * window**2 / area * _PASSES
+        work += sample_count(plan.tissue.mask, plan.size, window) * window**2 / area * _PASSES
     if options.norm == "local":
         work *= _LOCAL_PASSES
     side = Encoding().tile

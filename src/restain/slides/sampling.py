@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from restain.errors import RestainError
+
+_SAMPLED = 2**22  # pixels
+_FEWEST = 8  # windows
 
 Mask: TypeAlias = npt.NDArray[np.bool_]  # (H, W), True on tissue
 
@@ -31,6 +35,18 @@ def sample_positions(mask: Mask, count: int, seed: int) -> npt.NDArray[np.int64]
     rng = np.random.default_rng(seed)
     chosen = np.array([stratum[rng.integers(len(stratum))] for stratum in strata], dtype=np.int64)
     return np.stack([rows[chosen], columns[chosen]], axis=1)
+
+
+def sample_count(mask: Mask, size: tuple[int, int], side: int) -> int:
+    """How many windows a slide is sampled by: 4 megapixels in at least 8, but no more than cover its tissue.
+
+    Args:
+        mask: tissue over the whole grid, at any resolution.
+        size: (height, width) of the grid, pixels.
+        side: of a window, pixels.
+    """
+    tissue = float(mask.mean()) * size[0] * size[1]
+    return min(max(_FEWEST, _SAMPLED // side**2), math.ceil(tissue / side**2))
 
 
 def sample_windows(

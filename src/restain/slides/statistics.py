@@ -19,11 +19,9 @@ from restain.slides.normalisation import (
     save_statistics,
 )
 from restain.slides.plan import Plan
-from restain.slides.sampling import sample_windows
+from restain.slides.sampling import sample_count, sample_windows
 from restain.slides.tiling import STRIDE
 
-_SAMPLED = 2**22  # pixels of tissue that the statistics of a slide are measured on, at most ...
-_FEWEST = 8  # ... unless these are fewer windows
 _SEED = 0
 
 Read = Callable[[tuple[int, int, int, int]], RGB]
@@ -52,7 +50,7 @@ def find_statistics(
     measured: Statistics | LocalStatistics
     side = window_side(stainer)
     if norm == "slide":
-        windows = sample_windows(mask, plan.size, sample_count(plan, side), side, _SEED)
+        windows = sample_windows(mask, plan.size, sample_count(mask, plan.size, side), side, _SEED)
         measured = measure_slide(stainer.generator, [read(window) for window in windows])
     else:
         measured = measure_local(stainer.generator, read, mask, plan.size, side)
@@ -63,10 +61,3 @@ def find_statistics(
 def window_side(stainer: Stainer) -> int:
     """Side in pixels of the windows that statistics are measured in."""
     return max(16, stainer.card.tile_size // STRIDE * STRIDE)
-
-
-def sample_count(plan: Plan, side: int) -> int:
-    """How many windows of ``side`` pixels a slide is sampled by: no more than cover its tissue, however it is tiled."""
-    height, width = plan.size
-    tissue = float(plan.tissue.mask.mean() or 1) * height * width
-    return min(max(_FEWEST, _SAMPLED // side**2), int(np.ceil(tissue / side**2)))
