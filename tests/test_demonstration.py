@@ -11,11 +11,11 @@ from restain.errors import RestainError
 
 
 def test_the_demonstration_leaves_a_page_and_reuses_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scale = DemoSize(pairs=6, size=112, epochs=1, decay_epochs=0)
+    scale = DemoSize(pairs=6, size=112, epochs=1, decay_epochs=0, slide=128)
     page = demo(tmp_path / "demo", scale=scale)
     root = tmp_path / "demo"
     assert page == root / "report.html" and "Virtual ER stain" in page.read_text()
-    for part in ("tissue/phantom.json", "run/stainer/model.safetensors", "evaluation/summary.json"):
+    for part in ("tissue/phantom.json", "run/stainer/model.safetensors", "evaluation/summary.json", "virtual_slide/he.ome.tif"):
         assert (root / part).is_file()
     virtual = {path.name for path in (root / "virtual").iterdir()}
     assert virtual == {path.name for path in (root / "tissue" / "valA").iterdir()} and virtual

@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from restain.data.phantom import phantom
+from restain.data.phantom import PhantomOptions, phantom
 from restain.errors import RestainError
 from restain.evaluation import evaluate, print_evaluation
 from restain.progress import console
 from restain.reporting import report
+from restain.slides.many import print_run, slide
 from restain.staining import stain
 from restain.training import train
 
@@ -23,10 +24,11 @@ class DemoSize:
     size: int = 256  # pixels
     epochs: int = 12
     decay_epochs: int = 8
+    slide: int = 1536  # pixels on a side of the whole slide
 
 
 def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: DemoSize | None = None) -> Path:
-    """Draw virtual tissue, train ``tiny`` on it, stain held-out fields, judge them, and write a page.
+    """Draw virtual tissue, train ``tiny`` on it, stain held-out fields and a whole slide, judge them, write a page.
 
     Args:
         out: folder for everything; its parts that are already there are used again, so an interrupted
@@ -67,9 +69,17 @@ def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: Dem
         reference=tissue / "trainB",
     )
     print_evaluation(judged)
+    _stain_a_slide(root, run, marker, seed, scale.slide)
     page = report(root / "report.html", run=run, evaluation=root / "evaluation")
-    console.print(f"\nOpen {page} in a browser.", soft_wrap=True)
+    console.print(f"\nOpen {page} in a browser, and {root / 'virtual_slide'} in QuPath.", soft_wrap=True)
     return page
+
+
+def _stain_a_slide(root: Path, run: Path, marker: str, seed: int, size: int) -> None:
+    tissue = root / "slide"
+    if not tissue.exists():
+        phantom(marker, tissue, size=size, seed=seed + 1, options=PhantomOptions(slide=True))
+    print_run(slide(run, tissue / "he.tif", root / "virtual_slide"))
 
 
 def _refuse_other_tissue(tissue: Path, wanted: dict[str, str | int]) -> None:

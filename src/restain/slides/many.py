@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -134,7 +135,7 @@ def _write_summary(run: SlideRun) -> None:
 
 def print_run(run: SlideRun, console: Console | None = None) -> None:
     """Print a table of the slides, and a sentence for each that failed or warned."""
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table(title=f"{len(run.records)} slides in {run.out}")
     for heading in ("slide", "status", "seconds", "Mpx", "Mpx/s", "tissue, mm²", "seam score"):
         table.add_column(heading, justify="left" if heading in ("slide", "status") else "right")
