@@ -17,6 +17,13 @@ from restain.errors import in_short
 
 REQUIRED = ("torch", "lightning-fabric", "numpy", "scipy", "scikit-image", "pillow", "tifffile", "imagecodecs")
 REQUIRED_TOO = ("safetensors", "pydantic", "PyYAML", "typer", "rich", "matplotlib", "Jinja2", "tensorboard")
+REQUIRED_FOR_SLIDES = ("openslide-python", "openslide-bin", "torchmetrics", "filelock")
+EXTRAS = {  # package: what it is for, how to get it
+    "wsidicom": ("DICOM slides", "pip install 'restain[dicom]'"),
+    "onnxruntime": ("restain export", "pip install 'restain[export]'"),
+    "ray": ("restain slide --engine ray", "pip install 'restain[ray]'"),
+    "pyvips": ("a third reader for restain check", "pip install 'pyvips[binary]'"),
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ def doctor() -> list[Finding]:
     return [
         Finding("python", platform.python_version(), True),
         Finding("restain", metadata.version("restain"), True),
-        *(_package(name) for name in (*REQUIRED, *REQUIRED_TOO)),
+        *(_package(name) for name in (*REQUIRED, *REQUIRED_TOO, *REQUIRED_FOR_SLIDES)),
+        *(_extra(name) for name in EXTRAS),
         *_devices(),
         *_formats(),
         _disk(Path.cwd()),
@@ -59,6 +67,14 @@ def _package(name: str) -> Finding:
         return Finding(name, metadata.version(name), True)
     except metadata.PackageNotFoundError:
         return Finding(name, "missing", False, f"pip install {name}")
+
+
+def _extra(name: str) -> Finding:
+    purpose, advice = EXTRAS[name]
+    try:
+        return Finding(name, f"{metadata.version(name)} ({purpose})", True)
+    except metadata.PackageNotFoundError:
+        return Finding(name, f"not installed; only for {purpose}", True, advice)
 
 
 def _devices() -> Iterator[Finding]:
