@@ -43,14 +43,14 @@ def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], T
     """A network as it is run: the same function, to rounding, and faster.
 
     - Feature maps are laid out channels last, which convolutions want on both kinds of device.
-    - Instance norms are computed in that layout.
+    - Instance norms are computed in that layout, and rectifiers write over their input, which nobody else reads.
     - With bf16, convolutions take and give it. Their sums are float32 inside, so are a norm's statistics, and so is the
       last activation, since bf16 has only half a grey level near white.
 
     The result is the same bit by bit each time, for the same batch, on the same machine and number of threads.
 
     Args:
-        network: in eval mode, on its device; it is left as it is.
+        network: a generator, as it is or with its norms replaced, in eval mode, on its device. It is left as it is.
         precision: ``auto``, ``32`` or ``bf16``, see ``find_precision``.
 
     Returns:
@@ -63,6 +63,9 @@ def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], T
     chosen = find_precision(precision, device)
     prepared = copy.deepcopy(network).requires_grad_(False)
     _replace_norms(prepared)
+    for module in prepared.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = True
     if chosen == "bf16":
         _narrow_convolutions(prepared)
     prepared = prepared.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
