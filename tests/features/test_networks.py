@@ -107,8 +107,9 @@ def test_every_layer_answers_as_the_independent_implementation(name: str) -> Non
         )
     with torch.inference_mode():
         output = network(PREPARED[name](seeded_images(1, 150, 170)[0])[None])
+        *_, last = output  # the stacks answer tap by tap
     if "" in GOLDEN[name]:
-        seen[""] = output
+        seen[""] = last
     for layer, golden in GOLDEN[name].items():
         y = seen[layer].double().flatten().numpy()
         found = (y.mean(), y.std(), y @ np.cos(np.arange(len(y))) / np.sqrt(len(y)))

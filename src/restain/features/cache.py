@@ -7,6 +7,7 @@ is ever removed by itself; ``restain weights list`` prints how much there is, an
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from restain.errors import RestainError, in_short
 from restain.features.extractor import Features
 from restain.files import write_aside
-from restain.metrics.rows import Indices
+from restain.metrics.rows import Rows
 from restain.stains import Floats
 
 
@@ -37,26 +38,24 @@ class FeatureCache:
             np.save(temporary, vector)
 
 
-def read_vector(path: Path) -> Floats:
-    """A vector of the cache.
+def gather(paths: Sequence[Path]) -> Rows:
+    """The vectors of a set of images as one table (n, d) on disk: each is read once, and memory holds none of them.
+
+    The table is a nameless temporary file of 8 kB an image for Inception; it goes when the last reference to it does.
 
     Raises:
-        RestainError: the file is damaged.
+        RestainError: a file of the cache is damaged.
     """
+    if not paths:
+        return np.empty((0, 0), dtype=np.float32)
+    with tempfile.TemporaryFile() as file:
+        for path in paths:
+            _read_vector(path).astype(np.float32).tofile(file)
+        return np.memmap(file, dtype=np.float32, mode="r").reshape(len(paths), -1)
+
+
+def _read_vector(path: Path) -> Floats:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise RestainError(f"{path}: is damaged ({in_short(error)}); delete this file of the feature cache") from error
-
-
-@dataclass(frozen=True)
-class CachedRows:
-    """Feature vectors of a set of images, read from disk when they are asked for."""
-
-    paths: Sequence[Path]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, indices: Indices) -> Floats:
-        return np.stack([read_vector(self.paths[index]) for index in indices])

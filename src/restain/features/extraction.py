@@ -9,10 +9,11 @@ from typing import TypeVar
 import numpy as np
 
 from restain.errors import RestainError
-from restain.features.cache import CachedRows, FeatureCache
+from restain.features.cache import FeatureCache, gather
 from restain.features.extractor import FeatureExtractor, PerceptualDistance
 from restain.files import sha256
 from restain.images import read_rgb
+from restain.metrics.rows import Rows
 from restain.progress import ProgressBar
 from restain.stains import Floats
 
@@ -32,7 +33,7 @@ class Extraction:
         self._cache, self._batch = cache, batch
         self._hashes: dict[Path, str] = {}
 
-    def features(self, extractor: FeatureExtractor, paths: Sequence[Path], title: str) -> CachedRows:
+    def features(self, extractor: FeatureExtractor, paths: Sequence[Path], title: str) -> Rows:
         """The feature vectors of image files, in their order.
 
         Raises:
@@ -45,7 +46,7 @@ class Extraction:
                 for (place, _), vector in zip(group, extractor([read_rgb(path) for _, path in group]), strict=True):
                     self._cache.write(place, vector)
                 bar.advance(len(group))
-        return CachedRows(places)
+        return gather(places)
 
     def distances(self, distance: PerceptualDistance, real: Sequence[Path], fake: Sequence[Path], title: str) -> Floats:
         """LPIPS of each pair of image files, float64 (n,); NaN where a pair is too small for the network.
@@ -60,8 +61,7 @@ class Extraction:
             for place, pair in absent.items():
                 self._cache.write(place, np.array([distance(*_read_pair(*pair))], dtype=np.float32))
                 bar.advance()
-        rows = CachedRows(places)
-        return np.asarray(rows[np.arange(len(rows))][:, 0], dtype=np.float64)
+        return np.asarray(gather(places)[np.arange(len(places))], dtype=np.float64).reshape(-1)
 
     def _hash(self, path: Path) -> str:
         if path not in self._hashes:

@@ -6,6 +6,8 @@ CVPR 2018.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
@@ -13,7 +15,7 @@ _VGG16 = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 
 
 class TappedStack(nn.Module):
-    """Layers one after the other; the outputs of some are kept.
+    """Layers one after the other, some of whose outputs are wanted.
 
     Args:
         features: the layers, numbered as in torchvision's file.
@@ -27,14 +29,15 @@ class TappedStack(nn.Module):
         super().__init__()
         self.features, self.taps, self.smallest = features, taps, smallest
 
-    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """Normalised RGB (N, 3, H, W) -> for each tap the rectified responses (N, C, h, w)."""
-        kept = []
+    def forward(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Normalised RGB (N, 3, H, W) -> one tap after the other, the rectified responses (N, C, h, w).
+
+        A tap is computed when it is asked for: at full size one map of VGG16 takes 0.25 GB.
+        """
         for number, layer in enumerate(self.features):
             x = layer(x)
             if number in self.taps:
-                kept.append(x)
-        return kept
+                yield x
 
 
 def vgg16_stack() -> TappedStack:
@@ -45,7 +48,7 @@ def vgg16_stack() -> TappedStack:
         if taps:
             features.append(nn.MaxPool2d(2))
         for width in stage:
-            features.extend((nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()))
+            features.extend((nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU(inplace=True)))
             inputs = width
         taps.append(len(features) - 1)
     return TappedStack(features, tuple(taps), smallest=16)
@@ -55,16 +58,16 @@ def alexnet_stack() -> TappedStack:
     """AlexNet up to relu5; every rectifier is a tap."""
     features = nn.Sequential(
         nn.Conv2d(3, 64, 11, stride=4, padding=2),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.MaxPool2d(3, stride=2),
         nn.Conv2d(64, 192, 5, padding=2),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.MaxPool2d(3, stride=2),
         nn.Conv2d(192, 384, 3, padding=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(384, 256, 3, padding=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(256, 256, 3, padding=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
     )
     return TappedStack(features, (1, 4, 7, 9, 11), smallest=31)

@@ -13,7 +13,7 @@ from restain.stains import Floats
 
 RELIABLE = 2048  # images: with fewer the covariance of 2048 features is singular and the distance far too large
 EXTRAPOLATE_FROM = 128  # images: below it the smallest subset is too small for the 1/n law
-_SUBSETS = 8  # sizes of the extrapolation, from a quarter of the set to all of it
+_SUBSETS = 6  # sizes of the extrapolation, from a quarter of the set to all of it
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def frechet_distance(real: Gaussian, fake: Gaussian) -> float:
 def fid_infinity(real: Rows, fake: Rows, seed: int) -> Extrapolation:
     """FID extrapolated to infinitely many images, since its bias is proportional to 1/n.
 
-    FID is computed over 8 random subsets of n/4 to n images and a line in 1/n is fitted. The paper subsets the virtual
+    FID is computed over 6 random subsets of n/4 to n images and a line in 1/n is fitted. The paper subsets the virtual
     images alone, against a real set of 50 000; here both sides are small, so both shrink together. Where they are
     pairs, a subset keeps pairs together, as the full set does.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -10,7 +10,7 @@ _EPSILON = 1e-10
 
 
 def lpips_distance(
-    real: Sequence[torch.Tensor], fake: Sequence[torch.Tensor], heads: Sequence[torch.Tensor]
+    real: Iterable[torch.Tensor], fake: Iterable[torch.Tensor], heads: Sequence[torch.Tensor]
 ) -> torch.Tensor:
     """Sum over layers of the spatial mean of sum_c w_c (r_c/|r| - f_c/|f|)².
 
@@ -26,7 +26,7 @@ def lpips_distance(
     """
     distances = []
     for r, f, weights in zip(real, fake, heads, strict=True):
-        difference = (_normalised(r) - _normalised(f)).square_()
+        difference = _normalised(r).sub_(_normalised(f)).square_()
         distances.append(torch.einsum("nchw,c->nhw", difference, weights).mean(dim=(1, 2)))
     return torch.stack(distances).sum(dim=0)
 
