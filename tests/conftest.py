@@ -16,3 +16,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fast() -> tuple[str, ...]:
     """Overrides that make any recipe small: three epochs, a log line every 2 steps, a checkpoint every 4."""
     return FAST
+
+
+@pytest.fixture(autouse=True)
+def _own_feature_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation leaves nothing in the user's cache, and finds nothing there."""
+    monkeypatch.setenv("RESTAIN_CACHE", str(tmp_path_factory.mktemp("cache")))
