@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parents[1]))
+from small_slides import Identity
+
 from restain.images import RGB
 from restain.slides import one
 from restain.slides.plan import SlideOptions
 from restain.slides.slide import Level, Region
-from restain.slides.tiling import Tile
 from restain.types import Mpp
 
 SIDE = 60_000
@@ -57,18 +59,6 @@ class Ruled:
 
     def __exit__(self, *_: object) -> None:
         pass
-
-
-class Identity:
-    halo = 100
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def stain(self, inputs: list[RGB], tiles: list[Tile]) -> list[RGB]:
-        (pixels,), (tile,) = inputs, tiles
-        top, left = tile.y - max(0, tile.y - self.halo), tile.x - max(0, tile.x - self.halo)
-        return [pixels[top : top + tile.height, left : left + tile.width]]
 
 
 def main(out: Path) -> None:

@@ -2,38 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tifffile
 import torch
+from small_slides import MPP, draw_tissue, write_slide
 
 from restain.checkpoint import StainerCard, save_stainer
 from restain.images import RGB
 from restain.networks.resnet import ResnetGenerator
-
-MPP = 0.5
-
-
-def draw_tissue(height: int, width: int) -> RGB:
-    """Two pieces of pink and violet texture on grey-white glass."""
-    random = np.random.default_rng(5)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    image = np.full((height, width, 3), (236, 233, 238), dtype=np.float32)
-    image += random.normal(0, 1, image.shape)
-    for centre, radius in (((0.35, 0.3), 0.22), ((0.6, 0.7), 0.18)):
-        inside = np.hypot(y / height - centre[0], x / width - centre[1]) < radius
-        texture = 30 * np.sin(x / 7 + np.sin(y / 11)) + random.normal(0, 12, (height, width))
-        colour = np.stack([190 + texture, 120 + texture, 180 + texture / 2], axis=-1)
-        image[inside] = colour[inside]
-    return np.asarray(image.round().clip(0, 255).astype(np.uint8))
-
-
-def write_slide(path: Path, image: RGB, mpp: float | None = MPP) -> Path:
-    """A tiled TIFF of one level."""
-    scale = {} if mpp is None else {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, image, tile=(256, 256), photometric="rgb", compression="deflate", metadata=None, **scale)
-    return path
 
 
 @pytest.fixture(scope="session")

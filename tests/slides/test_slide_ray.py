@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import write_slide
+from small_slides import write_slide
 
 import restain
 from restain.images import RGB

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from conftest import MPP, write_slide
 from filelock import FileLock
+from small_slides import MPP, Identity, write_slide
 
 import restain
 from restain.errors import RestainError
@@ -22,21 +22,6 @@ from restain.slides import one
 from restain.slides.many import list_jobs
 from restain.slides.plan import SlideOptions
 from restain.slides.reading import Region, open_slide, read_region
-from restain.slides.tiling import Tile
-
-
-class Identity:
-    """In place of a network: the virtual stain is the H&E."""
-
-    halo = 32
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def stain(self, inputs: list[RGB], tiles: list[Tile]) -> list[RGB]:
-        (pixels,), (tile,) = inputs, tiles
-        top, left = tile.y - max(0, tile.y - self.halo), tile.x - max(0, tile.x - self.halo)
-        return [pixels[top : top + tile.height, left : left + tile.width]]
 
 
 def finest(path: Path) -> RGB:
