@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 
 sys.path.append(str(Path(__file__).parents[1]))
 from small_slides import Identity
@@ -69,9 +70,8 @@ def main(out: Path) -> None:
     opened = patched.open_slide
     patched.open_slide = lambda path, mpp=None: Ruled(path) if path == source else opened(path, mpp)
     patched.SlideStainer = Identity
-    parameter = SimpleNamespace(device=SimpleNamespace(type="cpu"))
     stainer = SimpleNamespace(
-        generator=SimpleNamespace(parameters=lambda: iter([parameter])),
+        generator=SimpleNamespace(parameters=lambda: iter([torch.zeros(1)])),
         card=SimpleNamespace(mpp=0.5, stain="none", recipe="none"),
         weights_sha256="0" * 64,
     )
