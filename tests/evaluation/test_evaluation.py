@@ -232,11 +232,23 @@ def test_bad_arguments_are_refused(folders, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RestainError, match="is a file; expected a folder"):
         evaluate(real, fake, tmp_path / "file")
+    with pytest.raises(RestainError, match="file: is a file; expected a folder"):
+        evaluate(real, fake, tmp_path / "file" / "below")
     (tmp_path / "empty").mkdir()
     with pytest.raises(RestainError, match=r"reference folder .*empty: holds no image"):
         evaluate(real, fake, tmp_path, source=folders["source"], reference=tmp_path / "empty")
     with pytest.raises(RestainError, match="source has no slide0/field0"):
         evaluate(real, fake, tmp_path, source=folders["reference"])
+
+
+def test_a_scale_that_no_cell_can_be_seen_at_is_refused_only_where_cells_are_wanted(folders, tmp_path):
+    for mpp in (0.0, float("nan"), float("inf")):
+        with pytest.raises(RestainError, match="expected microns per pixel above 0"):
+            evaluate(folders["real"], folders["fake"], tmp_path, options=EvaluationOptions(["ssim"], mpp=mpp))
+    with pytest.raises(RestainError, match=r"mpp: is 2; cells can be counted at 0\.1 to 1 .*without the family cells"):
+        evaluate(folders["real"], folders["fake"], tmp_path, options=EvaluationOptions(mpp=2))
+    coarse = evaluate(folders["real"], folders["fake"], tmp_path, options=EvaluationOptions(["ssim"], mpp=2))
+    assert coarse.summary["mpp"] == 2
 
 
 def test_the_table_shows_every_figure_and_what_is_missing(folders, outcome, tmp_path):

@@ -7,8 +7,14 @@ from restain.evaluation.registry import REGISTRY, explain, select_metrics
 def test_names_and_families_select_in_the_order_of_the_registry():
     assert select_metrics([]) == REGISTRY
     assert [metric.name for metric in select_metrics(["psnr", " ssim"])] == ["ssim", "psnr"]
-    content = select_metrics(["content", "ssim"])
-    assert {metric.family for metric in content} == {"content", "pixels"}
+    assert {metric.family for metric in select_metrics(["cells", "ssim"])} == {"cells", "pixels"}
+
+
+@pytest.mark.parametrize("word", ["r_content", "r_avg", "content"])
+def test_content_never_stands_without_pathology(word):
+    assert [metric.name for metric in select_metrics([word])] == ["r_content", "r_pathology", "r_avg"]
+    assert "r_content" not in {metric.name for metric in select_metrics(["r_pathology"])}
+    assert explain("r_avg").startswith("r_avg\n") and "r_pathology\n" not in explain("r_avg")
 
 
 def test_names_are_unique_and_no_family():

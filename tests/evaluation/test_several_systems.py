@@ -70,6 +70,16 @@ def test_the_better_one_is_named_only_where_the_test_says_so(several):
     assert all(entry["p"] in (1, None) for entry in same if entry["first"] == "copy")
 
 
+def test_too_few_groups_for_a_test_are_said_on_the_screen(folders, systems, tmp_path):
+    options = EvaluationOptions(["ssim", "dab_pearson_r"], groups="^(slide.)/")
+    outcome = evaluate(folders["real"], systems, tmp_path, options=options)
+    console = Console(record=True, width=120, file=io.StringIO())
+    print_evaluation(outcome, console)
+    text = console.export_text()
+    assert text.count("no test: needs at least 6 groups of images, there are 2") == 1
+    assert "paired bootstrap interval of the difference" not in text
+
+
 def test_ranks_are_of_the_stain_and_not_of_the_pixels(folders, systems, several, tmp_path):
     ranking = several.summary["ranking"]
     assert ranking["systems"][0] == "flawed"

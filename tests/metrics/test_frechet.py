@@ -92,3 +92,12 @@ def test_too_few_images() -> None:
         fit_gaussian(draws(1, 4, seed=0))
     with pytest.raises(NotComputed, match="at least 128 images, there are 127"):
         fid_infinity(draws(127, 4, seed=0), draws(200, 4, seed=1), seed=0)
+
+
+def test_with_fewer_images_than_features_the_extrapolation_is_no_cure():
+    generator = np.random.default_rng(0)
+    deviations = np.arange(1, 2049) ** -0.5
+    wider = np.where(np.arange(2048) < 50, 1.3, 1.0) * deviations
+    truth = ((wider - deviations) ** 2).sum()
+    line = fid_infinity(*(generator.normal(size=(128, 2048)) * spread for spread in (deviations, wider)), seed=0)
+    assert 5 * truth < line.value < line.values[-1]

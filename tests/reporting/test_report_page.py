@@ -221,14 +221,18 @@ def test_reading_a_report_loads_no_torch() -> None:
 def several(tmp_path: Path, evaluation: Path) -> Path:
     """The same evaluation of two stains, "ours" and "<theirs>"."""
     summary = json.loads((evaluation / "summary.json").read_text())
+    summary["metrics"]["psnr"]["note"] = "so it is <here>"
     theirs = summary["metrics"] | {"ssim": summary["metrics"]["ssim"] | {"mean": 0.29}}
     summary["systems"] = {"ours": summary.pop("metrics"), "<theirs>": theirs}
     summary["folders"] |= {"ours": summary["folders"].pop("fake"), "<theirs>": str(tmp_path / "IHC")}
     pair = {"first": "ours", "second": "<theirs>"}
     summary["comparisons"] = [
-        {"metric": "ssim", "difference": 0.0557, "ci95": [0.03, 0.08], "p_holm": 0.0312, "better": "ours"} | pair,
+        {"metric": "ssim", "difference": 0.0557, "ci95": [0.03, 0.08], "p_holm": 0.0312, "better": "ours"}
+        | pair
+        | {"test": "paired permutation, exact"},
         {"metric": "dab_mean_od_error", "difference": -0.01, "ci95": [-0.02, 0.01], "p_holm": None, "better": None}
-        | pair,
+        | pair
+        | {"test": "no test: needs at least 6 images, there are 5"},
     ]
     ranking = {"systems": ["ours", "<theirs>"], "mean_rank": {"ours": 1.0, "<theirs>": 2.0}, "by_family": {"stain": {}}}
     published = {
@@ -259,6 +263,10 @@ def test_several_stains_stand_side_by_side(tmp_path: Path, several: Path) -> Non
         "1 is best): ours 1.00, <theirs> 2.00",
         "Published figures for mist-er",
         "0.2061* asp2023 Table 4",
+        "ours 0.3457 clean this evaluation",
+        "<theirs> 0.2900 clean this evaluation",
+        "paired permutation, exact; no test: needs at least 6 images, there are 5.",
+        "so it is <here>",
     ):
         assert words in page.text, words
     assert "<theirs>" not in page.source

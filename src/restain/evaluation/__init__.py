@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from restain.evaluation.yardsticks import missing_yardsticks, read_reference
 from restain.features import LearnedMetrics
 from restain.metrics import Metric, NotComputed, Protocol, find_protocol
 from restain.metrics.measurement import Measurement
+from restain.metrics.nuclei import MPP_RANGE
 
 __all__ = ["Evaluation", "EvaluationOptions", "System", "evaluate", "explain", "parse_systems", "print_evaluation"]
 
@@ -65,7 +67,7 @@ def evaluate(
     source, reference = (Path(folder) if folder else None for folder in (source, reference))
     systems, chosen, metrics = name_systems(fake), find_protocol(protocol), select_metrics(options.metrics)
     literature = published(options.compare_with) if options.compare_with else []
-    _refuse_bad_arguments(out, seed, options)
+    _refuse_bad_arguments(out, seed, options, metrics)
     folders: dict[str, Path | None] = {"real": Path(real)}
     folders |= {role_of(name): folder for name, folder in systems.items()} | {"source": source}
     matches = match_images({role: folder for role, folder in folders.items() if folder}, chosen.window.size)
@@ -89,6 +91,7 @@ def evaluate(
     summary = {
         **versions(),
         **_circumstances(chosen, seed, matches, grouping),
+        "mpp": options.mpp,
         "files_sha256": hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest(),
         "folders": {
             role: str(folder.resolve()) if folder else None
@@ -107,15 +110,22 @@ def evaluate(
     return evaluation
 
 
-def _refuse_bad_arguments(out: Path, seed: int, options: EvaluationOptions) -> None:
+def _refuse_bad_arguments(out: Path, seed: int, options: EvaluationOptions, metrics: Sequence[Metric]) -> None:
     if seed < 0:
         raise RestainError(f"seed: is {seed}; expected 0 or more")
-    if not options.mpp > 0:
+    if not 0 < options.mpp < math.inf:
         raise RestainError(f"mpp: is {options.mpp}; expected microns per pixel above 0")
+    low, high = MPP_RANGE
+    if not low <= options.mpp <= high and any(metric.family == "cells" for metric in metrics):
+        raise RestainError(
+            f"mpp: is {options.mpp:g}; cells can be counted at {low:g} to {high:g} µm per pixel; "
+            "choose metrics without the family cells for these images"
+        )
     if options.batch < 1:
         raise RestainError(f"batch: is {options.batch}; expected at least 1")
-    if out.exists() and not out.is_dir():
-        raise RestainError(f"{out}: is a file; expected a folder for the results")
+    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise RestainError(f"{nearest}: is a file; expected a folder for the results")
 
 
 def _circumstances(protocol: Protocol, seed: int, matches: Sequence[Match], grouping: Grouping) -> dict[str, Any]:

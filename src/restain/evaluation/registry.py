@@ -9,11 +9,14 @@ from restain.metrics import METRICS, Metric
 from restain.metrics.learned import LEARNED
 
 REGISTRY: tuple[Metric, ...] = (*METRICS, *LEARNED)
+_R_AVERAGE = ("r_content", "r_avg", "r_pathology")  # a copied H&E has r_content 1 and half of r_avg with it
 _BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "describes and does not judge"}
 
 
 def select_metrics(words: Iterable[str]) -> tuple[Metric, ...]:
     """The metrics of these names and families, in the order of the registry; all of them for no words.
+
+    Who asks for ``r_content`` or ``r_avg`` gets ``r_pathology`` too, and each other: they mislead when read alone.
 
     Raises:
         RestainError: a word is neither a metric nor a family.
@@ -26,7 +29,10 @@ def select_metrics(words: Iterable[str]) -> tuple[Metric, ...]:
             f"metrics: {unknown[0]!r} is not known; expected families ({', '.join(families)}) or names "
             f"({', '.join(metric.name for metric in REGISTRY)})"
         )
-    return tuple(metric for metric in REGISTRY if not wanted or metric.name in wanted or metric.family in wanted)
+    names = {metric.name for metric in REGISTRY if not wanted or {metric.name, metric.family} & wanted}
+    if names & set(_R_AVERAGE[:2]):
+        names |= set(_R_AVERAGE)
+    return tuple(metric for metric in REGISTRY if metric.name in names)
 
 
 def explain(name: str) -> str:
@@ -38,7 +44,7 @@ def explain(name: str) -> str:
     if name == "all":
         width = max(len(metric.name) for metric in REGISTRY)
         return "\n".join(f"{metric.name:{width}}  {metric.family:7}  {metric.definition}" for metric in REGISTRY)
-    found = select_metrics([name])
+    found = [metric for metric in select_metrics([name]) if name in (metric.name, metric.family)]
     return "\n\n".join(_explain(metric) for metric in found)
 
 

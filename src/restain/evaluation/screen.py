@@ -27,6 +27,8 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
     pairs = _pairs_shown(evaluation)
     if pairs:
         console.print(_comparisons_table(evaluation.metrics, summary["comparisons"], pairs))
+        for line in _without_test(evaluation.metrics, summary["comparisons"]):
+            console.print(line, markup=False)
     elif summary["comparisons"]:
         console.print("differences: too many pairs of systems for a screen; summary.json and the report have them")
     if summary["ranking"]:
@@ -91,6 +93,12 @@ def _comparisons_table(
     return table
 
 
+def _without_test(metrics: Sequence[Metric], comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why values per image were not tested, each reason once; that a statistic of the set has no test is no news."""
+    per_image = {metric.name for metric in metrics if metric.level == "image"}
+    return list(dict.fromkeys(one["test"] for one in comparisons if one["p"] is None and one["metric"] in per_image))
+
+
 def _difference(entry: Mapping[str, Any], separator: str) -> str:
     difference = _signed(entry["difference"]) + separator
     if entry["p_holm"] is not None:
@@ -118,10 +126,10 @@ def _literature_table(evaluation: Evaluation) -> Table:
         caption=Text(f"* another or an unknown protocol: not comparable with yours\n{notes}"),
         caption_justify="left",
     )
-    table.add_column("system")
+    table.add_column("system", overflow="fold")
     for metric in metrics:
         table.add_column(metric, justify="right", overflow="fold")
-    table.add_column("protocol")
+    table.add_column("protocol", overflow="fold")
     for system in evaluation.systems:
         own = [system.estimates.get(metric) for metric in metrics]
         cells = [_digits(one.value) if one else "–" for one in own]

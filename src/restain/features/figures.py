@@ -45,7 +45,7 @@ def fid_figure(real: Rows, fake: Rows, seed: int) -> SetFigure:
     except NotComputed as reason:
         return SetFigure(value, None, f"{few}; no fid_infinity: {reason}")
     details = {"fid_infinity": line.value, "subset_sizes": list(line.sizes), "subset_values": list(line.values)}
-    return SetFigure(value, None, f"{few}, or read fid_infinity" if n < RELIABLE else "", details)
+    return SetFigure(value, None, f"{few}; fid_infinity is a rough guess below that" if n < RELIABLE else "", details)
 
 
 def kid_figure(real: Rows, fake: Rows) -> SetFigure:

@@ -62,7 +62,7 @@ LEARNED: tuple[Metric, ...] = (
         level="set",
         family="learned",
         range="[0, ∞)",
-        weakness="grows as n shrinks, so compare at equal n or read fid_infinity; an image says nothing by itself; "
+        weakness="grows as n shrinks, so compare at equal n; an image says nothing by itself; "
         f"the resize without antialiasing drops most of a large image; {_NATURAL_IMAGES}",
     ),
     Metric(

@@ -39,6 +39,7 @@ class MetricRow:
     protocol: str
     definition: str
     family: str
+    note: str  # what a reader must know of these very figures
     figures: dict[str, Figure]
 
 
@@ -53,6 +54,7 @@ class Difference:
     low: float
     high: float
     p: float  # after Holm's correction
+    test: str  # its name, or why there is none
     better: str  # which of the two the test finds better; empty where neither
 
 
@@ -144,6 +146,7 @@ def _rows(systems: dict[str, Any], path: Path) -> tuple[MetricRow, ...]:
                 protocol=str(described.get("protocol") or ""),
                 definition=str(described.get("definition") or ""),
                 family=str(described.get("family") or ""),
+                note=str(described.get("note") or ""),
                 figures={system: _figure(entry) for system, entry in entries.items() if "mean" in entry},
             )
         )
@@ -177,6 +180,7 @@ def _differences(summary: dict[str, Any], path: Path) -> tuple[Difference, ...]:
                 low=low,
                 high=high,
                 p=as_number(entry.get("p_holm")),
+                test=str(entry.get("test") or ""),
                 better=_shown(entry.get("better") or ""),
             )
         )

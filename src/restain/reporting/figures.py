@@ -10,7 +10,7 @@ import numpy as np
 from restain.reporting import charts
 from restain.reporting.evaluation_files import Difference, EvaluationFiles, Figure, MetricRow
 from restain.reporting.pictures import svg_uri
-from restain.reporting.words import label
+from restain.reporting.words import label, number
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,25 @@ class PublishedRow:
 
 
 def published_table(evaluation: EvaluationFiles) -> tuple[list[str], list[PublishedRow]]:
-    """Metrics of the literature, and a row a method and source; both empty where none was asked for."""
+    """Metrics of the literature, and a row a method and source below those of the virtual stains.
+
+    Both are empty where no literature was asked for.
+    """
     entries = (evaluation.summary.get("literature") or {}).get("rows", [])
     metrics = list(dict.fromkeys(str(entry["metric"]) for entry in entries))
+    own = [_own_row(evaluation, stain, metrics) for stain in evaluation.stains if entries]
     rows: dict[tuple[str, str, str], dict[str, tuple[str, bool]]] = {}
     for entry in entries:
         spread = f" ± {entry['std']:g}" if entry.get("std") else ""
         key = (str(entry["method"]), str(entry["protocol"]), str(entry["source"]))
         rows.setdefault(key, {})[entry["metric"]] = (f"{entry['value']:g}{spread}", bool(entry["comparable"]))
-    return metrics, [PublishedRow(*key, tuple(map(cells.get, metrics))) for key, cells in rows.items()]
+    return metrics, own + [PublishedRow(*key, tuple(map(cells.get, metrics))) for key, cells in rows.items()]
+
+
+def _own_row(evaluation: EvaluationFiles, stain: str, metrics: list[str]) -> PublishedRow:
+    figures = {row.name: row.figures[stain] for row in evaluation.rows if stain in row.figures}
+    cells = ((number(figures[metric].mean), True) if metric in figures else None for metric in metrics)
+    return PublishedRow(stain, str(evaluation.summary.get("protocol") or ""), "this evaluation", tuple(cells))
 
 
 def distributions_uri(evaluation: EvaluationFiles) -> str | None:
