@@ -85,6 +85,17 @@ def test_what_is_not_8_bit_rgb_is_refused(tmp_path: Path) -> None:
         assert str(error.value).startswith(str(tmp_path / name)) and "\n" not in str(error.value)
 
 
+def test_the_size_of_what_read_rgb_would_refuse_is_still_known_and_of_no_image_is_one_sentence(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "floats.tif", RGB.astype(np.float32), photometric="rgb")
+    assert image_size(tmp_path / "floats.tif") == (13, 17)
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "floats.tif").read_bytes()[:20])
+    for name in ("text.png", "cut.tif", "absent.png"):
+        with pytest.raises(RestainError, match=f"{name}: cannot be read as an image") as error:
+            image_size(tmp_path / name)
+        assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("codec", ["jpeg", "deflate", "lzw", "zstd", "jpeg2000"])
 def test_compressed_tiff_is_read_and_its_damage_is_one_sentence(tmp_path: Path, codec: str) -> None:
     smooth = np.full((64, 64, 3), (200, 100, 150), dtype=np.uint8)
@@ -92,6 +103,7 @@ def test_compressed_tiff_is_read_and_its_damage_is_one_sentence(tmp_path: Path, 
     path = tmp_path / "tiles.tif"
     tifffile.imwrite(path, smooth, photometric="rgb", compression=codec, tile=(32, 32))
     assert np.abs(read_rgb(path).astype(int) - smooth).max() <= 8
+    assert image_size(path) == (64, 64)
     whole, rng = path.read_bytes(), np.random.default_rng(0)
     refused = 0
     for _ in range(40):

@@ -32,9 +32,7 @@ def read_rgb(path: Path) -> RGB:
             translucent, CMYK, Lab and raw YCbCr images are refused, because a guess would change their colours.
     """
     try:
-        with path.open("rb") as file:
-            is_tiff = file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-        pixels = _read_tiff(path) if is_tiff else _read_with_pillow(path)
+        pixels = _read_tiff(path) if _is_tiff(path) else _read_with_pillow(path)
     except RestainError:
         raise
     except FileNotFoundError:
@@ -42,6 +40,11 @@ def read_rgb(path: Path) -> RGB:
     except Exception as error:  # every codec has exceptions of its own for a damaged file
         raise RestainError(f"{path}: cannot be read as an image ({in_short(error)}); is it truncated?") from error
     return _as_rgb(np.asarray(pixels), path)
+
+
+def _is_tiff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _read_tiff(path: Path) -> npt.NDArray[np.generic]:
@@ -78,10 +81,13 @@ def _as_rgb(pixels: npt.NDArray[np.generic], path: Path) -> RGB:
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) from the file's header, without decoding the pixels."""
     try:
+        if _is_tiff(path):  # Pillow knows fewer kinds of it than read_rgb reads
+            with tifffile.TiffFile(path) as file:
+                return file.pages.first.imagelength, file.pages.first.imagewidth
         with Image.open(path) as image:
             return image.height, image.width
-    except (OSError, ValueError, SyntaxError) as error:
-        raise RestainError(f"{path}: cannot be read as an image ({error})") from error
+    except Exception as error:  # as in read_rgb
+        raise RestainError(f"{path}: cannot be read as an image ({in_short(error)})") from error
 
 
 def write_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:

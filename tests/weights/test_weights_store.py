@@ -17,6 +17,7 @@ from restain.weights import (
     Alternative,
     WeightFile,
     add_weights,
+    cache_folder,
     find_weights,
     list_weights,
     load_weights,
@@ -161,3 +162,13 @@ def test_file_names_of_torchvision_carry_the_first_digits_of_their_hash() -> Non
         stem = Path(file.filename).stem
         if "-" in stem:
             assert file.sha256.startswith(stem.rsplit("-", 1)[1])
+
+
+@pytest.mark.parametrize("variable", ["RESTAIN_WEIGHTS", "RESTAIN_CACHE"])
+def test_a_file_in_place_of_a_folder_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    with pytest.raises(RestainError, match=rf"{variable}: .*file is a file; expected a folder"):
+        (weights_folder if variable == "RESTAIN_WEIGHTS" else cache_folder)()

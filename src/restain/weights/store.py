@@ -42,7 +42,10 @@ def cache_folder() -> Path:
 
 def _folder(variable: str, name: str) -> Path:
     if chosen := os.environ.get(variable):
-        return Path(chosen).expanduser()
+        folder = Path(chosen).expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise RestainError(f"{variable}: {folder} is a file; expected a folder")
+        return folder
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "restain" / name
 
