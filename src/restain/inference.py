@@ -22,7 +22,7 @@ def find_precision(name: str, device: str | torch.device) -> Precision:
     """``auto``, ``32`` or ``bf16`` -> ``32`` or ``bf16``; auto takes bf16 where the device multiplies it natively.
 
     It goes by what the device says of itself, not by a stopwatch, so that the same machine always decides the same.
-    On a CPU that is AVX512-BF16 or AMX-BF16; PyTorch before 2.10 does not tell, and auto is 32 there.
+    On a CPU that is AVX512-BF16 or AMX-BF16; an older PyTorch does not tell, and auto is 32 there.
 
     Raises:
         RestainError: another name.

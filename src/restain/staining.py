@@ -46,7 +46,7 @@ def stain(
         batch: images per pass; only images of one size share a pass. The result does not depend on it.
         device: auto, cpu or cuda; a loaded stainer stays where it is.
         precision: auto, 32 or bf16. Auto is bf16 where the device multiplies it natively: 2 to 3 times as fast on such
-            a CPU, and a sixth of a grey level off, on average; see docs/performance.md.
+            a CPU, and less than a quarter of a grey level off on average; see docs/performance.md.
 
     Returns:
         what was written, skipped and failed. One bad file does not stop the others.
