@@ -51,11 +51,15 @@ def test_everything_about_a_slide_is_there(he_slide: Path, stainer_folder: Path,
     assert record.seam_score == pytest.approx(1, abs=0.1)
 
 
-def test_the_result_does_not_depend_on_the_tiles(he_slide: Path, stainer_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("norm", "precision"), [("slide", "bf16"), ("local", "32")])
+def test_the_result_does_not_depend_on_the_tiles(
+    he_slide: Path, stainer_folder: Path, tmp_path: Path, norm: str, precision: str
+) -> None:
     found = []
     for tile in (128, 200, 1024):
         out = tmp_path / str(tile)
-        restain.slide(stainer_folder, he_slide, out, SlideOptions(tile=tile, lossless=True))
+        options = SlideOptions(norm=norm, tile=tile, lossless=True, precision=precision)  # type: ignore[arg-type]
+        restain.slide(stainer_folder, he_slide, out, options)
         found.append(finest(out / "he.ome.tif").astype(int))
     assert found[0].std() > 10
     for other in found[1:]:

@@ -33,6 +33,10 @@ class Place:
 
     corners: list[tuple[int, int]] = field(default_factory=list)
 
+    def __deepcopy__(self, memo: object) -> Place:
+        """Itself: a copy of a network still runs for the one who says here where its images lie."""
+        return self
+
 
 def measure_local(
     generator: nn.Module,
@@ -114,14 +118,14 @@ class _LocalNorm(nn.Module):
         self._spacing, self._scale, self._place = spacing, scale, place
 
     def forward(self, x: Tensor) -> Tensor:
-        """(x - mean) / deviation, (N, C, H, W)."""
+        """(x - mean) / deviation, (N, C, H, W), in float32 whatever the precision of ``x``."""
         height, width = x.shape[-2:]
         out = torch.empty_like(x)
         for image, normed, (left, top) in zip(x, out, self._place.corners, strict=True):
-            rows = self._weights(top, height, self._nodes.shape[2]).to(x)
-            columns = self._weights(left, width, self._nodes.shape[3]).to(x)
-            mean, deviation = rows @ (self._nodes.to(x) @ columns.T)
-            torch.sub(image, mean, out=normed).div_(deviation)
+            rows = self._weights(top, height, self._nodes.shape[2]).to(self._nodes)
+            columns = self._weights(left, width, self._nodes.shape[3]).to(self._nodes)
+            mean, deviation = rows @ (self._nodes @ columns.T)
+            normed.copy_((image.float() - mean).div_(deviation))
         return out
 
     def _weights(self, start: int, count: int, nodes: int) -> Tensor:
