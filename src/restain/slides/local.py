@@ -1,9 +1,9 @@
 """Statistics that follow the tissue: measured on a coarse grid of windows, interpolated at every pixel of every layer.
 
-One set of statistics for a whole slide levels nothing, but where a slide holds two tissues, or fades to one side, each
-place may want its own. Ideas of KIN (Ho et al., "Ultra-high-resolution unpaired stain transformation via kernelized
-instance normalization", 2022: pool over neighbouring windows by a kernel) and of Dense Normalization (Ho et al., "Every
-pixel has its moments", 2024: interpolate at each pixel), written from the papers.
+One set of statistics for a whole slide levels nothing; where a section fades to one side, each place may want its own.
+Ideas of KIN (Ho et al., "Ultra-high-resolution unpaired stain transformation via kernelized instance normalization",
+2022: pool over neighbouring windows by a kernel) and of Dense Normalization (Ho et al., "Every pixel has its moments",
+2024: interpolate at each pixel), written from the papers.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def measure_slide(generator: nn.Module, samples: Sequence[RGB]) -> Statistics:
     """Mean and variance in front of every norm, averaged over samples of tissue.
 
     The variance is the mean of the variances *within* the samples: with samples of the size of the training crops, what
-    the norms met in training. Pooling all pixels would add how much samples differ from each other, and pale the stain.
+    the norms met in training. Pooling all pixels would add how much samples differ, which no norm has met.
 
     Layer by layer: a norm is measured with all norms before it frozen already, as they will be when the slide is
     stained. The samples pass one at a time. Between the stages of the network (encoder, each residual block, decoder)
