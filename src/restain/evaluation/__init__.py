@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from restain.errors import RestainError
+from restain.evaluation.catalogue import explain, select_metrics
 from restain.evaluation.comparison import FAMILY, compare_systems, rank_all
 from restain.evaluation.grouping import Grouping, group_images
 from restain.evaluation.literature import place_beside, published
@@ -20,7 +21,6 @@ from restain.evaluation.networks import look
 from restain.evaluation.options import EvaluationOptions
 from restain.evaluation.outcome import Evaluation, System, figures_of, judge, reasons_of
 from restain.evaluation.output import write_evaluation
-from restain.evaluation.registry import explain, select_metrics
 from restain.evaluation.screen import print_evaluation
 from restain.evaluation.systems import name_systems, parse_systems, role_of
 from restain.evaluation.versions import versions

@@ -1,11 +1,11 @@
 import pytest
 
 from restain.errors import RestainError
-from restain.evaluation.registry import REGISTRY, explain, select_metrics
+from restain.evaluation.catalogue import CATALOGUE, explain, select_metrics
 
 
-def test_names_and_families_select_in_the_order_of_the_registry():
-    assert select_metrics([]) == REGISTRY
+def test_names_and_families_select_in_the_order_of_the_catalogue():
+    assert select_metrics([]) == CATALOGUE
     assert [metric.name for metric in select_metrics(["psnr", " ssim"])] == ["ssim", "psnr"]
     assert {metric.family for metric in select_metrics(["cells", "ssim"])} == {"cells", "pixels"}
 
@@ -18,12 +18,12 @@ def test_content_never_stands_without_pathology(word):
 
 
 def test_names_are_unique_and_no_family():
-    names = [metric.name for metric in REGISTRY]
+    names = [metric.name for metric in CATALOGUE]
     assert len(set(names)) == len(names)
-    assert not set(names) & {metric.family for metric in REGISTRY}
+    assert not set(names) & {metric.family for metric in CATALOGUE}
 
 
-@pytest.mark.parametrize("metric", REGISTRY, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", CATALOGUE, ids=lambda metric: metric.name)
 def test_every_metric_explains_itself(metric):
     text = explain(metric.name)
     for part in (metric.definition, metric.range, metric.source, metric.weakness):
@@ -33,6 +33,6 @@ def test_every_metric_explains_itself(metric):
 
 def test_all_and_unknown():
     listed = explain("all").splitlines()
-    assert [line.split()[0] for line in listed] == [metric.name for metric in REGISTRY]
+    assert [line.split()[0] for line in listed] == [metric.name for metric in CATALOGUE]
     with pytest.raises(RestainError, match="'sim' is not known"):
         explain("sim")

@@ -8,13 +8,13 @@ from restain.errors import RestainError
 from restain.metrics import METRICS, Metric
 from restain.metrics.learned import LEARNED
 
-REGISTRY: tuple[Metric, ...] = (*METRICS, *LEARNED)
+CATALOGUE: tuple[Metric, ...] = (*METRICS, *LEARNED)
 _R_AVERAGE = ("r_content", "r_avg", "r_pathology")  # a copied H&E has r_content 1 and half of r_avg with it
 _BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "describes and does not judge"}
 
 
 def select_metrics(words: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of these names and families, in the order of the registry; all of them for no words.
+    """The metrics of these names and families, in the order of the catalogue; all of them for no words.
 
     Who asks for ``r_content`` or ``r_avg`` gets ``r_pathology`` too, and each other: they mislead when read alone.
 
@@ -22,17 +22,17 @@ def select_metrics(words: Iterable[str]) -> tuple[Metric, ...]:
         RestainError: a word is neither a metric nor a family.
     """
     wanted = {word.strip() for word in words if word.strip()}
-    families = list(dict.fromkeys(metric.family for metric in REGISTRY))
-    unknown = sorted(wanted - {metric.name for metric in REGISTRY} - set(families))
+    families = list(dict.fromkeys(metric.family for metric in CATALOGUE))
+    unknown = sorted(wanted - {metric.name for metric in CATALOGUE} - set(families))
     if unknown:
         raise RestainError(
             f"metrics: {unknown[0]!r} is not known; expected families ({', '.join(families)}) or names "
-            f"({', '.join(metric.name for metric in REGISTRY)})"
+            f"({', '.join(metric.name for metric in CATALOGUE)})"
         )
-    names = {metric.name for metric in REGISTRY if not wanted or {metric.name, metric.family} & wanted}
+    names = {metric.name for metric in CATALOGUE if not wanted or {metric.name, metric.family} & wanted}
     if names & set(_R_AVERAGE[:2]):
         names |= set(_R_AVERAGE)
-    return tuple(metric for metric in REGISTRY if metric.name in names)
+    return tuple(metric for metric in CATALOGUE if metric.name in names)
 
 
 def explain(name: str) -> str:
@@ -42,8 +42,8 @@ def explain(name: str) -> str:
         RestainError: there is no such metric.
     """
     if name == "all":
-        width = max(len(metric.name) for metric in REGISTRY)
-        return "\n".join(f"{metric.name:{width}}  {metric.family:7}  {metric.definition}" for metric in REGISTRY)
+        width = max(len(metric.name) for metric in CATALOGUE)
+        return "\n".join(f"{metric.name:{width}}  {metric.family:7}  {metric.definition}" for metric in CATALOGUE)
     found = [metric for metric in select_metrics([name]) if name in (metric.name, metric.family)]
     return "\n\n".join(_explain(metric) for metric in found)
 
