@@ -7,7 +7,7 @@ into the convolution before it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def measure_slide(generator: nn.Module, samples: Sequence[RGB]) -> Statistics:
 
     Layer by layer: a norm is measured with all norms before it frozen already, as they will be when the slide is
     stained. The samples pass one at a time. Between the stages of the network (encoder, each residual block, decoder)
-    they wait in memory: ngf x height x width bytes each, 17 MB for 512 pixels at ngf 64.
+    they wait in memory: ngf x height x width bytes each, 17 MB for 512 pixels at ngf 64, and twice that in a block.
 
     Args:
         generator: on its device; it is left as it is.
@@ -69,22 +69,72 @@ def measure_slide(generator: nn.Module, samples: Sequence[RGB]) -> Statistics:
     """
     if not samples:
         raise RestainError("normalisation: no sample of tissue was given; expected at least one")
-    network = plain_copy(generator)
-    device = next(network.parameters()).device
-    means, variances = [], []
+    network = plain_copy(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    norms = find_norms(network)
+    first, last = network.first_block, network.first_block + network.blocks
+    outer = [norm for norm in norms if norm.layers is network.layers]
+    found: list[Tensor] = []
     with torch.inference_mode():
         waiting = [to_tensor(sample)[None] for sample in samples]
-        for stage in _stages(network):
-            for norm in stage.norms:
-                found = torch.cat([moments(stage.until(norm, x.to(device))) for x in waiting], dim=1)
-                mean, variance = found.mean(dim=1).float()
-                means.append(mean)
-                variances.append(variance)
-                _fold(norm, mean, variance)
-            if not stage.is_last:
-                for index, x in enumerate(waiting):  # in place, so that a sample waits in one form only
-                    waiting[index] = stage.run(x.to(device)).cpu()
-    return Statistics(tuple(means), tuple(variances))
+        found += _measure_stretch(network, 0, [norm for norm in outer if norm.index < first], waiting)
+        _advance(list(network.layers)[:first], waiting, _device(network))
+        for block in (layer.conv_block for layer in network.layers if isinstance(layer, ResidualBlock)):
+            found += _measure_block([norm for norm in norms if norm.layers is block], waiting, _device(network))
+        found += _measure_stretch(network, last, [norm for norm in outer if norm.index > last], waiting)
+    return Statistics(tuple(mean for mean, _ in found), tuple(variance for _, variance in found))
+
+
+def _measure_stretch(
+    network: ResnetGenerator, start: int, norms: Sequence[Norm], waiting: list[Tensor]
+) -> list[Tensor]:
+    """Measure and fold the norms of the encoder or the decoder: (2, C) each.
+
+    Its feature maps are too large to wait, so each norm is reached from the beginning of the stretch.
+    """
+    found = []
+    for norm in norms:
+        before = list(network.layers)[start : norm.index]
+        found.append(_average(moments(_run(before, x.to(_device(network)))) for x in waiting))
+        _fold(norm, *found[-1])
+    return found
+
+
+def _measure_block(norms: Sequence[Norm], waiting: list[Tensor], device: torch.device) -> list[Tensor]:
+    """Measure the norms of a residual block, (2, C) each, and take what waits through it.
+
+    Behind each convolution a sample is as small as before the block: nothing is computed twice.
+    """
+    inner, start, found = list(waiting), 0, []
+    for norm in norms:
+        _advance(list(norm.layers)[start : norm.index], inner, device)
+        found.append(_average(moments(x) for x in inner))
+        mean, variance = (values[:, None, None] for values in found[-1])
+        for x in inner:
+            x.sub_(mean).div_(torch.sqrt(variance + norm.module.eps))
+        start = norm.index + 1
+    for index, x in enumerate(inner):
+        waiting[index] = waiting[index] + x
+    return found
+
+
+def _advance(layers: Sequence[nn.Module], waiting: list[Tensor], device: torch.device) -> None:
+    for index, x in enumerate(waiting):  # in place, so that a sample waits in one form only
+        waiting[index] = _run(layers, x.to(device)).cpu()
+
+
+def _run(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def _average(parts: Iterable[Tensor]) -> Tensor:
+    """Mean over all samples of their (2, N, C) moments: (2, C), float32."""
+    return torch.cat(list(parts), dim=1).mean(dim=1).float()
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
 
 
 def freeze(generator: nn.Module, statistics: Statistics) -> nn.Module:
@@ -141,44 +191,3 @@ def load_statistics(path: Path) -> Statistics | LocalStatistics:
     means = tuple(tensor for name, tensor in tensors.items() if name.endswith(".mean"))
     spreads = tuple(tensor for name, tensor in tensors.items() if not name.endswith(".mean"))
     return LocalStatistics(int(spacing), means, spreads) if spacing else Statistics(means, spreads)
-
-
-@dataclass(frozen=True)
-class _Stage:
-    """A stretch of the network between places where few numbers describe a sample."""
-
-    layers: nn.ModuleList | nn.Sequential  # the list that holds it
-    start: int
-    stop: int
-    norms: tuple[Norm, ...]
-    residual: bool = False
-    is_last: bool = False
-
-    def until(self, norm: Norm, x: Tensor) -> Tensor:
-        """What a norm of this stage is given, from what the stage is given."""
-        for layer in list(self.layers)[self.start : norm.index]:
-            x = layer(x)
-        return x
-
-    def run(self, x: Tensor) -> Tensor:
-        """The whole stage."""
-        out = x
-        for layer in list(self.layers)[self.start : self.stop]:
-            out = layer(out)
-        return x + out if self.residual else out
-
-
-def _stages(network: ResnetGenerator) -> list[_Stage]:
-    """Encoder, each residual block, decoder."""
-    norms = find_norms(network)
-    first, last = network.first_block, network.first_block + network.blocks
-    outer = [norm for norm in norms if norm.layers is network.layers]
-    blocks = [block.conv_block for block in network.layers if isinstance(block, ResidualBlock)]
-    return [
-        _Stage(network.layers, 0, first, tuple(norm for norm in outer if norm.index < first)),
-        *(
-            _Stage(block, 0, len(block), tuple(norm for norm in norms if norm.layers is block), residual=True)
-            for block in blocks
-        ),
-        _Stage(network.layers, last, len(network.layers), tuple(n for n in outer if n.index > last), is_last=True),
-    ]
