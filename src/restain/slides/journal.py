@@ -17,6 +17,7 @@ from restain.files import write_aside, write_json
 from restain.images import RGB
 from restain.slides.tiling import Tile
 
+_JOB = "job.json"
 _KEPT_DECODED = 12  # tiles in memory: an output row passes each tile several times, from left to right
 _ZSTD_LEVEL = 1
 
@@ -35,7 +36,7 @@ class Journal:
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder = folder
-        self._job, self._tiles = folder / "job.json", folder / "tiles"
+        self._job, self._tiles = folder / _JOB, folder / "tiles"
         self._decoded: OrderedDict[tuple[int, int], RGB] = OrderedDict()
         self._done: set[tuple[int, int]] = set()
         self.division = 1  # sides of a tile are cut by this for the network, where memory did not suffice
@@ -96,10 +97,17 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the folder: the slide is finished."""
+        self._job.unlink()  # first: if this is interrupted, what is left is nobody's
         shutil.rmtree(self.folder)
 
     def _path(self, tile: Tile) -> Path:
         return self._tiles / f"{tile.row:05d}-{tile.column:05d}.zst"
+
+
+def sweep(folder: Path) -> None:
+    """Delete what an interrupted ``Journal.remove`` left; a journal that a run can go on from stays."""
+    if folder.exists() and not (folder / _JOB).exists():
+        shutil.rmtree(folder)
 
 
 def _key(path: Path) -> tuple[int, int]:

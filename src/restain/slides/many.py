@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from restain.checkpoint import load_stainer
@@ -88,18 +89,22 @@ def list_jobs(input: str | Path | Sequence[str | Path], out: Path) -> list[Job]:
     """Which slides there are and where each result goes.
 
     Raises:
-        RestainError: there are none, two would get the same name, or one would be written over.
+        RestainError: there are none, two would get the same name, one would be written over, ``out`` is their own
+            folder, or a name is not UTF-8.
     """
     inputs = [Path(input)] if isinstance(input, str | Path) else [Path(path) for path in input]
     jobs: dict[Path, Job] = {}
     for path in inputs:
         slides = list_slides([path])
-        base = path.parent if slides == [path] else path  # a folder of DICOM files is one slide
+        single = slides == [path]  # a folder of DICOM files is one slide
+        base = path.absolute().parent if single else path.absolute()
+        if not single and base.resolve() == out.resolve():
+            raise RestainError(f"{out}: is the folder of the slides; results would be taken for slides, name another")
         inner = base.resolve() in out.resolve().parents  # a folder for results among the slides: not slides themselves
         for source in slides:
             if inner and out.resolve() in source.resolve().parents:
                 continue
-            target = out / source.relative_to(base).with_name(_stem(source) + SUFFIX)
+            target = _target(source, base, out)
             if target in jobs and jobs[target].source != source:
                 raise RestainError(f"{jobs[target].source} and {source}: would both be written to {target}")
             jobs[target] = Job(source, target)
@@ -108,12 +113,23 @@ def list_jobs(input: str | Path | Sequence[str | Path], out: Path) -> list[Job]:
     return list(jobs.values())
 
 
+def _target(source: Path, base: Path, out: Path) -> Path:
+    target = out / source.absolute().relative_to(base).with_name(_stem(source) + SUFFIX)
+    if target.resolve() == source.resolve():
+        raise RestainError(f"{source}: would be written over; name another folder for the results than {out}")
+    try:
+        str(target).encode()
+    except UnicodeEncodeError:  # Python keeps bytes of another encoding as halves of surrogates
+        raise RestainError(f"{str(source)!r}: is not a name in UTF-8, and no summary can hold it; rename it") from None
+    return target
+
+
 def _stem(path: Path) -> str:
     name = path.name
     for suffix in (".ome.tif", ".ome.tiff", ".ome.btf"):
         if name.lower().endswith(suffix):
             return name[: -len(suffix)]
-    return path.stem if path.is_file() else name
+    return path.stem if path.is_file() else path.absolute().name
 
 
 def _stain_here(jobs: Sequence[Job], stainer: Path, options: SlideOptions, device: str) -> Iterator[SlideRecord]:
@@ -141,7 +157,7 @@ def print_run(run: SlideRun, console: Console | None = None) -> None:
         table.add_column(heading, justify="left" if heading in ("slide", "status") else "right")
     for record in run.records:
         table.add_row(
-            Path(record.slide).name,
+            escape(Path(record.slide).name),
             record.status,
             *(
                 "–" if value is None else f"{value:.3g}"

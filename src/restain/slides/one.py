@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,13 +15,13 @@ import torch
 from filelock import FileLock, Timeout
 
 from restain.checkpoint import Stainer
-from restain.errors import RestainError
+from restain.errors import RestainError, in_short
 from restain.files import rename_whole, write_json
 from restain.images import RGB
 from restain.inference import find_precision, prepare
 from restain.progress import ProgressBar
 from restain.slides.assembly import Assembly
-from restain.slides.journal import Journal
+from restain.slides.journal import Journal, sweep
 from restain.slides.pictures import write_pictures
 from restain.slides.pipeline import Stages, Timing, run_tiles
 from restain.slides.plan import Plan, SlideOptions, plan_slide
@@ -31,6 +32,7 @@ from restain.slides.writing import Encoding, PyramidWriter, SlideMetadata
 
 SUFFIX = ".ome.tif"
 NOTICE = "virtual stain, not a real IHC; for research, not for clinical use"
+_BESIDE = (".thumbnail.png", ".preview.png", ".tissue.geojson", ".json")  # files that go with a slide
 _ENDS = 2**20  # bytes at the beginning and the end of a file that tell it from another
 
 
@@ -87,20 +89,29 @@ def stain_slide(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool =
     Until the output is complete, finished tiles lie in a hidden folder beside it, from which the next run goes on.
     A lock keeps a second process off the slide.
     """
-    if options.skip_existing and job.target.exists():
-        return SlideRecord(str(job.source), str(job.target), "skipped")
+    skipped = SlideRecord(str(job.source), str(job.target), "skipped")
+    lock = job.hidden(".lock")  # outlives only a process that was killed
+    if options.skip_existing and job.target.exists() and not lock.exists():
+        return skipped
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        lock = job.hidden(".lock")
         with FileLock(lock, timeout=0):
             try:
+                if options.skip_existing and job.target.exists():
+                    sweep(job.hidden(".unfinished"))
+                    return skipped
                 return _stain(job, stainer, options, quiet)
             finally:
                 lock.unlink(missing_ok=True)
     except Timeout:
         return SlideRecord(str(job.source), str(job.target), "busy", error="another process is staining it")
-    except (RestainError, OSError) as error:
+    except RestainError as error:
         return failed(job, str(error))
+    except OSError as error:
+        return failed(job, f"{error.filename or job.target.parent}: {error.strerror or in_short(error)}")
+    except Exception as error:  # a fault of this program's own: told in full, and the other slides go on
+        logging.getLogger(__name__).exception("%s", job.source)
+        return failed(job, f"{type(error).__name__}: {in_short(error)}")
 
 
 def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> SlideRecord:
@@ -115,12 +126,14 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
         with _writer(unfinished, job, slide, plan, stainer, options) as writer:
             assembly = Assembly(plan, journal, writer, (options.tile, writer.encoding.tile))
             timing, pixels = _run(job, plan, journal, _Work(read, network, assembly), quiet)
-        write_pictures(slide, unfinished, job.beside(".thumbnail.png"), job.beside(".preview.png"))
-        write_json(job.beside(".tissue.geojson"), plan.tissue.to_geojson())
-        rename_whole(unfinished, job.target)
-    seconds = time.monotonic() - start
-    record = _record(job, plan, seconds, pixels, timing, assembly)
-    write_json(job.beside(".json"), asdict(record) | {"made_by": _description(job, stainer, options)})
+        thumbnail, preview, outlines, about = (journal.folder / f"output{suffix}" for suffix in _BESIDE)
+        write_pictures(slide, unfinished, thumbnail, preview)
+    write_json(outlines, plan.tissue.to_geojson())
+    record = _record(job, plan, time.monotonic() - start, pixels, timing, assembly)
+    write_json(about, asdict(record) | {"made_by": _description(job, stainer, options)})
+    for suffix in _BESIDE:
+        (journal.folder / f"output{suffix}").replace(job.beside(suffix))
+    rename_whole(unfinished, job.target)  # last: where the slide is, everything is
     journal.remove()
     return record
 
@@ -179,6 +192,7 @@ def _identity(source: Path, plan: Plan, stainer: Stainer, options: SlideOptions)
     device = next(stainer.generator.parameters()).device
     return {
         "slide": _fingerprint(source),
+        "slide_mpp": plan.tissue.slide_mpp,
         "weights": stainer.weights_sha256,
         "versions": [metadata.version("restain"), torch.__version__],
         "device": device.type,
@@ -192,12 +206,14 @@ def _identity(source: Path, plan: Plan, stainer: Stainer, options: SlideOptions)
 
 
 def _fingerprint(path: Path) -> str:
-    """Tells a slide from another without reading gigabytes: names, sizes, beginnings and ends of its files."""
+    """Tells a slide from another without reading gigabytes: names, sizes, times, beginnings and ends of its files."""
     digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+    folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path  # MIRAX: slide.mrxs and slide/
+    for file in [path, *sorted(folder.rglob("*"))]:
         if file.is_file():
-            size = file.stat().st_size
-            digest.update(f"{file.name} {size}\n".encode())
+            status = file.stat()
+            size = status.st_size
+            digest.update(f"{file.name!r} {size} {status.st_mtime_ns}\n".encode())
             with file.open("rb") as content:
                 digest.update(content.read(_ENDS))
                 content.seek(max(0, size - _ENDS))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from restain.checkpoint import Stainer, load_stainer
@@ -132,7 +133,7 @@ def print_outlook(outlooks: Sequence[Outlook], console: Console | None = None) -
         table.add_column(heading, justify="left" if heading == "slide" else "right")
     for one in outlooks:
         table.add_row(
-            one.slide.name,
+            escape(one.slide.name),
             f"{one.width} x {one.height}",
             f"{one.tiles} of {one.tiles_in_all}",
             f"{one.tissue_mm2:.3g}",

@@ -82,6 +82,8 @@ class FileSlide:
         source = self._source()
         try:
             read = source.read(level, inside)
+        except RestainError:  # says which file it is
+            raise
         except Exception as error:  # every codec has exceptions of its own for a damaged file
             place = f"level {level}, {inside}"
             raise RestainError(f"{self.path}: cannot be decoded at {place} ({in_short(error)})") from error

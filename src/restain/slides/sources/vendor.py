@@ -8,6 +8,7 @@ from threading import Lock
 
 import numpy as np
 import openslide
+from PIL.ImageCms import PyCMSError
 
 from restain.images import RGB
 from restain.slides.slide import Level, Region, pyramid_levels
@@ -100,7 +101,10 @@ def _pixel_size(text: dict[str, str]) -> tuple[float, float] | None:
 
 
 def _profile(slide: openslide.OpenSlide) -> bytes | None:
-    profile = slide.color_profile
+    try:
+        profile = slide.color_profile
+    except PyCMSError:  # damaged; the pixels are as good without it
+        return None
     return profile.tobytes() if profile is not None else None
 
 
