@@ -105,7 +105,7 @@ def slide(
 ) -> None:
     """Stain whole slides: pyramidal OME-TIFF, seam-free, in register with the H&E.
 
-    The same command again continues a run that was stopped. The exit status says whether every slide has its result.
+    The same command again continues a run that was stopped. The exit status is 1 where a slide failed.
     """
     import restain
     from restain.slides.many import print_run
@@ -118,7 +118,11 @@ def slide(
 
         print_outlook(foresee(stainer, input, out, options, device))
         return
-    run = restain.slide(stainer, input, out, options, device, engine, workers)
+    try:
+        run = restain.slide(stainer, input, out, options, device, engine, workers)
+    except KeyboardInterrupt:
+        typer.echo("restain: stopped; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
     print_run(run)
     if run.failed:
         raise typer.Exit(1)

@@ -128,6 +128,12 @@ def test_a_journal_belongs_to_one_version_of_a_file_at_one_resolution(he_slide: 
     assert identity() != first
 
 
+def test_a_resolution_that_no_slide_has_is_refused_before_anything_runs() -> None:
+    for name, value in (("mpp", 0.0), ("mpp", 1000.0), ("model_mpp", float("nan")), ("model_mpp", 0.04)):
+        with pytest.raises(RestainError, match=rf"^{name} is {value:g} µm per pixel; expected 0.05 to 20$"):
+            SlideOptions(**{name: value})  # type: ignore[arg-type]
+
+
 def test_pictures_that_are_no_rgb_are_told_in_one_sentence(tmp_path: Path) -> None:
     Image.new("L", (40, 30)).save(tmp_path / "grey.png")
     with open_slide(tmp_path / "grey.png", mpp=0.5) as slide, pytest.raises(RestainError) as told:

@@ -220,8 +220,15 @@ def test_files_that_are_no_slides(tmp_path: Path, tissue: RGB) -> None:
     tifffile.imwrite(tmp_path / "grey.tif", tissue[..., 0])
     tifffile.imwrite(tmp_path / "deep.tif", tissue.astype(np.uint16), photometric="rgb")
     tifffile.imwrite(tmp_path / "cmyk.tif", np.dstack([tissue, tissue[..., :1]]), photometric="separated")
-    for name in ("text.svs", "empty.tif", "broken.tif", "grey.tif", "deep.tif", "cmyk.tif"):
-        with pytest.raises(RestainError, match=f"{name}: cannot be opened as a slide") as refusal:
+    for name, words in (
+        ("text.svs", r"cannot be opened as a slide \(cannot identify"),
+        ("empty.tif", r"cannot be opened as a slide \(cannot identify"),
+        ("broken.tif", r"cannot be opened as a slide \("),
+        ("grey.tif", "has 1 samples of type uint8 per pixel; expected three of type uint8, RGB"),
+        ("deep.tif", "has 3 samples of type uint16 per pixel; expected three of type uint8, RGB"),
+        ("cmyk.tif", "has SEPARATED colours; expected RGB"),
+    ):
+        with pytest.raises(RestainError, match=f"{name}: {words}") as refusal:
             open_slide(tmp_path / name, mpp=0.5)
         assert "\n" not in str(refusal.value)
     with pytest.raises(RestainError, match=r"gone\.svs: no such file"):

@@ -96,7 +96,7 @@ def check(file: Path | str) -> CheckResult:
     """
     path = Path(file)
     if not path.is_file():
-        raise RestainError(f"{path}: no such file")
+        raise RestainError(f"{path}: {'is a folder; name one file of it' if path.is_dir() else 'no such file'}")
     with path.open("rb") as opened:
         is_tiff = opened.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
     notes: list[str] = []

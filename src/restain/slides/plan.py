@@ -7,7 +7,7 @@ from typing import Literal
 
 from restain.errors import RestainError
 from restain.slides.glass import Glass
-from restain.slides.reading import Slide, grid_size
+from restain.slides.reading import MPP_RANGE, Slide, grid_size
 from restain.slides.tiling import Tile, tile_grid
 from restain.slides.tissue import Tissue, find_tissue
 from restain.types import Mpp
@@ -49,8 +49,8 @@ class SlideOptions:
     def __post_init__(self) -> None:
         for name in ("mpp", "model_mpp"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise RestainError(f"{name} is {value}; expected microns per pixel above 0, such as 0.5")
+            if value is not None and not MPP_RANGE[0] <= value <= MPP_RANGE[1]:
+                raise RestainError(f"{name} is {value:g} µm per pixel; expected {MPP_RANGE[0]:g} to {MPP_RANGE[1]:g}")
         if self.norm not in NORMS:
             raise RestainError(f"norm is {self.norm!r}; expected one of {', '.join(NORMS)}")
         if self.tile < 64 or self.tile % 4:

@@ -10,6 +10,7 @@ from typing import Any
 
 from restain.checkpoint import load_stainer
 from restain.errors import RestainError
+from restain.progress import ProgressBar
 from restain.slides.one import Job, SlideRecord, failed, stain_slide
 from restain.slides.plan import SlideOptions
 from restain.tensors import find_device
@@ -65,21 +66,24 @@ def stain_on_ray(
     again = {"max_restarts": RETRIES, "max_task_retries": RETRIES}
 
     def start() -> Any:
-        return ray.remote(_Worker).options(**needs, **again).remote(stainer.resolve(), options, device)
+        return ray.remote(_Worker).options(**needs, **again).remote(stainer.absolute(), options, device)
 
-    waiting, busy = deque(jobs), {}
+    # Workers of a running cluster have folders of their own that relative paths would start from.
+    waiting, busy = deque(Job(job.source.absolute(), job.target.absolute()) for job in jobs), {}
     for worker in [start() for _ in range(count)]:
         job = waiting.popleft()
         busy[worker.stain.remote(job)] = (worker, job)
-    while busy:
-        (done,), _ = ray.wait(list(busy), num_returns=1)
-        worker, job = busy.pop(done)
-        try:
-            record = ray.get(done)
-        except ray.exceptions.RayError as error:
-            record = failed(job, f"its worker was lost {RETRIES + 1} times ({type(error).__name__})")
-            worker = start()
-        if waiting:
-            job = waiting.popleft()
-            busy[worker.stain.remote(job)] = (worker, job)
-        yield record
+    with ProgressBar(f"{count} workers", len(jobs), "slides") as bar:
+        while busy:
+            (done,), _ = ray.wait(list(busy), num_returns=1)
+            worker, job = busy.pop(done)
+            try:
+                record = ray.get(done)
+            except ray.exceptions.RayError as error:
+                record = failed(job, f"its worker was lost {RETRIES + 1} times ({type(error).__name__})")
+                worker = start()
+            if waiting:
+                job = waiting.popleft()
+                busy[worker.stain.remote(job)] = (worker, job)
+            bar.advance()
+            yield record

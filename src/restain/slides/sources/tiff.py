@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from restain.errors import RestainError
 from restain.images import OTHER_COLOURS, RGB
 from restain.slides.slide import Level, Region, pyramid_levels
 from restain.slides.sources.alpha import compose_on
@@ -31,7 +32,7 @@ class TiffSource:
     def __init__(self, path: Path) -> None:
         self._file = tifffile.TiffFile(path)
         try:
-            self._pages = _pyramid(self._file)
+            self._pages = _pyramid(self._file, path)
             _check_length(self._pages, path.stat().st_size)
         except BaseException:
             self._file.close()
@@ -112,14 +113,14 @@ def _segments(page: tifffile.TiffPage, region: Region) -> Iterator[tuple[int, Re
             yield row * across + column, Region(column * width, row * height, width, height)
 
 
-def _pyramid(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+def _pyramid(file: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPage]:
     """The pages that show the largest image of the file at its resolutions, finest first."""
     pages = [level.keyframe for series in file.series for level in series.levels]
     pages = [page for page in pages if isinstance(page, tifffile.TiffPage)]
     if not pages:
         raise ValueError("it holds no image")
     finest = max(pages, key=lambda page: page.imagewidth * page.imagelength)
-    _check_colours(finest)
+    _check_colours(finest, path)
     pyramid = [finest]
     for page in sorted(pages, key=lambda page: -page.imagewidth):
         if page.imagewidth < pyramid[-1].imagewidth and _shows_the_same(page, finest):
@@ -127,13 +128,13 @@ def _pyramid(file: tifffile.TiffFile) -> list[tifffile.TiffPage]:
     return pyramid
 
 
-def _check_colours(page: tifffile.TiffPage) -> None:
+def _check_colours(page: tifffile.TiffPage, path: Path) -> None:
     colours, compression = (getattr(tag, "name", str(tag)) for tag in (page.photometric, page.compression))
     if colours in OTHER_COLOURS and not (colours == "YCBCR" and compression == "JPEG"):  # which decodes to RGB
-        raise ValueError(f"it has {colours} colours; expected RGB")
+        raise RestainError(f"{path}: has {colours} colours; expected RGB")
     if page.samplesperpixel not in (3, 4) or page.dtype != np.uint8 or page.imagedepth != 1:
         kind = f"{page.samplesperpixel} samples of type {page.dtype} per pixel"
-        raise ValueError(f"it has {kind}; expected three of type uint8, RGB")
+        raise RestainError(f"{path}: has {kind}; expected three of type uint8, RGB")
 
 
 def _shows_the_same(page: tifffile.TiffPage, finest: tifffile.TiffPage) -> bool:

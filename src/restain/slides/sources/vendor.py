@@ -10,6 +10,7 @@ import numpy as np
 import openslide
 from PIL.ImageCms import PyCMSError
 
+from restain.errors import RestainError
 from restain.images import RGB
 from restain.slides.slide import Level, Region, pyramid_levels
 from restain.slides.sources.alpha import compose_on
@@ -112,6 +113,6 @@ def _stored_levels(path: Path, levels: Sequence[Level]) -> TiffSource | None:
     """The same file through tifffile, if it can decode all of the levels (not those in JPEG 2000 as YCbCr)."""
     try:
         source = TiffSource(path)
-    except ValueError:
+    except (RestainError, ValueError):
         return None
     return source if all(level in source.levels for level in levels) else None
