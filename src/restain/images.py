@@ -32,7 +32,7 @@ def read_rgb(path: Path) -> RGB:
             translucent, CMYK, Lab and raw YCbCr images are refused, because a guess would change their colours.
     """
     try:
-        pixels = _read_tiff(path) if _is_tiff(path) else _read_with_pillow(path)
+        pixels = _read_tiff(path) if is_tiff(path) else _read_with_pillow(path)
     except RestainError:
         raise
     except FileNotFoundError:
@@ -42,7 +42,8 @@ def read_rgb(path: Path) -> RGB:
     return _as_rgb(np.asarray(pixels), path)
 
 
-def _is_tiff(path: Path) -> bool:
+def is_tiff(path: Path) -> bool:
+    """Whether a file begins as a TIFF of either byte order or a BigTIFF does."""
     with path.open("rb") as file:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -81,7 +82,7 @@ def _as_rgb(pixels: npt.NDArray[np.generic], path: Path) -> RGB:
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) from the file's header, without decoding the pixels."""
     try:
-        if _is_tiff(path):  # Pillow knows fewer kinds of it than read_rgb reads
+        if is_tiff(path):  # Pillow knows fewer kinds of it than read_rgb reads
             with tifffile.TiffFile(path) as file:
                 return file.pages.first.imagelength, file.pages.first.imagewidth
         with Image.open(path) as image:

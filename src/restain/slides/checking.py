@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from restain.errors import RestainError, in_short
+from restain.images import is_tiff
 from restain.slides.agreement import Difference, compare_reader, find_spots, measure_steps, take_samples, whole_levels
 from restain.slides.facts import tiff_facts
 from restain.slides.reading import MPP_RANGE
@@ -97,23 +98,22 @@ def check(file: Path | str) -> CheckResult:
     path = Path(file)
     if not path.is_file():
         raise RestainError(f"{path}: {'is a folder; name one file of it' if path.is_dir() else 'no such file'}")
-    with path.open("rb") as opened:
-        is_tiff = opened.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    tiff_file = is_tiff(path)
     notes: list[str] = []
     problems: list[str] = []
     with ExitStack() as stack:
-        sources = list(_open(path, is_tiff, stack, notes, problems))
+        sources = list(_open(path, tiff_file, stack, notes, problems))
         if not sources:
             raise RestainError(f"{path}: no reader opens it ({'; '.join([*problems, *notes])})")
         views = tuple(_view(source) for source in sources)
         reference = max(sources, key=lambda source: len(whole_levels(source)))
         differences, steps = _compare(reference, sources, problems)
     problems += [*_missing_levels(views), *_scales(views), *_pixels(differences), *_steps(steps)]
-    facts = tiff_facts(path) if is_tiff else {}
+    facts = tiff_facts(path) if tiff_file else {}
     return CheckResult(path, views, reference.reader, tuple(differences), steps, facts, tuple(notes), tuple(problems))
 
 
-def _open(path: Path, is_tiff: bool, stack: ExitStack, notes: list[str], problems: list[str]) -> Iterator[Source]:
+def _open(path: Path, tiff_file: bool, stack: ExitStack, notes: list[str], problems: list[str]) -> Iterator[Source]:
     """The readers that open a file; every one is expected to open a TIFF, and of other formats only its own."""
     for reader, kind in _READERS.items():
         try:
@@ -121,7 +121,7 @@ def _open(path: Path, is_tiff: bool, stack: ExitStack, notes: list[str], problem
         except ImportError:
             notes.append(f"{reader} was not asked; pip install {_PACKAGES[reader]}")
         except Exception as error:  # each library has its own
-            if is_tiff:
+            if tiff_file:
                 problems.append(f"{reader} cannot open it: {in_short(error)}")
             else:
                 notes.append(f"{reader} does not read this format")

@@ -13,7 +13,7 @@ import openslide
 import tifffile
 
 from restain.errors import RestainError, in_short
-from restain.images import RGB
+from restain.images import RGB, is_tiff
 from restain.slides.listing import list_slides
 from restain.slides.resampling import grid_size, read_region
 from restain.slides.slide import Level, Region, Slide, Source
@@ -26,7 +26,6 @@ from restain.types import Mpp
 __all__ = ["FileSlide", "Level", "Region", "Slide", "grid_size", "list_slides", "open_slide", "read_region"]
 
 MPP_RANGE = (0.05, 20.0)  # µm: an oil immersion lens, and an overview of a whole slide
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def open_slide(path: str | Path, mpp: float | None = None) -> FileSlide:
@@ -135,14 +134,14 @@ def _source_class(path: Path) -> Callable[[Path], Source]:
         start = file.read(132)
     if start[128:] == b"DICM":
         return DicomSource
-    is_tiff = start[:4] in _TIFF_MAGIC
-    if is_tiff:
+    tiff_file = is_tiff(path)
+    if tiff_file:
         with tifffile.TiffFile(path) as tiff:
             if tiff.is_ome:  # OpenSlide would see the finest level alone
                 return TiffSource
     vendor = openslide.OpenSlide.detect_format(path)
     if vendor is None or vendor == "generic-tiff":
-        return TiffSource if is_tiff else PictureSource
+        return TiffSource if tiff_file else PictureSource
     return VendorSource
 
 
