@@ -18,7 +18,7 @@ from restain.images import RGB
 from restain.slides.tiling import Tile
 
 _JOB = "job.json"
-_KEPT_DECODED = 12  # tiles in memory: an output row passes each tile several times, from left to right
+KEPT_DECODED = 12  # tiles in memory: an output row passes each tile several times, from left to right
 _ZSTD_LEVEL = 1
 
 
@@ -91,7 +91,7 @@ class Journal:
                 f"{path}: is not a finished tile any more ({error}); delete it and run the same command again"
             ) from None
         self._decoded[key] = pixels
-        if len(self._decoded) > _KEPT_DECODED:
+        if len(self._decoded) > KEPT_DECODED:
             self._decoded.popitem(last=False)
         return pixels
 

@@ -16,9 +16,10 @@ from rich.table import Table
 from restain.checkpoint import Stainer, load_stainer
 from restain.errors import RestainError
 from restain.inference import prepare
+from restain.slides.journal import KEPT_DECODED
 from restain.slides.many import list_jobs
 from restain.slides.normalisation import measure_slide
-from restain.slides.pipeline import READERS
+from restain.slides.pipeline import READ_AHEAD, READERS, WRITE_BEHIND
 from restain.slides.plan import Plan, SlideOptions, plan_slide
 from restain.slides.reading import FileSlide, Region, open_slide, read_region
 from restain.slides.sampling import sample_count
@@ -28,7 +29,8 @@ from restain.slides.writing import Encoding
 from restain.tensors import find_device
 
 _PYRAMID = 4 / 3  # all levels over the finest
-_ROWS_HELD = 3.5  # rows of output tiles that the writer may hold, see PyramidWriter
+_TILES_HELD = READ_AHEAD + WRITE_BEHIND + KEPT_DECODED  # beside the one that was tried
+_ROWS_HELD = 7 / 3  # of output tiles, with the writer, see PyramidWriter
 _PASSES = 2.5  # through the network for each sample of a slide's statistics
 _LOCAL_PASSES = 2.0  # through the network for each tile with local statistics, about
 
@@ -85,7 +87,7 @@ def _foresee(source: Path, stainer: Stainer, options: SlideOptions) -> Outlook:
         tiles_in_all=plan.tiles_in_all,
         tissue_mm2=plan.tissue.area_mm2,
         seconds=seconds,
-        memory=_peak_memory() + _ROWS_HELD * 3 * width * Encoding().tile,
+        memory=_peak_memory() + 3 * (_TILES_HELD * options.tile**2 + _ROWS_HELD * width * Encoding().tile),
         size=density * output_pixels * _PYRAMID,
         warnings=plan.warnings,
     )
@@ -120,7 +122,7 @@ def _area(rectangle: tuple[int, int, int, int]) -> int:
 
 
 def _peak_memory() -> float:
-    """Bytes of this process at its largest so far, and on the GPU."""
+    """Bytes of this process at its largest so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return float(peak)
 
