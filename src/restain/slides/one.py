@@ -19,7 +19,7 @@ from restain.errors import RestainError, in_short
 from restain.files import rename_whole, write_json
 from restain.images import RGB
 from restain.inference import find_precision, prepare
-from restain.progress import ProgressBar
+from restain.progress import ProgressBar, console
 from restain.slides.assembly import Assembly
 from restain.slides.journal import Journal, sweep
 from restain.slides.pictures import write_pictures
@@ -120,6 +120,8 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
         plan = plan_slide(slide, stainer.card.mpp, options)
         journal = Journal(job.hidden(".unfinished"), _identity(job.source, plan, stainer, options))
         read = _reader(slide, plan)
+        if not quiet:
+            console.print(f"{job.source.name}: {plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics", markup=False)
         statistics = find_statistics(journal.folder, stainer, options.norm, plan, read)
         network = SlideStainer(stainer.generator, statistics, lambda net: prepare(net, options.precision))
         unfinished = journal.folder / f"output{SUFFIX}"
