@@ -15,7 +15,12 @@ def test_the_demonstration_leaves_a_page_and_reuses_its_parts(tmp_path: Path, mo
     page = demo(tmp_path / "demo", scale=scale)
     root = tmp_path / "demo"
     assert page == root / "report.html" and "Virtual ER stain" in page.read_text()
-    for part in ("tissue/phantom.json", "run/stainer/model.safetensors", "evaluation/summary.json", "virtual_slide/he.ome.tif"):
+    for part in (
+        "tissue/phantom.json",
+        "run/stainer/model.safetensors",
+        "evaluation/summary.json",
+        "virtual_slide/he.ome.tif",
+    ):
         assert (root / part).is_file()
     virtual = {path.name for path in (root / "virtual").iterdir()}
     assert virtual == {path.name for path in (root / "tissue" / "valA").iterdir()} and virtual

@@ -121,7 +121,8 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
         journal = Journal(job.hidden(".unfinished"), _identity(job.source, plan, stainer, options))
         read = _reader(slide, plan)
         if not quiet:
-            console.print(f"{job.source.name}: {plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics", markup=False)
+            found = f"{plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics"
+            console.print(f"{job.source.name}: {found}", markup=False)
         statistics = find_statistics(journal.folder, stainer, options.norm, plan, read)
         network = SlideStainer(stainer.generator, statistics, lambda net: prepare(net, options.precision))
         unfinished = journal.folder / f"output{SUFFIX}"
