@@ -12,6 +12,7 @@ from restain.evaluation import evaluate, print_evaluation
 from restain.progress import console
 from restain.reporting import report
 from restain.slides.many import print_run, slide
+from restain.slides.plan import SlideOptions
 from restain.staining import stain
 from restain.training import train
 
@@ -79,7 +80,8 @@ def _stain_a_slide(root: Path, run: Path, marker: str, seed: int, size: int) -> 
     tissue = root / "slide"
     if not tissue.exists():
         phantom(marker, tissue, size=size, seed=seed + 1, options=PhantomOptions(slide=True))
-    print_run(slide(run, tissue / "he.tif", root / "virtual_slide"))
+    options = SlideOptions(tile=256)  # more borders than the slide needs, to show that none shows
+    print_run(slide(run, tissue / "he.tif", root / "virtual_slide", options))
 
 
 def _refuse_other_tissue(tissue: Path, wanted: dict[str, str | int]) -> None:

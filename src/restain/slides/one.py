@@ -70,6 +70,7 @@ class SlideRecord:
     height: int | None = None
     tissue_mm2: float | None = None
     seam_score: float | None = None  # steps across tile borders over steps beside them: 1 is none
+    seam_borders: int | None = None  # tile borders behind the score; of few, chance in the tissue shows
     seam_step: float | None = None  # mean step along a tile border, in grey levels
     read_seconds: float | None = None  # that the network waited for pixels
     network_seconds: float | None = None
@@ -240,6 +241,7 @@ def _record(job: Job, plan: Plan, seconds: float, pixels: int, timing: Timing, a
         height=plan.output_size[0],
         tissue_mm2=plan.tissue.area_mm2,
         seam_score=score.score if score else None,
+        seam_borders=score.borders if score else None,
         seam_step=score.jump if score else None,
         read_seconds=timing.read,
         network_seconds=timing.network,
