@@ -49,13 +49,14 @@ def _figures_table(evaluation: Evaluation) -> Table:
     table = Table(
         title=f"{summary['n']} images, {summary['resolution']}, protocol {summary['protocol']}",
         caption="mean over images (or statistic of the set) with 95 % bootstrap interval"
-        f"{clusters}; ↑ ↓ which is better",
+        f"{clusters}; ↑ ↓ which is better; amounts and biases, which do not judge, stand in summary.json",
     )
     table.add_column("metric", no_wrap=True)
     for system in systems:
         table.add_column(system.name, justify="right")
     separator = " " if len(systems) <= _WIDE else "\n"
-    for metric in evaluation.metrics:
+    judging = [metric for metric in evaluation.metrics if metric.direction != "none"]
+    for metric in judging or evaluation.metrics:
         found = [system.estimates.get(metric.name) for system in systems]
         if any(found):
             table.add_row(_label(metric), *(_figure(one, separator) if one else "–" for one in found))
