@@ -3,6 +3,9 @@
 Source: TIFF 6.0 (Adobe, 1992) for the tags, its Technical Note 1 for SubIFDs, the BigTIFF extension for 64-bit
 offsets. A reader follows offsets only, so tiles of all levels may lie in the order in which they were made, and tiles
 of the same bytes may be the same bytes in the file.
+
+Not tifffile's writer, which the tests read with: it wants a level at a time, so the others would have to be kept aside,
+it writes each glass tile anew, and it always writes the subsampling tag that makes Bio-Formats convert colours twice.
 """
 
 from __future__ import annotations
