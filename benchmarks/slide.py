@@ -12,6 +12,7 @@ virtual tissue of 2048 pixels a side; without a stainer it takes an untrained ge
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -96,6 +97,7 @@ def main() -> None:
         ("before and after", record.seconds - tiles),
     ):
         print(f"{name:18} {seconds:8.1f} s  {100 * seconds / record.seconds:5.1f} %")
+    print(f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9:.2f} GB")
 
 
 if __name__ == "__main__":
