@@ -19,7 +19,7 @@ import numpy as np
 
 from restain.features.cache import FeatureCache, gather
 from restain.features.figures import SetFigure, fid_figure, kid_figure, kid_of_subsets_figure
-from restain.metrics.rows import Rows
+from restain.metrics.vectors import Rows
 
 FEATURES = 2048
 

@@ -25,7 +25,8 @@ def test_finished_tiles_survive_the_process(tmp_path: Path) -> None:
 def test_other_settings_start_from_nothing(tmp_path: Path) -> None:
     Journal(tmp_path / "j", {"weights": "a"}).save(TILE, PIXELS)
     other = Journal(tmp_path / "j", {"weights": "b"})
-    assert TILE not in other
+    assert TILE not in other and other.dropped == 1
+    assert Journal(tmp_path / "j", {"weights": "b"}).dropped == 0
     assert not list((tmp_path / "j" / "tiles").iterdir())
 
 

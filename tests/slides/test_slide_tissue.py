@@ -11,7 +11,7 @@ import tifffile
 from restain.files import write_json
 from restain.images import RGB
 from restain.slides.outlines import Polygon, Ring, signed_area, trace_polygons
-from restain.slides.reading import Region, open_slide
+from restain.slides.reading import open_slide
 from restain.slides.tissue import Mask, Tissue, find_tissue, mask_of
 from restain.types import Mpp
 
@@ -111,18 +111,6 @@ def test_a_slide_of_nothing_but_tissue_has_white_glass(tmp_path: Path) -> None:
 def test_a_slide_coarser_than_the_mask_keeps_its_own_scale(tmp_path: Path) -> None:
     with open_slide(write_slide(tmp_path / "slide.tif", section()[0], 16.0)) as slide:
         assert find_tissue(slide).mpp == 16.0
-
-
-def test_covers_asks_the_mask_in_microns() -> None:
-    mask = np.zeros((100, 100), bool)
-    mask[40:60, 70:80] = True  # 320 to 480 µm, 560 to 640 µm
-    tissue = Tissue(mask, Mpp(8.0), (255, 255, 255), Mpp(0.25))
-    assert tissue.covers(Region(600, 350, 1, 1), 1.0)
-    assert tissue.covers(Region(2300, 1300, 512, 512), 0.25)
-    assert not tissue.covers(Region(0, 0, 500, 1000), 1.0)
-    assert tissue.covers(Region(0, 0, 555, 1000), 1.0)  # within a pixel of the mask
-    assert not tissue.covers(Region(-600, -600, 100, 100), 1.0)
-    assert not tissue.covers(Region(900, 900, 100, 100), 1.0)
 
 
 def crosses_itself(ring: Ring) -> bool:

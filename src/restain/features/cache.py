@@ -17,7 +17,7 @@ import numpy as np
 from restain.errors import RestainError, in_short
 from restain.features.extractor import Features
 from restain.files import write_aside
-from restain.metrics.rows import Rows
+from restain.metrics.vectors import Rows
 from restain.stains import Floats
 
 

@@ -13,7 +13,7 @@ from restain.features.cache import FeatureCache, gather
 from restain.features.extractor import FeatureExtractor, PerceptualDistance
 from restain.files import sha256
 from restain.images import read_rgb
-from restain.metrics.rows import Rows
+from restain.metrics.vectors import Rows
 from restain.progress import ProgressBar
 from restain.stains import Floats
 

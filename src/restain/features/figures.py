@@ -9,7 +9,7 @@ from typing import Any
 from restain.metrics.bootstrap import NotComputed
 from restain.metrics.frechet import RELIABLE, fid_infinity, fit_gaussian, frechet_distance
 from restain.metrics.kernel import SUBSET_SIZE, kernel_distance, kernel_distance_of_subsets
-from restain.metrics.rows import Rows
+from restain.metrics.vectors import Rows
 
 _THOUSANDTHS = 1000.0  # the unit in which the field prints KID
 

@@ -17,7 +17,7 @@ from restain.features.resnet50 import CHANNELS
 from restain.metrics.learned import LEARNED, PHV_COLUMNS
 from restain.metrics.phv import phv
 from restain.metrics.protocols import Protocol
-from restain.metrics.rows import Rows
+from restain.metrics.vectors import Rows
 from restain.stains import Floats
 from restain.tensors import find_device
 from restain.weights import HeldWeights, cache_folder, find_weights

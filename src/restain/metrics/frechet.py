@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from restain.metrics.bootstrap import NotComputed
-from restain.metrics.rows import Indices, Rows, blocks
+from restain.metrics.vectors import Indices, Rows, blocks
 from restain.stains import Floats
 
 RELIABLE = 2048  # images: with fewer the covariance of 2048 features is singular and the distance far too large

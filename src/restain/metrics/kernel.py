@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from restain.metrics.bootstrap import NotComputed
-from restain.metrics.rows import Rows, blocks
+from restain.metrics.vectors import Rows, blocks
 from restain.stains import Floats
 
 SUBSETS = 100

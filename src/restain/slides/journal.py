@@ -42,6 +42,7 @@ class Journal:
         self.division = 1  # sides of a tile are cut by this for the network, where memory did not suffice
         self._identity = dict(identity)
         found = self._read_job()
+        self.dropped = len(list(self._tiles.glob("[!.]*.zst"))) if found is None else 0  # tiles of another identity
         if found is None:
             shutil.rmtree(folder, ignore_errors=True)
             self._tiles.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -120,6 +120,11 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
     with open_slide(job.source, options.mpp) as slide:
         plan = plan_slide(slide, stainer.card.mpp, options)
         journal = Journal(job.hidden(".unfinished"), _identity(job.source, plan, stainer, options))
+        if journal.dropped:
+            dropped = (
+                f"{journal.dropped} tiles of an unfinished run with other settings, or of another slide, were dropped"
+            )
+            plan = replace(plan, warnings=(*plan.warnings, dropped))
         read = _reader(slide, plan)
         if not quiet:
             found = f"{plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics"

@@ -31,7 +31,6 @@ from restain.tensors import find_device
 _PYRAMID = 4 / 3  # all levels over the finest
 _TILES_HELD = READ_AHEAD + WRITE_BEHIND + KEPT_DECODED  # beside the one that was tried
 _ROWS_HELD = 7 / 3  # of output tiles, with the writer, see PyramidWriter
-_PASSES = 2.5  # through the network for each sample of a slide's statistics
 _LOCAL_PASSES = 2.0  # through the network for each tile with local statistics, about
 
 
@@ -100,21 +99,22 @@ def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOp
     start = time.perf_counter()
     padded = read_region(slide, Region(*rectangle), plan.mpp)
     reading = time.perf_counter() - start
+    start = time.perf_counter()
     frozen = measure_slide(stainer.generator, [padded]) if options.norm == "slide" else None
+    measuring = time.perf_counter() - start
     network = SlideStainer(stainer.generator, frozen, lambda net: prepare(net, options.precision))
     start = time.perf_counter()
     pixels = network.stain([padded], [tile])[0]
     seconds = max(reading / READERS, time.perf_counter() - start)  # they overlap
     area = rectangle[2] * rectangle[3]
     work = sum(_area(padded_region(one, network.halo, *plan.size)) for one in plan.tiles) / area
-    if options.norm == "slide":
-        window = window_side(stainer)
-        work += sample_count(plan.tissue.mask, plan.size, window) * window**2 / area * _PASSES
+    window = window_side(stainer)
+    sampled = sample_count(plan.tissue.mask, plan.size, window) * window**2 / area if frozen else 0.0
     if options.norm == "local":
         work *= _LOCAL_PASSES
     side = Encoding().tile
     encoded = Encoding(lossless=options.lossless, quality=options.quality).encode(pixels[:side, :side])
-    return seconds * work, len(encoded) / pixels[:side, :side, 0].size
+    return seconds * work + measuring * sampled, len(encoded) / pixels[:side, :side, 0].size
 
 
 def _area(rectangle: tuple[int, int, int, int]) -> int:

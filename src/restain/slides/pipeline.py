@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.slides.journal import Journal
@@ -119,8 +121,6 @@ def _stain(tile: Tile, padded: RGB, size: tuple[int, int], journal: Journal, sta
 
 
 def _stain_in_parts(tile: Tile, padded: RGB, size: tuple[int, int], division: int, stainer: SlideStainer) -> RGB:
-    import numpy as np
-
     if division == 1:
         return stainer.stain([padded], [tile])[0]
     left, top, _, _ = padded_region(tile, stainer.halo, *size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, floor
+from math import ceil
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,13 +41,6 @@ class Tissue:
     def area_mm2(self) -> float:
         """Area of the tissue in mm²."""
         return int(self.mask.sum()) * (self.mpp / 1000) ** 2
-
-    def covers(self, region: Region, mpp: float) -> bool:
-        """Whether a rectangle of the grid at ``mpp``, widened by one pixel of the mask, meets any tissue."""
-        scale = mpp / self.mpp
-        top, bottom = floor(region.y * scale) - 1, ceil((region.y + region.height) * scale) + 1
-        left, right = floor(region.x * scale) - 1, ceil((region.x + region.width) * scale) + 1
-        return bool(self.mask[max(0, top) : max(0, bottom), max(0, left) : max(0, right)].any())
 
     def to_geojson(self) -> dict[str, Any]:
         """One QuPath annotation "Tissue" for each piece, in pixels of the slide's level 0, along the mask's pixels.
