@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from skimage.segmentation import find_boundaries
 
-from restain.data.phantom.options import PhantomOptions
-from restain.data.phantom.slide import Slide
 from restain.images import RGB, write_png
-from restain.metrics.agreement import agreement_icc, quadratic_kappa
-from restain.metrics.cells import field_band, measure_membrane_stain, measure_nuclear_stain
-from restain.metrics.nuclei import find_nuclei
+from restain.metrics.cells.nuclei import find_nuclei
+from restain.metrics.cells.scores import field_band, measure_membrane_stain, measure_nuclear_stain
+from restain.metrics.statistics.agreement import agreement_icc, quadratic_kappa
+from restain.phantoms.options import PhantomOptions
+from restain.phantoms.slide import Slide
 
 SIZE, FIELDS_PER_SLIDE = 512, 4
 MARKERS = ("er", "pr", "ki67", "her2")

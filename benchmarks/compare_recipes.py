@@ -23,7 +23,7 @@ from restain.data.layouts import find_pairs
 from restain.evaluation import evaluate
 from restain.images import RGB, write_png
 from restain.staining import stain
-from restain.training import train
+from restain.training.loop import train
 
 FIGURES = ("ssim", "psnr", "dab_mean_od_error", "dab_positive_area_error", "dab_pearson_r", "r_content", "r_pathology")
 DEFAULT_RECIPES = ("asp-dgrank", "asp-dgrank-no-attention", "asp-dgrank-no-diffusion", "asp-dgrank-baseline", "cut")

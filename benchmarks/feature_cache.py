@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from restain.features.cache import FeatureCache, gather
-from restain.features.figures import SetFigure, fid_figure, kid_figure, kid_of_subsets_figure
-from restain.metrics.vectors import Rows
+from restain.metrics.learned.cache import FeatureCache, gather
+from restain.metrics.learned.set_scores import SetFigure, fid_figure, kid_figure, kid_of_subsets_figure
+from restain.metrics.learned.vectors import Rows
 
 FEATURES = 2048
 

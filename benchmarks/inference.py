@@ -27,13 +27,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from restain.checkpoint import Stainer, StainerCard, load_stainer
 from restain.exporting import export
 from restain.files import write_json
 from restain.images import RGB, list_images, read_rgb
 from restain.inference import prepare
 from restain.networks.resnet import ResnetGenerator
-from restain.slides.normalisation import freeze, measure_slide
+from restain.slides.seamless.frozen import freeze, measure_slide
+from restain.stainer import Stainer, StainerCard, load_stainer
 from restain.tensors import to_tensor
 
 Run = Callable[[Tensor], Tensor]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from restain.images import RGB, list_images, read_rgb
-from restain.metrics.dab import positive_area
+from restain.metrics.stain.dab import positive_area
 from restain.stains import DAB, HEMATOXYLIN, separate
 
 

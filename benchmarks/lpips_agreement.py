@@ -15,8 +15,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from skimage import data
 
-from restain.features.extractor import PerceptualDistance
 from restain.images import RGB
+from restain.metrics.learned.extractor import PerceptualDistance
 from restain.weights import find_weights
 
 STOCK = {  # pair: alex, vgg

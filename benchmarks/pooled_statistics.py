@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restain.checkpoint import load_stainer
 from restain.images import RGB, list_images, read_rgb
-from restain.metrics.dab import dab_density, mean_density
+from restain.metrics.stain.dab import dab_density, mean_density
+from restain.stainer import load_stainer
 from restain.tensors import to_rgb, to_tensor
 
 

@@ -22,16 +22,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from restain.checkpoint import load_stainer
 from restain.images import RGB, list_images, read_rgb, write_png
-from restain.metrics.dab import dab_density, mean_density
-from restain.metrics.similarity import ssim
-from restain.slides.local import measure_local
-from restain.slides.normalisation import LocalStatistics, Statistics, measure_slide
-from restain.slides.sampling import sample_count, sample_windows
-from restain.slides.seams import SeamMeter, SeamScore
-from restain.slides.statistics import window_side
-from restain.slides.tiling import SlideStainer, padded_region, tile_grid
+from restain.metrics.pixels.similarity import ssim
+from restain.metrics.stain.dab import dab_density, mean_density
+from restain.slides.seamless.frozen import LocalStatistics, Statistics, measure_slide
+from restain.slides.seamless.local import measure_local
+from restain.slides.seamless.sampling import sample_count, sample_windows
+from restain.slides.seamless.seam_score import SeamMeter, SeamScore
+from restain.slides.seamless.statistics import window_side
+from restain.slides.tiles import SlideStainer, padded_region, tile_grid
+from restain.stainer import load_stainer
 from restain.stains import tissue_mask
 from restain.tensors import find_device, to_rgb, to_tensor
 

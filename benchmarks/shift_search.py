@@ -2,7 +2,7 @@
 
     python benchmarks/shift_search.py --real DIR --fake DIR [--fields 6] [--crop 256]
 
-Compares ``restain.metrics.tolerance`` with the full SSIM at all 289 shifts, on a crop of each pair, and prints
+Compares ``restain.metrics.pixels.tolerance`` with the full SSIM at all 289 shifts, on a crop of each pair, and prints
 the largest loss and how often the shift is another. 5 seconds of one core per field of 256x256.
 """
 
@@ -13,8 +13,8 @@ from itertools import islice, product
 from pathlib import Path
 
 from restain.images import RGB, list_images, read_rgb
-from restain.metrics.similarity import ssim
-from restain.metrics.tolerance import REACH, tolerant_ssim
+from restain.metrics.pixels.similarity import ssim
+from restain.metrics.pixels.tolerance import REACH, tolerant_ssim
 
 
 def every_shift(real: RGB, fake: RGB) -> tuple[float, tuple[int, int]]:

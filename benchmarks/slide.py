@@ -20,15 +20,15 @@ from pathlib import Path
 import torch
 
 import restain
-from restain.checkpoint import Stainer, StainerCard, load_stainer
 from restain.inference import prepare
 from restain.networks.resnet import ResnetGenerator
-from restain.slides.normalisation import measure_slide
-from restain.slides.one import Job, stain_slide
 from restain.slides.plan import plan_slide
-from restain.slides.reading import Region, open_slide, read_region
-from restain.slides.tiling import SlideStainer, padded_region, receptive_radius
+from restain.slides.run.single import Job, stain_slide
+from restain.slides.seamless.frozen import measure_slide
+from restain.slides.tiles import SlideStainer, padded_region, receptive_radius
+from restain.stainer import Stainer, StainerCard, load_stainer
 from restain.tensors import find_device
+from restain.wsi.reader import Region, open_slide, read_region
 
 TILES = 4  # for the bare network's rate
 

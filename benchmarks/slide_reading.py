@@ -18,7 +18,7 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from restain.images import RGB
-from restain.slides.reading import FileSlide, Region, grid_size, open_slide, read_region
+from restain.wsi.reader import FileSlide, Region, grid_size, open_slide, read_region
 
 TILE = 512  # pixels
 SIDE = 6144  # pixels of the picture

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from restain.data.phantom.options import Consecutive, PhantomOptions
-from restain.data.phantom.slide import Slide
 from restain.images import RGB, list_images, read_rgb
-from restain.metrics.multiscale import ms_ssim
+from restain.metrics.pixels.multiscale import ms_ssim
+from restain.metrics.pixels.similarity import psnr, ssim
+from restain.metrics.pixels.tolerance import tolerant_ssim
 from restain.metrics.protocols import PROTOCOLS
-from restain.metrics.similarity import psnr, ssim
-from restain.metrics.tolerance import tolerant_ssim
+from restain.phantoms.options import Consecutive, PhantomOptions
+from restain.phantoms.slide import Slide
 
 SIZE, FIELDS_PER_SLIDE = 512, 4
 

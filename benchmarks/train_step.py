@@ -27,9 +27,9 @@ import torch
 from plain_step import PROGRESS, SIDES, PlainStep, prove
 from torch import Tensor
 
-from restain.config import load_recipe
 from restain.files import write_json
 from restain.methods.contrastive import ContrastiveMethod
+from restain.recipes.recipe import load_recipe
 from restain.types import Batch
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from restain.features.extractor import build_network
+from restain.metrics.learned.extractor import build_network
 
 NETWORKS = ("inception-fid", "inception-imagenet", "resnet50-imagenet", "vgg16-imagenet", "alexnet-imagenet")
 

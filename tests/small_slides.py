@@ -6,7 +6,7 @@ import numpy as np
 import tifffile
 
 from restain.images import RGB
-from restain.slides.tiling import Tile
+from restain.slides.tiles import Tile
 
 MPP = 0.5
 

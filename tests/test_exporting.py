@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import restain.exporting
-from restain.checkpoint import Stainer, StainerCard
 from restain.errors import RestainError
 from restain.exporting import Exported, export
 from restain.networks.resnet import ResnetGenerator
+from restain.stainer import Stainer, StainerCard
 
 onnx = pytest.importorskip("onnx", reason="the extra `export` is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
-from restain.checkpoint import load_stainer
 from restain.errors import RestainError
 from restain.published import import_weights
+from restain.stainer import load_stainer
 
 
 class Blur(nn.Module):

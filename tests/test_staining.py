@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from restain.checkpoint import StainerCard, load_stainer, save_stainer
 from restain.errors import RestainError
 from restain.images import read_rgb, write_png
 from restain.networks.resnet import ResnetGenerator
+from restain.stainer import StainerCard, load_stainer, save_stainer
 from restain.staining import stain
 from restain.tensors import to_rgb, to_tensor
 

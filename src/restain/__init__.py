@@ -11,36 +11,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from restain.checkpoint import Stainer, StainerCard, load_stainer
-    from restain.config import Recipe, load_recipe, recipe_names
     from restain.data.inspection import inspect
-    from restain.data.phantom import Consecutive, PhantomOptions, phantom
     from restain.demonstration import demo
     from restain.diagnosis import doctor
     from restain.errors import RestainError
     from restain.evaluation import EvaluationOptions, evaluate
     from restain.exporting import export
+    from restain.phantoms import Consecutive, PhantomOptions, phantom
     from restain.published import import_weights
+    from restain.recipes.recipe import Recipe, load_recipe, recipe_names
     from restain.reporting import report
-    from restain.slides.checking import check
-    from restain.slides.many import slide
     from restain.slides.plan import SlideOptions
+    from restain.slides.run.batch import slide
+    from restain.stainer import Stainer, StainerCard, load_stainer
     from restain.staining import stain
-    from restain.training import Machine, train
+    from restain.training.loop import Machine, train
     from restain.weights import add_weights, fetch_weights, list_weights, weights_path
+    from restain.wsi.check.checking import check
 
 _HOMES = {
-    "Consecutive": "data.phantom",
+    "Consecutive": "phantoms",
     "EvaluationOptions": "evaluation",
-    "Machine": "training",
-    "PhantomOptions": "data.phantom",
-    "Recipe": "config",
+    "Machine": "training.loop",
+    "PhantomOptions": "phantoms",
+    "Recipe": "recipes.recipe",
     "RestainError": "errors",
-    "Stainer": "checkpoint",
-    "StainerCard": "checkpoint",
+    "Stainer": "stainer",
+    "StainerCard": "stainer",
     "SlideOptions": "slides.plan",
     "add_weights": "weights",
-    "check": "slides.checking",
+    "check": "wsi.check.checking",
     "demo": "demonstration",
     "doctor": "diagnosis",
     "evaluate": "evaluation",
@@ -49,14 +49,14 @@ _HOMES = {
     "import_weights": "published",
     "inspect": "data.inspection",
     "list_weights": "weights",
-    "load_recipe": "config",
-    "load_stainer": "checkpoint",
-    "phantom": "data.phantom",
-    "recipe_names": "config",
+    "load_recipe": "recipes.recipe",
+    "load_stainer": "stainer",
+    "phantom": "phantoms",
+    "recipe_names": "recipes.recipe",
     "report": "reporting",
-    "slide": "slides.many",
+    "slide": "slides.run.batch",
     "stain": "staining",
-    "train": "training",
+    "train": "training.loop",
     "weights_path": "weights",
 }
 

@@ -108,13 +108,13 @@ def slide(
     The same command again continues a run that was stopped. The exit status is 1 where a slide failed.
     """
     import restain
-    from restain.slides.many import print_run
+    from restain.slides.run.batch import print_run
 
     options = restain.SlideOptions(
         mpp, model_mpp, norm, tile, match_source, glass, lossless, quality, skip_existing, force, precision
     )
     if dry_run:
-        from restain.slides.outlook import foresee, print_outlook
+        from restain.slides.run.estimate import foresee, print_outlook
 
         print_outlook(foresee(stainer, input, out, options, device))
         return
@@ -134,7 +134,7 @@ def check(
 ) -> None:
     """Open a slide file with every reader that is installed, and see whether they agree."""
     import restain
-    from restain.slides.checking import print_check
+    from restain.wsi.check.checking import print_check
 
     result = restain.check(file)
     print_check(result)
@@ -166,7 +166,8 @@ def evaluate(
 ) -> None:
     """Judge virtual stains against real ones, with confidence intervals, tests and two yardsticks."""
     import restain
-    from restain.evaluation import parse_systems, print_evaluation
+    from restain.console.evaluation import print_evaluation
+    from restain.evaluation import parse_systems
 
     options = restain.EvaluationOptions(metrics.split(","), groups, compare_with, mpp, batch, device)
     print_evaluation(restain.evaluate(real, parse_systems(fake), out, source, reference, protocol, seed, options))
@@ -236,7 +237,7 @@ def inspect(
 def recipes(context: typer.Context) -> None:
     """List the recipes that ship with restain."""
     if context.invoked_subcommand is None:
-        from restain.config import load_recipe, recipe_names
+        from restain.recipes.recipe import load_recipe, recipe_names
 
         for name in recipe_names():
             typer.echo(f"{name:30} {load_recipe(name).about}")
@@ -248,7 +249,7 @@ def show(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
 ) -> None:
     """Print a recipe with every value resolved."""
-    from restain.config import load_recipe
+    from restain.recipes.recipe import load_recipe
 
     typer.echo(load_recipe(name, overrides or ()).to_yaml(), nl=False)
 
@@ -284,7 +285,7 @@ def export(
 def list_weights() -> None:
     """Show each weight file: present or missing, size, hash, and which metric needs it."""
     import restain
-    from restain.weights.listing import print_weights
+    from restain.console.weights import print_weights
 
     print_weights(restain.list_weights())
 

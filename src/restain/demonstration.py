@@ -6,15 +6,16 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from restain.data.phantom import PhantomOptions, phantom
+from restain.console.evaluation import print_evaluation
 from restain.errors import RestainError
-from restain.evaluation import evaluate, print_evaluation
+from restain.evaluation import evaluate
+from restain.phantoms import PhantomOptions, phantom
 from restain.progress import console
 from restain.reporting import report
-from restain.slides.many import print_run, slide
 from restain.slides.plan import SlideOptions
+from restain.slides.run.batch import print_run, slide
 from restain.staining import stain
-from restain.training import train
+from restain.training.loop import train
 
 
 @dataclass(frozen=True)

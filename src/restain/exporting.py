@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restain.checkpoint import Stainer, load_stainer
 from restain.errors import RestainError
 from restain.files import write_aside
 from restain.networks.resnet import ResnetGenerator
+from restain.stainer import Stainer, load_stainer
 
 if TYPE_CHECKING:
     import onnx

@@ -14,10 +14,10 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from restain.checkpoint import StainerCard, save_stainer
 from restain.errors import RestainError, in_short
 from restain.files import sha256
 from restain.networks.resnet import ResnetGenerator
+from restain.stainer import StainerCard, save_stainer
 
 Family: TypeAlias = Literal["asp", "cut"]
 

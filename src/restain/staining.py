@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from restain.checkpoint import Stainer, load_stainer
 from restain.errors import RestainError
 from restain.images import RGB, list_images, read_rgb, write_png
 from restain.inference import prepare
 from restain.progress import ProgressBar
+from restain.stainer import Stainer, load_stainer
 from restain.tensors import find_device, is_out_of_memory, to_rgb, to_tensor
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from restain.features.extractor import PerceptualDistance
+from restain.metrics.learned.extractor import PerceptualDistance
 from restain.weights import find_weights, list_weights
 
 BENCHMARK = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "lpips_agreement.py"))

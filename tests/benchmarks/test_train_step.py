@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from restain.config import load_recipe
 from restain.methods.contrastive import ContrastiveMethod
+from restain.recipes.recipe import load_recipe
 from restain.types import Batch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -12,8 +12,9 @@ from rich.console import Console
 from scipy import stats
 from skimage.metrics import structural_similarity
 
+from restain.console.evaluation import print_evaluation
 from restain.errors import RestainError
-from restain.evaluation import EvaluationOptions, evaluate, print_evaluation
+from restain.evaluation import EvaluationOptions, evaluate
 from restain.evaluation import workers as module
 from restain.images import read_rgb, write_png
 from restain.metrics import METRICS

@@ -8,9 +8,9 @@ from PIL import Image
 
 import restain.evaluation as evaluation_module
 from restain.evaluation import EvaluationOptions, evaluate
-from restain.features import SetFigure
 from restain.images import read_rgb
 from restain.metrics import NotComputed
+from restain.metrics.learned.set_scores import SetFigure
 
 
 class Networks:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from restain.console.evaluation import print_evaluation
 from restain.errors import RestainError
-from restain.evaluation import EvaluationOptions, evaluate, parse_systems, print_evaluation
+from restain.evaluation import EvaluationOptions, evaluate, parse_systems
 from restain.images import read_rgb, write_png
-from restain.metrics.significance import compare_means, holm
+from restain.metrics.statistics.significance import compare_means, holm
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restain.config import Recipe, differences, load_recipe, recipe_names
 from restain.errors import RestainError
 from restain.losses.pyramid import pyramid_loss
 from restain.methods import build_method
 from restain.methods.contrastive import GENERATOR, ContrastiveMethod
+from restain.recipes.recipe import Recipe, differences, load_recipe, recipe_names
 from restain.sampling import attention_map, draw_locations
 from restain.types import Batch
 

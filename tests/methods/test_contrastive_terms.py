@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from restain.config import Recipe, differences, load_recipe
 from restain.diffusion import diffuse, draw_times
 from restain.errors import RestainError
 from restain.methods import build_method
 from restain.methods.contrastive import GENERATOR, ContrastiveMethod
+from restain.recipes.recipe import Recipe, differences, load_recipe
 from restain.sampling import attention_map, draw_locations
 from restain.types import Batch
 

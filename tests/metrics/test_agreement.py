@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restain.metrics.agreement import (
+from restain.metrics.statistics.agreement import (
     absolute_difference,
     agreement_icc,
     difference,

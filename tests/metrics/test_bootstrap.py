@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from restain.metrics.bootstrap import NotComputed, percentile_interval
-from restain.metrics.correlation import mean_defined, pearson
+from restain.metrics.stain.correlation import mean_defined, pearson
+from restain.metrics.statistics.bootstrap import NotComputed, percentile_interval
 
 
 def test_interval_agrees_with_scipy():
@@ -48,7 +48,7 @@ def test_seed_decides_and_chunks_do_not_show(monkeypatch):
     first = percentile_interval(mean_defined, [x], seed=8, resamples=1000)
     assert percentile_interval(mean_defined, [x], seed=8, resamples=1000) == first
     assert percentile_interval(mean_defined, [x], seed=9, resamples=1000) != first
-    monkeypatch.setattr("restain.metrics.bootstrap._CHUNK", 30 * 7)
+    monkeypatch.setattr("restain.metrics.statistics.bootstrap._CHUNK", 30 * 7)
     assert percentile_interval(mean_defined, [x], seed=8, resamples=1000) == pytest.approx(first)
 
 

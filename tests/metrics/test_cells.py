@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from restain.data.phantom.options import PhantomOptions
-from restain.data.phantom.slide import Slide
-from restain.metrics.cells import (
+from restain.metrics.cells.nuclei import Nuclei
+from restain.metrics.cells.scores import (
     field_band,
     h_score,
     measure_membrane_stain,
@@ -12,7 +11,8 @@ from restain.metrics.cells import (
     nuclear_density,
     positive_index,
 )
-from restain.metrics.nuclei import Nuclei
+from restain.phantoms.options import PhantomOptions
+from restain.phantoms.slide import Slide
 
 
 def test_h_score_and_positive_index_by_hand():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.color import separate_stains
 
-from restain.metrics.dab import dab_density, fiji_dab, integrated_density, mean_density, positive_area
+from restain.metrics.stain.dab import dab_density, fiji_dab, integrated_density, mean_density, positive_area
 from restain.stains import DAB, EOSIN, HEMATOXYLIN, compose, stain_matrix
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
 
-from restain.metrics.histogram import (
+from restain.metrics.stain.histogram import (
     dab_histograms,
     jensen_shannon,
     kullback_leibler,

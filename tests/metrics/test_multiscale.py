@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import convolve1d
 
-from restain.metrics.multiscale import SCALE_WEIGHTS, SMALLEST_SIDE, ms_ssim
+from restain.metrics.pixels.multiscale import SCALE_WEIGHTS, SMALLEST_SIDE, ms_ssim
 
 
 def make_pair(seed, side=SMALLEST_SIDE, noise=40.0):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from restain.errors import RestainError
-from restain.metrics.nuclei import find_nuclei
+from restain.metrics.cells.nuclei import find_nuclei
 from restain.stains import DAB, HEMATOXYLIN, compose
 
 

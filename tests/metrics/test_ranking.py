@@ -1,8 +1,8 @@
 import pytest
 
 from restain.metrics import METRICS, NotComputed
-from restain.metrics.estimate import Metric
-from restain.metrics.ranking import rank_systems
+from restain.metrics.metric import Metric
+from restain.metrics.statistics.ranking import rank_systems
 
 FID = Metric("fid", "", "lower", "distance", "source", family="learned")
 BLANK = {"ssim": 0.39, "psnr": 15.0, "dab_pearson_r": 0.0, "dab_mean_od_error": 0.3, "fid": 344.0}

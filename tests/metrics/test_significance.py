@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from restain.metrics.bootstrap import NotComputed
-from restain.metrics.correlation import pearson
-from restain.metrics.significance import compare_means, compare_sets, holm
+from restain.metrics.stain.correlation import pearson
+from restain.metrics.statistics.bootstrap import NotComputed
+from restain.metrics.statistics.significance import compare_means, compare_sets, holm
 
 
 def test_the_exact_test_agrees_with_scipy():

@@ -6,7 +6,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restain.errors import RestainError
 from restain.metrics import PROTOCOLS, find_protocol
-from restain.metrics.similarity import GAUSSIAN_11, UNIFORM_7, psnr, ssim
+from restain.metrics.pixels.similarity import GAUSSIAN_11, UNIFORM_7, psnr, ssim
 
 
 def make_pair(seed, shape=(40, 52)):

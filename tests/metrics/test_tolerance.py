@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from restain.data.phantom.options import PhantomOptions
-from restain.data.phantom.slide import Slide
-from restain.metrics.similarity import GAUSSIAN_11, UNIFORM_7, ssim
-from restain.metrics.tolerance import tolerant_ssim
+from restain.metrics.pixels.similarity import GAUSSIAN_11, UNIFORM_7, ssim
+from restain.metrics.pixels.tolerance import tolerant_ssim
+from restain.phantoms.options import PhantomOptions
+from restain.phantoms.slide import Slide
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from PIL import Image
 
 from restain.errors import RestainError
 from restain.reporting.fields import scale_bar
+from restain.reporting.labels import command_text, label, number
 from restain.reporting.pictures import jpeg_uri, overlay, shrink
 from restain.reporting.tables import as_number, read_table
-from restain.reporting.words import command_text, label, number
 
 
 @pytest.mark.parametrize(

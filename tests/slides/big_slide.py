@@ -22,10 +22,10 @@ sys.path.append(str(Path(__file__).parents[1]))
 from small_slides import Identity
 
 from restain.images import RGB
-from restain.slides import one
 from restain.slides.plan import SlideOptions
-from restain.slides.slide import Level, Region
+from restain.slides.run import single as one
 from restain.types import Mpp
+from restain.wsi.slide import Level, Region
 
 SIDE = 60_000
 WHITE = 240

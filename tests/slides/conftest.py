@@ -6,9 +6,9 @@ import pytest
 import torch
 from small_slides import MPP, draw_tissue, write_slide
 
-from restain.checkpoint import StainerCard, save_stainer
 from restain.images import RGB
 from restain.networks.resnet import ResnetGenerator
+from restain.stainer import StainerCard, save_stainer
 
 
 @pytest.fixture(scope="session")

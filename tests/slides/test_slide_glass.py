@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from restain.slides.glass import FADED, KEPT, Glass
-from restain.slides.tiling import Tile
-from restain.slides.tissue import Tissue
+from restain.slides.background import FADED, KEPT, Glass
+from restain.slides.tiles import Tile
 from restain.types import Mpp
+from restain.wsi.tissue import Tissue
 
 WHITE = (236, 233, 238)
 SIZE = (800, 960)  # at 1 µm/px, so that distances in pixels are microns

@@ -13,15 +13,15 @@ from PIL import Image
 from small_slides import write_slide
 
 import restain
-from restain.checkpoint import load_stainer
 from restain.errors import RestainError
 from restain.images import RGB
-from restain.slides import one
-from restain.slides.journal import Journal
-from restain.slides.many import SlideRun, list_jobs, print_run
-from restain.slides.one import Job, stain_slide
 from restain.slides.plan import SlideOptions
-from restain.slides.reading import open_slide
+from restain.slides.run import single as one
+from restain.slides.run.batch import SlideRun, list_jobs, print_run
+from restain.slides.run.journal import Journal
+from restain.slides.run.single import Job, stain_slide
+from restain.stainer import load_stainer
+from restain.wsi.reader import open_slide
 
 OWN = {"he.ome.tif", "he.json", "he.thumbnail.png", "he.preview.png", "he.tissue.geojson"}
 
@@ -137,7 +137,7 @@ def test_a_resolution_that_no_slide_has_is_refused_before_anything_runs() -> Non
 def test_pictures_that_are_no_rgb_are_told_in_one_sentence(tmp_path: Path) -> None:
     Image.new("L", (40, 30)).save(tmp_path / "grey.png")
     with open_slide(tmp_path / "grey.png", mpp=0.5) as slide, pytest.raises(RestainError) as told:
-        slide.read_level(0, restain.slides.reading.Region(0, 0, 8, 8))
+        slide.read_level(0, restain.wsi.reader.Region(0, 0, 8, 8))
     assert str(told.value) == f"{tmp_path / 'grey.png'}: has shape (30, 40); expected an RGB image (height, width, 3)"
 
 

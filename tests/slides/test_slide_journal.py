@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from restain.errors import RestainError
-from restain.slides.journal import Journal
-from restain.slides.tiling import Tile
+from restain.slides.run.journal import Journal
+from restain.slides.tiles import Tile
 
 TILE = Tile(3, 12, 1536, 384, 40, 24)
 PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)

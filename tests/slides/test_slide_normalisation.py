@@ -11,9 +11,8 @@ from torch import nn
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.networks.resnet import ResnetGenerator
-from restain.slides.anatomy import find_norms
-from restain.slides.local import Place, localise, measure_local
-from restain.slides.normalisation import (
+from restain.slides.seamless.anatomy import find_norms
+from restain.slides.seamless.frozen import (
     LocalStatistics,
     Statistics,
     freeze,
@@ -21,7 +20,8 @@ from restain.slides.normalisation import (
     measure_slide,
     save_statistics,
 )
-from restain.slides.sampling import sample_count, sample_positions, sample_windows
+from restain.slides.seamless.local import Place, localise, measure_local
+from restain.slides.seamless.sampling import sample_count, sample_positions, sample_windows
 from restain.tensors import to_tensor
 
 
@@ -101,7 +101,7 @@ def test_local_statistics_that_are_the_same_everywhere_are_frozen_ones(generator
 
 def test_local_statistics_are_bilinear_in_the_place_of_a_pixel() -> None:
     # One channel, scale 1, spacing 8: nodes in the middle of squares of 8 pixels, at 4 and 12.
-    from restain.slides.local import _LocalNorm
+    from restain.slides.seamless.local import _LocalNorm
 
     means = torch.tensor([[0.0, 8.0], [16.0, 24.0]])[..., None]
     norm = _LocalNorm(means, torch.full((2, 2, 1), 2.0), 8.0, 1, Place([(0, 0), (4, 8)]))

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from restain.checkpoint import load_stainer
 from restain.errors import RestainError
 from restain.images import RGB
-from restain.slides.journal import Journal
-from restain.slides.normalisation import measure_slide
-from restain.slides.pipeline import Stages, run_tiles
-from restain.slides.tiling import SlideStainer, Tile, tile_grid
+from restain.slides.run.journal import Journal
+from restain.slides.run.pipeline import Stages, run_tiles
+from restain.slides.seamless.frozen import measure_slide
+from restain.slides.tiles import SlideStainer, Tile, tile_grid
+from restain.stainer import load_stainer
 
 SIZE = (320, 448)
 

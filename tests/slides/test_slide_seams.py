@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from restain.images import RGB
-from restain.slides.seams import SeamMeter, SeamScore
+from restain.slides.seamless.seam_score import SeamMeter, SeamScore
 
 
 def _noise(height: int, width: int, seed: int = 0) -> RGB:

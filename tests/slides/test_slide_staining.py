@@ -18,10 +18,10 @@ from small_slides import MPP, Identity, write_slide
 import restain
 from restain.errors import RestainError
 from restain.images import RGB, read_rgb
-from restain.slides import one
-from restain.slides.many import list_jobs
 from restain.slides.plan import SlideOptions
-from restain.slides.reading import Region, open_slide, read_region
+from restain.slides.run import single as one
+from restain.slides.run.batch import list_jobs
+from restain.wsi.reader import Region, open_slide, read_region
 
 
 def finest(path: Path) -> RGB:

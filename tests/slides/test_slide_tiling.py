@@ -10,9 +10,9 @@ from torch import nn
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.networks.resnet import ResnetGenerator
-from restain.slides.local import measure_local
-from restain.slides.normalisation import LocalStatistics, Statistics, measure_slide
-from restain.slides.tiling import SlideStainer, Tile, padded_region, receptive_radius, tile_grid
+from restain.slides.seamless.frozen import LocalStatistics, Statistics, measure_slide
+from restain.slides.seamless.local import measure_local
+from restain.slides.tiles import SlideStainer, Tile, padded_region, receptive_radius, tile_grid
 from restain.tensors import to_rgb, to_tensor
 
 HEIGHT, WIDTH = 250, 390  # neither of them a multiple of 4

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from restain.console.weights import print_weights
 from restain.weights import WEIGHTS, list_weights
-from restain.weights.listing import print_weights
 
 
 def test_the_list_names_every_file_the_folders_and_the_command(

@@ -11,26 +11,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from restain.errors import RestainError
+from restain.evaluation.baselines import missing_yardsticks, read_reference
 from restain.evaluation.catalogue import explain, select_metrics
 from restain.evaluation.comparison import FAMILY, compare_systems, rank_all
 from restain.evaluation.grouping import Grouping, group_images
+from restain.evaluation.inputs import Match, format_size, match_images
 from restain.evaluation.literature import place_beside, published
-from restain.evaluation.matching import Match, format_size, match_images
-from restain.evaluation.measuring import Plan, measure_all
+from restain.evaluation.measure import Plan, measure_all
 from restain.evaluation.networks import look
 from restain.evaluation.options import EvaluationOptions
-from restain.evaluation.outcome import Evaluation, System, figures_of, judge, reasons_of
 from restain.evaluation.output import write_evaluation
-from restain.evaluation.screen import print_evaluation
+from restain.evaluation.results import Evaluation, System, figures_of, judge, reasons_of
 from restain.evaluation.systems import name_systems, parse_systems, role_of
 from restain.evaluation.versions import versions
-from restain.evaluation.yardsticks import missing_yardsticks, read_reference
-from restain.features import LearnedMetrics
 from restain.metrics import Metric, NotComputed, Protocol, find_protocol
+from restain.metrics.cells.nuclei import MPP_RANGE
+from restain.metrics.learned.measurement import LearnedMetrics
 from restain.metrics.measurement import Measurement
-from restain.metrics.nuclei import MPP_RANGE
 
-__all__ = ["Evaluation", "EvaluationOptions", "System", "evaluate", "explain", "parse_systems", "print_evaluation"]
+__all__ = ["Evaluation", "EvaluationOptions", "System", "evaluate", "explain", "parse_systems"]
 
 
 def evaluate(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from restain.errors import RestainError
 from restain.metrics import METRICS, Metric
-from restain.metrics.learned import LEARNED
+from restain.metrics.learned.rows import LEARNED
 
 CATALOGUE: tuple[Metric, ...] = (*METRICS, *LEARNED)
 _R_AVERAGE = ("r_content", "r_avg", "r_pathology")  # a copied H&E has r_content 1 and half of r_avg with it

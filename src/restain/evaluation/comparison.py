@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
-from restain.evaluation.outcome import System
+from restain.evaluation.results import System
 from restain.metrics import Metric, NotComputed
-from restain.metrics.bootstrap import Groups
-from restain.metrics.estimate import values_of
-from restain.metrics.ranking import rank_systems
-from restain.metrics.significance import Comparison, compare_means, compare_sets, holm
+from restain.metrics.metric import values_of
+from restain.metrics.statistics.bootstrap import Groups
+from restain.metrics.statistics.ranking import rank_systems
+from restain.metrics.statistics.significance import Comparison, compare_means, compare_sets, holm
 
 FAMILY = "Holm over all pairs of systems within one metric; nothing is corrected over metrics"
 _LEVEL = 0.05

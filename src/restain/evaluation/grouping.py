@@ -12,7 +12,7 @@ import numpy as np
 
 from restain.data.records import group_of
 from restain.errors import RestainError
-from restain.metrics.bootstrap import Groups
+from restain.metrics.statistics.bootstrap import Groups
 
 
 @dataclass(frozen=True)

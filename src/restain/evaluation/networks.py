@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from restain.evaluation.matching import Match
-from restain.evaluation.outcome import Evidence
+from restain.evaluation.inputs import Match
+from restain.evaluation.results import Evidence
 from restain.evaluation.systems import TRANSFER, UNCHANGED, role_of
-from restain.features import LearnedMetrics, SetFigure
 from restain.metrics import Estimate, NotComputed
-from restain.metrics.learned import LEARNED
+from restain.metrics.learned.measurement import LearnedMetrics
+from restain.metrics.learned.rows import LEARNED
+from restain.metrics.learned.set_scores import SetFigure
 
 _NO_INTERVAL = "a distance between two sets of images has no value for each image that could be resampled"
 

@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 
-from restain.evaluation.outcome import Evaluation, System
+from restain.evaluation.results import Evaluation, System
 from restain.files import write_json, write_text
 
 

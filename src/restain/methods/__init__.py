@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from restain.config import Recipe
 from restain.methods.base import Method
 from restain.methods.contrastive import ContrastiveMethod
+from restain.recipes.recipe import Recipe
 
 METHODS: dict[str, Callable[[Recipe], Method]] = {"contrastive": ContrastiveMethod}
 

@@ -12,7 +12,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from restain.config import Recipe
 from restain.diffusion import AdaptiveHorizon, HorizonRule, NoiseSchedule, diffuse, draw_times
 from restain.errors import RestainError
 from restain.losses.adversarial import discriminator_terms, generator_term
@@ -22,6 +21,7 @@ from restain.methods.base import Method, Step, Translation, frozen
 from restain.networks.patchgan import PatchDiscriminator, smallest_image
 from restain.networks.projector import PatchProjector
 from restain.networks.resnet import ResnetGenerator
+from restain.recipes.recipe import Recipe
 from restain.sampling import attention_map, draw_locations, tissue_prior
 from restain.types import Batch, RandomStreams
 

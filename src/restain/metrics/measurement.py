@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from restain.images import RGB
-from restain.metrics.cells import measure_membrane_stain, measure_nuclear_stain
-from restain.metrics.correlation import content_correlation
-from restain.metrics.dab import dab_density, integrated_density, mean_density, positive_area
-from restain.metrics.histogram import dab_histograms, jensen_shannon, kullback_leibler, top_decile
-from restain.metrics.multiscale import ms_ssim
+from restain.metrics.cells.scores import measure_membrane_stain, measure_nuclear_stain
+from restain.metrics.pixels.multiscale import ms_ssim
+from restain.metrics.pixels.similarity import psnr, ssim
+from restain.metrics.pixels.tolerance import tolerant_ssim
 from restain.metrics.protocols import Protocol
-from restain.metrics.similarity import psnr, ssim
-from restain.metrics.tolerance import tolerant_ssim
+from restain.metrics.stain.correlation import content_correlation
+from restain.metrics.stain.dab import dab_density, integrated_density, mean_density, positive_area
+from restain.metrics.stain.histogram import dab_histograms, jensen_shannon, kullback_leibler, top_decile
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from restain.errors import RestainError
-from restain.metrics.similarity import GAUSSIAN_11, UNIFORM_7, SsimWindow
+from restain.metrics.pixels.similarity import GAUSSIAN_11, UNIFORM_7, SsimWindow
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from restain.metrics.cell_rows import CELLS
-from restain.metrics.correlation import average_correlation
-from restain.metrics.estimate import Metric
+from restain.metrics.cells.rows import CELLS
+from restain.metrics.metric import Metric
 from restain.metrics.row_kinds import Amount, amount, correlation
+from restain.metrics.stain.correlation import average_correlation
 
 _WANG = "Wang et al., IEEE Trans. Image Process. 13 (2004)"
 _RUIFROK = "Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001), vectors of Fiji's H DAB"

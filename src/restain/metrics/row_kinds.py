@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from restain.metrics.agreement import absolute_difference, agreement_icc, difference, lower_limit, upper_limit
-from restain.metrics.correlation import pearson
-from restain.metrics.estimate import Family, Metric
+from restain.metrics.metric import Family, Metric
+from restain.metrics.stain.correlation import pearson
+from restain.metrics.statistics.agreement import (
+    absolute_difference,
+    agreement_icc,
+    difference,
+    lower_limit,
+    upper_limit,
+)
 from restain.stains import Floats
 
 _BLIND_TO_SCALE = "blind to a wrong scale or offset; needs fields that differ; one extreme field can carry it"

@@ -9,8 +9,8 @@ import numpy as np
 
 from restain.reporting import charts
 from restain.reporting.evaluation_files import Difference, EvaluationFiles, Figure, MetricRow
+from restain.reporting.labels import label, number
 from restain.reporting.pictures import svg_uri
-from restain.reporting.words import label, number
 
 
 @dataclass(frozen=True)

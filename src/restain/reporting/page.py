@@ -19,9 +19,9 @@ from restain.reporting.figures import (
     scatter_uri,
 )
 from restain.reporting.history import attention_section, curves_uri, sample_section
+from restain.reporting.labels import FAMILIES, label, number
 from restain.reporting.provenance import facts, provenance
 from restain.reporting.run_files import RunFiles, read_run
-from restain.reporting.words import FAMILIES, label, number
 
 
 def report(

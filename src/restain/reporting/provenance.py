@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from restain.reporting.evaluation_files import EvaluationFiles
+from restain.reporting.labels import command_text, number
 from restain.reporting.run_files import RunFiles
-from restain.reporting.words import command_text, number
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Whole slides: reading at a physical resolution, finding tissue, staining without seams, writing, checking."""
+"""Whole slides stained without seams: tiles, statistics, the pipeline and its journal."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from restain.errors import RestainError
-from restain.slides.glass import Glass
-from restain.slides.reading import MPP_RANGE, Slide, grid_size
-from restain.slides.tiling import Tile, tile_grid
-from restain.slides.tissue import Tissue, find_tissue
+from restain.slides.background import Glass
+from restain.slides.tiles import Tile, tile_grid
 from restain.types import Mpp
+from restain.wsi.reader import MPP_RANGE, Slide, grid_size
+from restain.wsi.tissue import Tissue, find_tissue
 
 WARN_RATIO, REFUSE_RATIO = 1.1, 2.0  # of two resolutions that ought to be the same
 NORMS = ("tile", "slide", "local")

@@ -1,0 +1,1 @@
+"""What a pathologist counts: nuclei, positivity, H-score and HER2 category."""

@@ -1,0 +1,117 @@
+"""What a metric is, and the figure that it gives for a set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from restain.metrics.stain.correlation import mean_defined
+from restain.metrics.statistics.bootstrap import Groups, NotComputed, percentile_interval
+from restain.stains import Floats
+
+Family: TypeAlias = Literal["pixels", "stain", "content", "cells", "learned"]
+MINIMUM_FOR_SET = 3  # two images always correlate perfectly
+
+
+def itself(values: Floats) -> Floats:
+    """The column as it is."""
+    return values
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of an evaluation: how it comes from the per-image columns, and how to read it.
+
+    An *image* metric has a value for each image, ``combine`` maps columns (..., n) to (..., n), and its figure is
+    their mean. A *set* metric, such as a correlation over images, exists for the set alone: (..., n) to (...). A set
+    metric without columns, such as FID, is not made of values of single images; it comes from elsewhere, whole.
+    """
+
+    name: str
+    unit: str
+    direction: Literal["higher", "lower", "none"]  # which is better; "none" describes and does not judge
+    definition: str
+    source: str
+    columns: tuple[str, ...] = ()
+    combine: Callable[..., Floats] = itself
+    level: Literal["image", "set"] = "image"
+    family: Family = "stain"
+    range: str = ""  # as text, "[0, 1]"
+    weakness: str = ""  # what it does not see, or rewards wrongly
+    undefined: str = "a measure has no value"  # why an image has none
+    complete: bool = True  # a set metric counts an image only where all its columns have a value
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure over a set of images."""
+
+    value: float  # mean over images, or the set's statistic; inf where PSNR is
+    std: float | None  # over images, n - 1; None for a set metric or where it is undefined
+    ci95: tuple[float, float] | None
+    n: int  # images that have a value
+    no_interval: str = ""  # the reason where ci95 is None
+    note: str = ""  # what a reader must know of this very figure
+    details: Mapping[str, Any] = field(default_factory=dict)  # further numbers that belong to it
+
+
+def estimate(metric: Metric, table: Mapping[str, Floats], seed: int, groups: Groups | None = None) -> Estimate:
+    """The figure of a metric with its standard deviation and 95 % bootstrap interval over images.
+
+    Args:
+        metric: what to compute.
+        table: float arrays (n,) by column name; NaN where an image has no value.
+        seed: of the bootstrap.
+        groups: the group of each image, drawn as a whole; see ``percentile_interval``.
+
+    Raises:
+        NotComputed: the metric has no value for these images; the message says why.
+    """
+    columns = values_of(metric, table)
+    statistic = mean_defined if metric.level == "image" else metric.combine
+    kept = _defined(metric, columns)
+    columns = [column[kept] for column in columns]
+    groups = None if groups is None else groups[kept]
+    n = len(columns[0])
+    if metric.level == "image":
+        if not n:
+            raise NotComputed(f"has no value in any image: {metric.undefined}")
+        value = float(columns[0].mean())
+        spread = float(columns[0].std(ddof=1)) if n > 1 and np.isfinite(columns[0]).all() else None
+        return _with_interval(value, spread, statistic, columns, seed, groups)
+    if n < MINIMUM_FOR_SET:
+        raise NotComputed(f"a correlation over images needs at least {MINIMUM_FOR_SET} images, there are {n}")
+    value = float(statistic(*columns))
+    if np.isnan(value):
+        raise NotComputed("has no value: a measure is the same in all images, so nothing can correlate with it")
+    return _with_interval(value, None, statistic, columns, seed, groups)
+
+
+def values_of(metric: Metric, table: Mapping[str, Floats]) -> list[Floats]:
+    """The arrays (n,) that the figure is made of: one with the value of each image, or a set metric's columns."""
+    columns: list[Floats] = [np.asarray(table[name], dtype=np.float64) for name in metric.columns]
+    return [metric.combine(*columns)] if metric.level == "image" else columns
+
+
+def _defined(metric: Metric, columns: Sequence[Floats]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    if metric.level == "set" and not metric.complete:
+        return np.ones(len(columns[0]), dtype=np.bool_)
+    return np.asarray(~np.isnan(columns).any(axis=0))
+
+
+def _with_interval(
+    value: float,
+    std: float | None,
+    statistic: Callable[..., Floats],
+    columns: Sequence[Floats],
+    seed: int,
+    groups: Groups | None,
+) -> Estimate:
+    n = len(columns[0])
+    try:
+        return Estimate(value, std, percentile_interval(statistic, columns, seed, groups), n)
+    except NotComputed as reason:
+        return Estimate(value, std, None, n, no_interval=str(reason))

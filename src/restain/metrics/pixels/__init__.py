@@ -1,0 +1,1 @@
+"""Similarity of pixels: SSIM, PSNR, MS-SSIM and SSIM that tolerates a shift."""

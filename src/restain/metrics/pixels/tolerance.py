@@ -1,0 +1,96 @@
+"""SSIM that forgives a shift: consecutive sections are never registered to the pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from restain.images import RGB
+from restain.metrics.pixels.similarity import GAUSSIAN_11, SsimWindow, ssim
+from restain.stains import Floats
+
+REACH = 8  # pixels at full size, 4 µm at 0.5 µm per pixel: about the residue of a registration of consecutive sections
+_BLOCK = 8  # pixels: side of the windows by which all shifts are compared
+_CANDIDATES = 4  # best shifts by block SSIM that are then measured under the protocol
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class TolerantSsim:
+    """The best SSIM over small shifts, and where it was found.
+
+    Attributes:
+        value: SSIM in [-1, 1], never below ``unshifted``.
+        unshifted: SSIM of the same common area without a shift.
+        dy: pixels; the virtual stain's pixel (y + dy, x + dx) was compared with the real one's (y, x).
+        dx: pixels.
+    """
+
+    value: float
+    unshifted: float
+    dy: float
+    dx: float
+
+
+def tolerant_ssim(
+    real: RGB, fake: RGB, window: SsimWindow = GAUSSIAN_11, data_range: float = 255.0, reach: int = REACH
+) -> TolerantSsim:
+    """The best SSIM over integer shifts of the virtual stain by up to ``reach`` pixels each way.
+
+    The real image loses ``reach`` pixels at every border, so that all shifts are judged on the same area. All
+    (2 reach + 1)² shifts are compared exactly, but on grey levels and a grid of 8x8 windows; the best four of them and
+    the zero shift are then measured as ``ssim`` does. docs/metrics.md says how often that misses the best of all.
+
+    Args:
+        real: uint8 (H, W, 3), sides at least 2 reach + the larger of 8 and ``window.size``.
+        fake: uint8 of the same shape.
+        window: of SSIM; see ``SsimWindow``.
+        data_range: of SSIM, grey levels.
+        reach: largest shift, pixels per axis.
+
+    Returns:
+        The value and the shift; all NaN where the image is too small.
+    """
+    if min(real.shape[:2]) < 2 * reach + max(_BLOCK, window.size):
+        return TolerantSsim(*4 * [float("nan")])
+    height, width = (side - 2 * reach for side in real.shape[:2])
+    core = real[reach : reach + height, reach : reach + width]
+    shifts = sorted(
+        product(range(-reach, reach + 1), repeat=2), key=lambda shift: (shift[0] ** 2 + shift[1] ** 2, shift)
+    )
+    coarse = _block_ssim(core @ _LUMA, fake @ _LUMA, [(dy + reach, dx + reach) for dy, dx in shifts])
+    best = np.argsort(-coarse, kind="stable")[:_CANDIDATES]
+    values = {}
+    for dy, dx in dict.fromkeys([(0, 0), *(shifts[index] for index in best)]):
+        moved = fake[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
+        values[dy, dx] = ssim(core, moved, window, data_range)
+    shift = max(values, key=lambda place: values[place])  # the zero shift wins a draw: it comes first
+    return TolerantSsim(values[shift], values[0, 0], *shift)
+
+
+def _block_ssim(core: Floats, around: Floats, offsets: list[tuple[int, int]]) -> Floats:
+    """SSIM over 8x8 windows side by side of ``core`` (h, w) against ``around`` from each offset (row, column)."""
+    rows, columns = core.shape[0] // _BLOCK, core.shape[1] // _BLOCK
+    tiles = core[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
+    mean, square = tiles.mean(axis=(1, 3)), (tiles * tiles).mean(axis=(1, 3))
+    means, squares = _sliding_mean(around), _sliding_mean(around * around)
+    c1, c2 = np.float32((0.01 * 255) ** 2), np.float32((0.03 * 255) ** 2)
+    values = []
+    for top, left in offsets:
+        moved = around[top : top + rows * _BLOCK, left : left + columns * _BLOCK].reshape(tiles.shape)
+        grid = np.s_[top : top + rows * _BLOCK : _BLOCK, left : left + columns * _BLOCK : _BLOCK]
+        other, both = means[grid], np.einsum("iajb,iajb->ij", tiles, moved) / _BLOCK**2
+        variances = square - mean * mean + squares[grid] - other * other
+        luminance = (2 * mean * other + c1) / (mean * mean + other * other + c1)
+        values.append(np.mean(luminance * (2 * (both - mean * other) + c2) / (variances + c2)))
+    return np.array(values)
+
+
+def _sliding_mean(values: Floats) -> Floats:
+    """Mean of the 8x8 window that starts at each pixel where one fits: (H - 7, W - 7), float32."""
+    sums = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
+    boxes = sums[_BLOCK:, _BLOCK:] - sums[:-_BLOCK, _BLOCK:] - sums[_BLOCK:, :-_BLOCK] + sums[:-_BLOCK, :-_BLOCK]
+    return np.asarray((boxes / _BLOCK**2).astype(np.float32))

@@ -1,0 +1,1 @@
+"""The amount and distribution of DAB, and its correlations."""

@@ -1,0 +1,1 @@
+"""Registration: how far an IHC image lies from its H&E."""

@@ -1,0 +1,45 @@
+"""What a finished slide looks like at a glance: a thumbnail, and the H&E beside its virtual stain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from restain.images import write_png
+from restain.types import Mpp
+from restain.wsi.reader import Region, Slide, grid_size, open_slide, read_region
+
+LONGER_SIDE = 1024  # pixels of a thumbnail
+_GAP = 16  # pixels between two pictures
+
+
+def write_pictures(slide: Slide, stained: Path, thumbnail: Path, preview: Path) -> None:
+    """Write the virtual stain's thumbnail, and a picture of the H&E (left) and the virtual stain (right).
+
+    Args:
+        slide: the H&E.
+        stained: the finished slide file.
+        thumbnail: PNG to write.
+        preview: PNG to write.
+    """
+    with open_slide(stained) as virtual:
+        mpp = max(_glance(slide), _glance(virtual))
+        before, after = (read_region(one, _whole(one, mpp), mpp) for one in (slide, virtual))
+    write_png(thumbnail, after)
+    height = max(before.shape[0], after.shape[0])
+    both = np.full((height, before.shape[1] + _GAP + after.shape[1], 3), 255, dtype=np.uint8)
+    both[: before.shape[0], : before.shape[1]] = before
+    both[: after.shape[0], -after.shape[1] :] = after
+    write_png(preview, both)
+
+
+def _glance(slide: Slide) -> Mpp:
+    """The resolution at which a slide is as large as a thumbnail, or its own where it is smaller."""
+    finest = slide.levels[0]
+    return Mpp(slide.mpp * max(1.0, max(finest.height, finest.width) / LONGER_SIDE))
+
+
+def _whole(slide: Slide, mpp: Mpp) -> Region:
+    height, width = grid_size(slide, mpp)
+    return Region(0, 0, width, height)

@@ -1,0 +1,89 @@
+"""Slides spread over a Ray cluster: one process for each GPU, and a lost one loses nothing but time."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from restain.errors import RestainError
+from restain.progress import ProgressBar
+from restain.slides.plan import SlideOptions
+from restain.slides.run.single import Job, SlideRecord, failed, stain_slide
+from restain.stainer import load_stainer
+from restain.tensors import find_device
+
+RETRIES = 3  # of a slide whose worker was lost, and of a worker
+_CORES = 4  # for each worker, where there is no GPU
+
+
+class _Worker:
+    """Holds the stainer; lives in a process of its own, on any machine of the cluster."""
+
+    def __init__(self, stainer: Path, options: SlideOptions, device: str) -> None:
+        self._stainer, self._options = load_stainer(stainer, find_device(device)), options
+
+    def stain(self, job: Job) -> SlideRecord:
+        return stain_slide(job, self._stainer, self._options, quiet=True)
+
+
+def stain_on_ray(
+    jobs: Sequence[Job], stainer: Path, options: SlideOptions, device: str, workers: int | None
+) -> Iterator[SlideRecord]:
+    """Stain slides on a Ray cluster: the running one, as RAY_ADDRESS or ``ray start`` tell, or a local one.
+
+    Paths must mean the same on every machine. A worker that is lost is started again up to three times, and the slide
+    that it had in hand continues from its journal.
+
+    Args:
+        jobs: slides and their outputs.
+        stainer: folder, loaded once by every worker.
+        options: as for one slide.
+        device: auto, cpu or cuda.
+        workers: processes; None for one a GPU, or one for every 4 cores without GPUs.
+
+    Yields:
+        records in the order in which slides are finished.
+
+    Raises:
+        RestainError: Ray is not installed, or the cluster has no GPU where one is asked for.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise RestainError("engine ray: Ray is not installed; pip install 'restain[ray]'") from None
+    if not ray.is_initialized():
+        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False)
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+    if device == "cuda" and not gpus:
+        raise RestainError("device is cuda, but the Ray cluster has no GPU")
+    on_gpu = bool(gpus) and device != "cpu"
+    count = min(workers or (gpus if on_gpu else max(1, cores // _CORES)), len(jobs))
+    needs = {"num_gpus": 1, "num_cpus": 1} if on_gpu else {"num_cpus": max(1, min(cores // count, _CORES))}
+    again = {"max_restarts": RETRIES, "max_task_retries": RETRIES}
+
+    def start() -> Any:
+        return ray.remote(_Worker).options(**needs, **again).remote(stainer.absolute(), options, device)
+
+    # Workers of a running cluster have folders of their own that relative paths would start from.
+    waiting, busy = deque(Job(job.source.absolute(), job.target.absolute()) for job in jobs), {}
+    for worker in [start() for _ in range(count)]:
+        job = waiting.popleft()
+        busy[worker.stain.remote(job)] = (worker, job)
+    with ProgressBar(f"{count} workers", len(jobs), "slides") as bar:
+        while busy:
+            (done,), _ = ray.wait(list(busy), num_returns=1)
+            worker, job = busy.pop(done)
+            try:
+                record = ray.get(done)
+            except ray.exceptions.RayError as error:
+                record = failed(job, f"its worker was lost {RETRIES + 1} times ({type(error).__name__})")
+                worker = start()
+            if waiting:
+                job = waiting.popleft()
+                busy[worker.stain.remote(job)] = (worker, job)
+            bar.advance()
+            yield record

@@ -1,0 +1,1 @@
+"""Checking a slide file with every reader that is installed."""

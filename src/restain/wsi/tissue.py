@@ -1,0 +1,158 @@
+"""Where a slide has tissue, at low resolution; glass, pen marks and black borders are left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import distance_transform_edt, label
+
+from restain.images import RGB
+from restain.stains import optical_density, tissue_mask
+from restain.types import Mpp
+from restain.wsi.contours import trace_polygons
+from restain.wsi.resample import grid_size, read_region
+from restain.wsi.slide import Region, Slide
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Colour: TypeAlias = tuple[int, int, int]
+
+_OVER_GLASS = 0.05  # mean optical density above that of the glass: 11 % of its light absorbed
+_GAP = 24.0  # µm: cracks and lumens narrower than twice this are closed
+_SPECK = 8.0  # µm: threads and dust narrower than twice this are dropped
+_PIECE = 5e3  # µm²: smaller pieces are dropped, smaller holes filled (70 µm squared)
+_INK_MARGIN = 24.0  # µm around ink and black
+_WHITE: Colour = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """A mask of the whole slide."""
+
+    mask: Mask  # (height, width), True on tissue
+    mpp: Mpp  # microns per pixel of the mask
+    white: Colour  # the slide's own glass; 255 each where no glass is seen
+    slide_mpp: Mpp  # microns per pixel of the slide's level 0
+
+    @property
+    def area_mm2(self) -> float:
+        """Area of the tissue in mm²."""
+        return int(self.mask.sum()) * (self.mpp / 1000) ** 2
+
+    def to_geojson(self) -> dict[str, Any]:
+        """One QuPath annotation "Tissue" for each piece, in pixels of the slide's level 0, along the mask's pixels.
+
+        Written with ``files.write_json`` it opens in QuPath over the slide (File, Import objects from file).
+        """
+        scale = self.mpp / self.slide_mpp
+        return {
+            "type": "FeatureCollection",
+            "features": [
+                {
+                    "type": "Feature",
+                    "geometry": {
+                        "type": "Polygon",
+                        "coordinates": [
+                            [[round(x * scale, 2), round(y * scale, 2)] for x, y in ring] for ring in polygon
+                        ],
+                    },
+                    "properties": {
+                        "objectType": "annotation",
+                        "classification": {"name": "Tissue", "color": [0, 160, 80]},
+                        "isLocked": True,
+                    },
+                }
+                for polygon in trace_polygons(self.mask)
+            ],
+        }
+
+
+def find_tissue(slide: Slide, mpp: float = 8.0) -> Tissue:
+    """Find the tissue of an H&E or IHC slide by optical density over its own glass.
+
+    Blue, green and black ink and black borders are left out, gaps closed, threads, dust and pieces below 0.005 mm²
+    dropped, holes below 0.005 mm² filled. Red ink looks like eosin and stays.
+
+    Args:
+        slide: any slide. One without coarse levels is read whole, once.
+        mpp: microns per pixel to look at, or the slide's own where that is coarser.
+
+    Raises:
+        RestainError: the slide cannot be decoded.
+    """
+    mpp = Mpp(max(mpp, slide.mpp))
+    height, width = grid_size(slide, mpp)
+    rgb = read_region(slide, Region(0, 0, width, height), mpp)
+    mask = mask_of(rgb, mpp)
+    return Tissue(mask, mpp, _glass(rgb[~mask]) or _WHITE, slide.mpp)
+
+
+def mask_of(rgb: RGB, mpp: float) -> Mask:
+    """Tissue in an image of a slide.
+
+    Args:
+        rgb: uint8 (height, width, 3) at low resolution, 2 to 20 µm per pixel.
+        mpp: its microns per pixel.
+
+    Returns:
+        bool (height, width).
+    """
+    glass = optical_density(np.array(_glass(rgb.reshape(-1, 3)) or _WHITE, np.uint8)).mean()
+    ink = _ink(rgb, mpp)
+    mask = tissue_mask(rgb, _OVER_GLASS + float(glass)) & ~ink
+    mask = _close(mask, _GAP / mpp)
+    mask = _grow(_shrink(mask, _SPECK / mpp), _SPECK / mpp)
+    least = _PIECE / mpp**2
+    return _without_small(~_without_small(~mask, least) & ~ink, least)
+
+
+def _glass(pixels: npt.NDArray[np.uint8]) -> Colour | None:
+    """Colour of the glass among pixels (n, 3): of the brighter half of what is bright and nearly grey.
+
+    Pure white is what scanners put where they saw nothing; it counts only where nothing else is bright.
+    """
+    darkest, brightest = pixels.min(axis=-1), pixels.max(axis=-1)
+    bright = pixels[(darkest >= 180) & (brightest - darkest <= 30)]
+    seen = bright[bright.min(axis=-1) < 254]
+    bright = seen if len(seen) > 0.001 * len(pixels) else bright
+    if len(bright) <= 0.001 * len(pixels):
+        return None
+    brightness = bright.sum(axis=-1, dtype=np.int64)
+    red, green, blue = np.median(bright[brightness >= np.median(brightness)], axis=0)
+    return round(red), round(green), round(blue)
+
+
+def _ink(rgb: RGB, mpp: float) -> Mask:
+    """Blue and green ink absorb red most, which no stain in use does by this much; black absorbs all alike."""
+    density = optical_density(rgb)
+    coloured = density[..., 0] - density[..., 1] > 0.15
+    darkest, brightest = rgb.min(axis=-1), rgb.max(axis=-1)
+    black = (brightest < 64) & (brightest - darkest < 24)
+    return _grow(_shrink(coloured | black, _SPECK / mpp), (_SPECK + _INK_MARGIN) / mpp)
+
+
+def _grow(mask: Mask, radius: float) -> Mask:
+    """Pixels within ``radius`` pixels of the mask; what lies beyond the image is not known and changes nothing."""
+    return np.asarray(distance_transform_edt(~mask) <= radius) if mask.any() else mask
+
+
+def _close(mask: Mask, radius: float) -> Mask:
+    """Fill gaps narrower than twice the radius, but not the glass between tissue and the edge of the image."""
+    margin = ceil(radius) + 1
+    closed = _shrink(_grow(np.pad(mask, margin), radius), radius)
+    return closed[margin:-margin, margin:-margin]
+
+
+def _shrink(mask: Mask, radius: float) -> Mask:
+    return ~_grow(~mask, radius)
+
+
+def _without_small(mask: Mask, least: float) -> Mask:
+    """Without pieces of fewer than ``least`` pixels."""
+    pieces, _ = label(mask)
+    large = np.bincount(pieces.ravel()) >= least
+    large[0] = False
+    return np.asarray(large[pieces])

@@ -1,0 +1,1 @@
+"""Writing pyramidal slide files that every reader opens."""

@@ -1,0 +1,81 @@
+"""The run folder: a log that belongs to its checkpoint, grids and maps as they are meant to be read."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restain.data.layouts import find_pairs
+from restain.training.run_folder import Previews, TrainingLog, find_previews, git_state
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_reopening_a_log_drops_what_came_after_the_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "train.csv"
+    log = TrainingLog(path, 0, tensorboard=False)
+    for step in (2, 4, 6):
+        log.write({"step": step, "G": 1 / step})
+    again = TrainingLog(path, 4, tensorboard=False)
+    again.write({"step": 6, "G": 7.0})
+    assert [(row["step"], row["G"]) for row in rows(path)] == [("2", "0.5"), ("4", "0.25"), ("6", "7")]
+    TrainingLog(path, 0, tensorboard=False)
+    assert not path.exists()
+
+
+def test_steps_beyond_a_million_stay_whole(tmp_path: Path) -> None:
+    TrainingLog(tmp_path / "train.csv", 0, tensorboard=False).write({"step": 1_234_567, "G": 1234.5678})
+    assert rows(tmp_path / "train.csv") == [{"step": "1234567", "G": "1234.57"}]
+
+
+def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = TrainingLog(tmp_path / "logs" / "train.csv", 0, tensorboard=True)
+    log.write({"step": 3, "G": 0.5})
+    log.close()
+    events = EventAccumulator(str(tmp_path / "logs" / "tensorboard")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("G")] == [(3, 0.5)]
+
+
+def test_previews_are_held_out_centre_crops(pairs: Path) -> None:
+    previews = find_previews(find_pairs(pairs), count=4, side=20)
+    assert previews is not None
+    assert previews.ids == ["s0_0_0", "s1_0_1"]
+    whole = np.asarray(Image.open(pairs / "valA" / "s1_0_1.png"))
+    np.testing.assert_allclose(
+        (previews.source[1].permute(1, 2, 0).numpy() + 1) * 127.5, whole[14:34, 14:34], atol=1e-3
+    )
+
+
+def test_a_grid_has_a_row_per_field_and_a_column_per_stain(tmp_path: Path) -> None:
+    levels = torch.tensor([-1.0, 0.0, 1.0])
+    images = [level.expand(2, 3, 10, 12) for level in levels]
+    Previews(["a", "b"], images[0], images[2]).write_grid(tmp_path / "grid.png", images[1])
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert grid.shape == (2 * 14, 3 * 16, 3)
+    assert [grid[5, 16 * column + 5, 0] for column in range(3)] == [0, 128, 255]
+    assert grid[12, 5, 0] == 255
+
+
+def test_attention_is_brightest_where_it_is_largest(tmp_path: Path) -> None:
+    attention = torch.tensor([[[0.1, 0.2], [0.3, 0.4]]])
+    previews = Previews(["slide/one"], torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))
+    previews.write_attention(tmp_path, {4: attention})
+    found = np.asarray(Image.open(tmp_path / "slide_one-layer04.png"))
+    np.testing.assert_array_equal(found, [[64, 128], [191, 255]])
+    assert (tmp_path / "slide_one-ihc.png").exists()
+    previews.write_attention(tmp_path / "none", {})
+    assert not (tmp_path / "none").exists()
+
+
+def test_git_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert git_state(tmp_path) is None
+    monkeypatch.setenv("PATH", "")
+    assert git_state(Path(__file__).parent) is None  # no git at all
