@@ -1,0 +1,77 @@
+"""What a generator is: all that training, stainer folders, export, inference and slides may ask of one.
+
+Nobody asks for its class. An architecture says what it is (``spec``), how far it sees (``receptive_field``), and which
+of its norms take their statistics from the image (``norm_sites``).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from restain.networks.specs import GeneratorSpec
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """How far a generator sees, norms apart."""
+
+    radius: int  # pixels: an input pixel farther than this from an output pixel cannot change it; a multiple of stride
+    stride: int  # pixels of the image per pixel of the coarsest feature map: the lattice on which tiles must lie
+
+
+@dataclass(frozen=True)
+class NormSite:
+    """A norm that takes its statistics from the image, and the convolution whose output it normalises."""
+
+    name: str  # dotted path of the norm in the generator
+    convolution: str  # dotted path of the convolution right before it
+    channels: int
+    scale: int  # pixels of the image per pixel of the feature map
+
+
+class Generator(nn.Module, ABC):
+    """H&E -> IHC, image tensor to image tensor, of any height and width from ``smallest`` pixels."""
+
+    spec: GeneratorSpec
+
+    @property
+    @abstractmethod
+    def smallest(self) -> int:
+        """Least side of an image, in pixels."""
+
+    @abstractmethod
+    def receptive_field(self) -> ReceptiveField:
+        """How far the network sees, and the lattice on which it works."""
+
+    @abstractmethod
+    def norm_sites(self) -> Sequence[NormSite]:
+        """Norms with statistics from the image, in the order in which they run; none where all are fixed."""
+
+    @abstractmethod
+    def paint(self, x: Tensor) -> Tensor:
+        """The network on an image (N, 3, H, W) whose sides are multiples of the stride."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Translate ``x``, (N, 3, H, W) in [-1, 1]; other sides than multiples of the stride are reflected and cropped.
+
+        Raises:
+            ValueError: a side is smaller than ``smallest``.
+        """
+        height, width = x.shape[-2:]
+        return self.paint(self.padded(x))[..., :height, :width].to(x.dtype)
+
+    def padded(self, x: Tensor) -> Tensor:
+        """``x`` reflected at the right and the bottom to multiples of the stride."""
+        height, width = x.shape[-2:]
+        if min(height, width) < self.smallest:
+            raise ValueError(
+                f"image is {height}x{width} pixels; the generator needs at least {self.smallest}x{self.smallest}"
+            )
+        stride = self.receptive_field().stride
+        right, bottom = -width % stride, -height % stride
+        return F.pad(x, (0, right, 0, bottom), mode="reflect") if right or bottom else x

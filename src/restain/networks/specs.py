@@ -1,0 +1,101 @@
+"""The registry of architectures: what a recipe's ``generator:`` section and a stainer's config.json say. No torch.
+
+A specification is plain numbers and words; ``build()`` makes the network, and only then is torch imported. A new
+generator is one network file, one specification here, and its name in ``GeneratorSpec``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from pydantic import Field, PositiveInt
+
+from restain.sections import Section
+
+if TYPE_CHECKING:
+    from restain.networks.generator import Generator
+    from restain.networks.patchgan import PatchDiscriminator
+
+
+class ResnetSpec(Section):
+    """A ResNet generator: two halvings, residual blocks, two doublings (Johnson et al. 2016; CycleGAN, CUT, ASP)."""
+
+    kind: Literal["resnet"] = "resnet"
+    ngf: Annotated[int, Field(ge=1, le=512)] = Field(64, description="channels after the first convolution")
+    blocks: Annotated[int, Field(ge=1, le=64)] = Field(6, description="residual blocks: 6 in ASP-DGRank, 9 in CUT")
+    spectral_norm: bool = Field(True, description="spectral normalisation of every convolution")
+    norm: Literal["instance", "batch"] = Field("instance", description="normalisation after each convolution")
+    dropout: bool = Field(False, description="dropout of 0.5 in the residual blocks while training")
+    antialias: bool = Field(True, description="blur-pool and bilinear doubling (CUT); false: strided convolutions")
+
+    def build(self) -> Generator:
+        """The network, freshly initialised."""
+        from restain.networks.resnet import ResnetGenerator
+
+        return ResnetGenerator(self)
+
+    def contrastive_channels(self, layer: int) -> int:
+        """Channels of the encoder's feature map at contrastive layer ``layer`` (CUT's numbering).
+
+        Raises:
+            ValueError: the encoder has no such layer.
+        """
+        last_block = self.first_block + self.blocks - 1
+        if not 0 <= layer <= last_block:
+            raise ValueError(f"contrastive layer {layer} is not in the encoder, which has layers 0 to {last_block}")
+        second = 8 if self.antialias else 7  # the convolution that widens to 4 * ngf
+        widths = {0: 3, 1: self.ngf, 4: 2 * self.ngf, second: 4 * self.ngf}
+        return widths[max(start for start in widths if start <= layer)]
+
+    @property
+    def first_block(self) -> int:
+        """Index of the first residual block in the network's list of layers."""
+        return 12 if self.antialias else 10
+
+
+class UnetSpec(Section):
+    """The U-Net of pix2pix: 4x4 convolutions of stride 2 down to one pixel and back, with skips (Isola et al. 2017)."""
+
+    kind: Literal["unet"] = "unet"
+    ngf: Annotated[int, Field(ge=1, le=512)] = Field(64, description="channels after the first convolution")
+    downs: Annotated[int, Field(ge=2, le=10)] = Field(8, description="halvings: 8 is U-Net-256, 7 is U-Net-128")
+    norm: Literal["instance", "batch"] = Field("batch", description="normalisation after each convolution")
+    dropout: bool = Field(True, description="dropout of 0.5 in the three widest decoder stages while training")
+
+    def build(self) -> Generator:
+        """The network, freshly initialised."""
+        from restain.networks.unet import UnetGenerator
+
+        return UnetGenerator(self)
+
+
+GeneratorSpec: TypeAlias = Annotated[ResnetSpec | UnetSpec, Field(discriminator="kind")]
+
+
+class PatchganSpec(Section):
+    """A PatchGAN discriminator."""
+
+    ndf: Annotated[int, Field(ge=1, le=512)] = Field(32, description="channels of the first stage")
+    layers: Annotated[int, Field(ge=1, le=8)] = Field(5, description="halvings: 3 is the 70x70 PatchGAN, 5 ASP-DGRank's")
+    spectral_norm: bool = Field(True, description="spectral normalisation of every convolution")
+    norm: Literal["instance", "batch"] = Field("instance", description="normalisation between the stages")
+    antialias: bool = Field(True, description="blur-pool after stride-1 convolutions (CUT); false: strided convolutions")
+
+    def build(self, channels: PositiveInt = 3, *, timed: bool = False) -> PatchDiscriminator:
+        """The network, freshly initialised.
+
+        Args:
+            channels: of its input: 3, or 6 where it sees the H&E beside the IHC.
+            timed: whether it takes a diffusion time.
+        """
+        from restain.networks.patchgan import PatchDiscriminator
+
+        return PatchDiscriminator(self, channels, timed=timed)
+
+    @property
+    def smallest_image(self) -> int:
+        """Least side in pixels for which the discriminator still gives one score."""
+        side = 3  # the last stage and the head: 4x4, padding 1
+        for _ in range(self.layers):
+            side = 2 * side
+        return side
