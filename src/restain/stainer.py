@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -132,25 +133,22 @@ def save_stainer(folder: Path, generator: Generator, card: StainerCard, calibrat
         raise RestainError(f"{folder}: holds something that is not a stainer; expected a new or an empty folder")
     weights = {name: tensor.cpu().contiguous() for name, tensor in plain_state(generator).items()}
     _refuse_nonfinite(folder / WEIGHTS, weights)
-    aside = folder.with_name(f".{folder.name}-new")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    with write_aside(aside / WEIGHTS) as temporary:
-        save_file(weights, temporary, metadata={"format": "pt"})
-    record = None if calibration is None else _write_calibration(aside, generator, calibration)
-    try:
-        config = StainerConfig(
-            restain=metadata.version("restain"),
-            generator=generator.spec.plain(),
-            **asdict(card),
-            weights_sha256=sha256(aside / WEIGHTS),
-            calibration=record,
-        )
-    except ValidationError as error:
-        raise RestainError(f"{folder / CONFIG}: {first_problem(error)}") from None
-    write_config(aside / CONFIG, config)
-    write_text(aside / CARD, model_card(config, sum(p.numel() for p in generator.parameters())))
-    _replace(folder, aside)
+    with _aside(folder) as aside:
+        with write_aside(aside / WEIGHTS) as temporary:
+            save_file(weights, temporary, metadata={"format": "pt"})
+        record = None if calibration is None else _write_calibration(aside, generator, calibration)
+        try:
+            config = StainerConfig(
+                restain=metadata.version("restain"),
+                generator=generator.spec.plain(),
+                **asdict(card),
+                weights_sha256=sha256(aside / WEIGHTS),
+                calibration=record,
+            )
+        except ValidationError as error:
+            raise RestainError(f"{folder / CONFIG}: {first_problem(error)}") from None
+        write_config(aside / CONFIG, config)
+        write_text(aside / CARD, model_card(config, sum(p.numel() for p in generator.parameters())))
 
 
 def _write_calibration(folder: Path, generator: Generator, calibration: Calibration) -> CalibrationRecord:
@@ -176,18 +174,26 @@ def _replaceable(folder: Path) -> bool:
     return isinstance(config, dict) and {"spec_version", "weights_sha256"} <= config.keys()
 
 
-def _replace(folder: Path, aside: Path) -> None:
-    """Put a finished folder in the place of another, whose other files move along."""
-    before = folder.with_name(f".{folder.name}-old")
-    shutil.rmtree(before, ignore_errors=True)
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the place of ``folder`` once it is finished; other files move along."""
+    new, old = (folder.with_name(f".{folder.name}-{word}") for word in ("new", "old"))
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     if folder.exists():
-        folder.replace(before)
-    aside.replace(folder)
-    if before.exists():
-        for path in before.iterdir():
+        folder.replace(old)
+    new.replace(folder)
+    if old.exists():
+        for path in old.iterdir():
             if path.name not in (CONFIG, WEIGHTS, STATISTICS, CARD):
                 path.replace(folder / path.name)
-        shutil.rmtree(before, ignore_errors=True)
+        shutil.rmtree(old)
 
 
 def stainer_folder(path: str | Path) -> Path:
