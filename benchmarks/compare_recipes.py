@@ -23,7 +23,7 @@ from restain.data.layouts import find_pairs
 from restain.evaluation import evaluate
 from restain.images import RGB, write_png
 from restain.staining import stain
-from restain.training.loop import train
+from restain.training.session import train
 
 FIGURES = ("ssim", "psnr", "dab_mean_od_error", "dab_positive_area_error", "dab_pearson_r", "r_content", "r_pathology")
 DEFAULT_RECIPES = ("asp-dgrank", "asp-dgrank-no-attention", "asp-dgrank-no-diffusion", "asp-dgrank-baseline", "cut")
@@ -75,7 +75,7 @@ def _run(name: str, arguments: argparse.Namespace, data: Path) -> None:
     root = arguments.out / name
     if (root / "evaluation" / "summary.json").exists():
         return
-    stainer = train(data, root / "run", name, arguments.overrides, resume=True)
+    stainer = train(data, root / "run", name, overrides=arguments.overrides, resume=True)
     stain(stainer, data / "valA", root / "virtual", overwrite=True)
     for protocol in ("clean", "asp2023"):
         out = root / ("evaluation" if protocol == "clean" else f"evaluation-{protocol}")

@@ -11,6 +11,7 @@ from restain.errors import RestainError
 
 Folder = Annotated[Path, typer.Option(file_okay=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Tracker = Literal["tensorboard", "wandb", "mlflow"]
 Precision = Annotated[str, typer.Option(help="auto, 32 or bf16")]
 
 app = typer.Typer(
@@ -35,17 +36,26 @@ app.add_typer(weights_app, name="weights")
 def train(
     data: Annotated[Path, typer.Option(help="folder in a known layout, or a CSV manifest")],
     out: Annotated[Path, typer.Option(help="run folder to write")],
-    recipe: Annotated[str, typer.Option(help="name of a recipe, or a YAML file")] = "asp-dgrank",
+    recipe: Annotated[
+        str | None, typer.Option(help="name of a recipe, or a YAML file; default: asp-dgrank, or the resumed run's own")
+    ] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
+    track: Annotated[
+        list[Tracker] | None, typer.Option(help="where the log also goes, in place of the recipe's choice; repeatable")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in --out")] = False,
     device: Device = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="processes on each machine, one a GPU")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="processes on each machine, one per GPU")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="machines, under torchrun or SLURM")] = 1,
 ) -> None:
     """Learn a stain from pairs (or unpaired folders) of H&E and IHC."""
     import restain
 
-    stainer = restain.train(data, out, recipe, overrides or (), resume, restain.Machine(device, devices, nodes))
+    changes = list(overrides or ())
+    if track is not None:
+        changes.append(f"log.trackers=[{', '.join(track)}]")
+    machine = restain.Machine(device=device, devices=devices, nodes=nodes)
+    stainer = restain.train(data, out, recipe, overrides=changes, resume=resume, machine=machine)
     typer.echo(f"stainer: {stainer}")
 
 
@@ -237,10 +247,20 @@ def inspect(
 def recipes(context: typer.Context) -> None:
     """List the recipes that ship with restain."""
     if context.invoked_subcommand is None:
-        from restain.recipes.recipe import load_recipe, recipe_names
+        from restain.recipes import load_recipe, recipe_names
 
         for name in recipe_names():
             typer.echo(f"{name:30} {load_recipe(name).about}")
+
+
+@recipes_app.command()
+def schema() -> None:
+    """Print the JSON schema of a recipe file, for completion in an editor."""
+    import json
+
+    from restain.recipes import recipe_schema
+
+    typer.echo(json.dumps(recipe_schema(), indent=2))
 
 
 @recipes_app.command()
@@ -249,7 +269,7 @@ def show(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
 ) -> None:
     """Print a recipe with every value resolved."""
-    from restain.recipes.recipe import load_recipe
+    from restain.recipes import load_recipe
 
     typer.echo(load_recipe(name, overrides or ()).to_yaml(), nl=False)
 

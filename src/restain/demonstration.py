@@ -15,7 +15,7 @@ from restain.reporting import report
 from restain.slides.plan import SlideOptions
 from restain.slides.run.batch import print_run, slide
 from restain.staining import stain
-from restain.training.loop import train
+from restain.training.session import train
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: Dem
             f"data.stain={marker.upper()}",
             "data.mpp=0.5",
         ]
-        train(tissue, run, "tiny", overrides, resume=True)
+        train(tissue, run, "tiny", overrides=overrides, resume=True)
     stain(run, tissue / "valA", root / "virtual")
     judged = evaluate(
         real=tissue / "valB",

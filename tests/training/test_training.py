@@ -20,7 +20,9 @@ from restain.methods.base import Step
 from restain.methods.contrastive import ContrastiveMethod
 from restain.stainer import load_stainer
 from restain.training.checkpoint import checkpoints, load_checkpoint
-from restain.training.loop import Machine, Trainer, train
+from restain.training.distributed import Machine
+from restain.training.loop import Trainer
+from restain.training.session import train
 
 CPU = Machine("cpu")
 

@@ -28,6 +28,11 @@ class ResnetSpec(Section):
     dropout: bool = Field(False, description="dropout of 0.5 in the residual blocks while training")
     antialias: bool = Field(True, description="blur-pool and bilinear doubling (CUT); false: strided convolutions")
 
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the coarsest feature map."""
+        return 4
+
     def build(self) -> Generator:
         """The network, freshly initialised."""
         from restain.networks.resnet import ResnetGenerator
@@ -62,6 +67,11 @@ class UnetSpec(Section):
     norm: Literal["instance", "batch"] = Field("batch", description="normalisation after each convolution")
     dropout: bool = Field(True, description="dropout of 0.5 in the three widest decoder stages while training")
 
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the coarsest feature map."""
+        return int(2**self.downs)
+
     def build(self) -> Generator:
         """The network, freshly initialised."""
         from restain.networks.unet import UnetGenerator
@@ -76,10 +86,10 @@ class PatchganSpec(Section):
     """A PatchGAN discriminator."""
 
     ndf: Annotated[int, Field(ge=1, le=512)] = Field(32, description="channels of the first stage")
-    layers: Annotated[int, Field(ge=1, le=8)] = Field(5, description="halvings: 3 is the 70x70 PatchGAN, 5 ASP-DGRank's")
+    layers: Annotated[int, Field(ge=1, le=8)] = Field(5, description="halvings: 3 (70x70 pixels), 5 in ASP-DGRank")
     spectral_norm: bool = Field(True, description="spectral normalisation of every convolution")
     norm: Literal["instance", "batch"] = Field("instance", description="normalisation between the stages")
-    antialias: bool = Field(True, description="blur-pool after stride-1 convolutions (CUT); false: strided convolutions")
+    antialias: bool = Field(True, description="blur-pool (CUT); false: strided convolutions")
 
     def build(self, channels: PositiveInt = 3, *, timed: bool = False) -> PatchDiscriminator:
         """The network, freshly initialised.
