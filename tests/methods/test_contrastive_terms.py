@@ -41,7 +41,7 @@ def only(term: str) -> tuple[str, ...]:
 def method_of(recipe: Recipe) -> ContrastiveMethod:
     method = build(recipe).double()
     with torch.no_grad():  # away from the start, where every patch looks much the same
-        for head in method.networks["projector"].parameters():
+        for head in method.networks["projector"].parameters() if method.embeds else ():
             head.copy_(torch.randn(head.shape, generator=torch.Generator().manual_seed(head.numel())))
     return method
 
@@ -97,7 +97,7 @@ def test_patch_nce_of_cut_adds_the_identity_and_averages() -> None:
 
 def test_patch_nce_of_fastcut_compares_places_of_the_image_as_it_was() -> None:
     method, data = method_of(small("fastcut", "gan.weight=0")), batch()
-    data = Batch(data.source, data.target, data.ids, (2, 3))
+    data = Batch(data.source, data.target, data.ids, (3, 4))
     mirrored = method.forward_pass(data).mirrored.tolist()
     assert sorted(mirrored) == [False, True]
     step = take(method, "generator", data, progress=0.0)

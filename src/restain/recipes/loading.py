@@ -167,9 +167,9 @@ def _explain(error: ValidationError, config: type[BaseModel]) -> Iterator[str]:
 
 def _locate(location: list[str], config: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:
     """A pydantic location as a path in YAML, without the tags of unions; and the section, None for the top."""
-    if location[0] == "method":
+    if location[:1] == ["method"]:
         location = location[2:]
-    if location[0] == "generator":
+    if location[:1] == ["generator"]:
         spec = GENERATORS.get(location[1]) if len(location) > 1 else None
         return ["generator", *location[2:]], spec
     holder: Any = None

@@ -41,7 +41,7 @@ class LogLine:
 
     def __init__(self, every: int, tracker: Tracker | None, run: RunFolder) -> None:
         self._every, self._tracker, self._run = every, tracker, run
-        self._since: tuple[int, float] | None = None
+        self._since = 0, 0.0  # step and clock of the last line
 
     def due(self, step: int, total: int) -> bool:
         """See ``Hook``."""
@@ -65,16 +65,14 @@ class LogLine:
             self._tracker.log(trainer.step, row)
         return " ".join(f"{name} {value:.3g}" for name, value in means.items())
 
-    def start(self, trainer: Trainer) -> None:
+    def start(self, step: int) -> None:
         """Start the clock."""
-        self._since = trainer.step, time.monotonic()
+        self._since = step, time.monotonic()
 
     def _speed(self, trainer: Trainer) -> float:
-        assert self._since is not None
         step, clock = self._since
-        images = (trainer.step - step) * trainer.images_per_step
-        self.start(trainer)
-        return images / max(1e-9, time.monotonic() - clock)
+        self.start(trainer.step)
+        return (trainer.step - step) * trainer.images_per_step / max(1e-9, self._since[1] - clock)
 
     def _means(self, trainer: Trainer) -> dict[str, float]:
         pending, trainer.pending = trainer.pending, []

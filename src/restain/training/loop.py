@@ -91,6 +91,7 @@ class Trainer:
             stop_requests_noted() as self.stop_request,
             ProgressBar(title, self.total, "steps", self.step, quiet=not self.is_first) as bar,
         ):
+            log.start(self.step)
             while self.step < self.total:
                 self._train_step(self._fetch(batches))
                 self.step += 1
