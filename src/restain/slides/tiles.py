@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.networks.layers import BlurPool, BlurUpsample
+from restain.networks.norms import Statistics
 from restain.slides.seamless.anatomy import flat_layers
-from restain.slides.seamless.frozen import LocalStatistics, Statistics, freeze
+from restain.slides.seamless.frozen import LocalStatistics, freeze
 from restain.slides.seamless.local import Place, localise
 from restain.tensors import to_rgb, to_tensor
 

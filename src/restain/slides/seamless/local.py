@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from restain.errors import RestainError
 from restain.images import RGB
+from restain.networks.norms import EPS, moments
 from restain.slides.seamless.anatomy import find_norms, plain_copy
-from restain.slides.seamless.frozen import LocalStatistics, check_channels, moments
+from restain.slides.seamless.frozen import LocalStatistics, check_channels
 from restain.tensors import to_tensor
 
 _SPACING = 512  # pixels between nodes, about: a whole number of windows
@@ -85,10 +86,10 @@ def measure_local(
                 total[:, i, j] = torch.einsum("n,mnc->mc", weights[weights > 0], found).numpy()
             seen.clear()
     means, deviations = [], []
-    for norm, total in zip(norms, sums, strict=True):
+    for total in sums:
         mean, variance = _average_neighbours(total, share.sum(axis=(2, 3)))
         means.append(torch.from_numpy(mean).float())
-        deviations.append(torch.from_numpy(np.sqrt(variance + norm.module.eps)).float())
+        deviations.append(torch.from_numpy(np.sqrt(variance + EPS)).float())
     return LocalStatistics(across * side, tuple(means), tuple(deviations))
 
 

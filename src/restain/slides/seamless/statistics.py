@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from restain.images import RGB
+from restain.networks.norms import Statistics
 from restain.slides.plan import Plan
 from restain.slides.seamless.frozen import (
     LocalStatistics,
-    Statistics,
     load_statistics,
     measure_slide,
     save_statistics,
