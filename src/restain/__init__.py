@@ -1,4 +1,4 @@
-"""restain: virtual staining for digital pathology - learn, judge and apply H&E to immunohistochemistry.
+"""restain: virtual staining for digital pathology - learn, evaluate and apply H&E to immunohistochemistry.
 
 Every verb of the command line is a function here, with the same name and the same words for its arguments. Modules
 are nouns and verbs are functions, so ``restain.train`` is always the function. Nothing heavy is imported until it

@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Virtual staining for digital pathology: learn, judge and apply H&E to immunohistochemistry. "
+    help="Virtual staining for digital pathology: learn, evaluate and apply H&E to immunohistochemistry. "
     "Research software, not for clinical use.",
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set before it is trained on.")
@@ -159,13 +159,15 @@ def evaluate(
         list[str], typer.Option(help="folder of virtual IHC, same names; NAME=DIR for several, repeatable")
     ],
     out: Annotated[Path, typer.Option(help="folder for summary.json and per_image.csv")],
-    source: Annotated[Path | None, typer.Option(help="folder of H&E, for content correlation and yardsticks")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="folder of H&E, for content correlation and the baselines")
+    ] = None,
     reference: Annotated[Path | None, typer.Option(help="real IHC whose colours the classical transfer takes")] = None,
     protocol: Annotated[str, typer.Option(help="clean, asp2023, bci2022 or skimage018")] = "clean",
     seed: Annotated[int, typer.Option(help="of the intervals and tests")] = 0,
     metrics: Annotated[str, typer.Option(help="names or families, with commas; all where left out")] = "",
     groups: Annotated[str, typer.Option(help="images of one slide: auto, none, a CSV file, or a pattern")] = "auto",
-    compare_with: Annotated[str | None, typer.Option(help="published figures, such as mist-her2 or bci")] = None,
+    compare_with: Annotated[str | None, typer.Option(help="published scores, such as mist-her2 or bci")] = None,
     mpp: Annotated[float, typer.Option(help="microns per pixel; metrics of cells need it")] = 0.5,
     batch: Annotated[int, typer.Option(min=1, help="images per pass of a feature network")] = 8,
     device: Device = "auto",
@@ -174,13 +176,25 @@ def evaluate(
         typer.Option(callback=_explain, is_eager=True, help="print what a metric means (or all) and stop"),
     ] = None,
 ) -> None:
-    """Judge virtual stains against real ones, with confidence intervals, tests and two yardsticks."""
+    """Compare virtual stains with real ones, with confidence intervals, tests and two baselines."""
     import restain
     from restain.console.evaluation import print_evaluation
     from restain.evaluation import parse_systems
 
-    options = restain.EvaluationOptions(metrics.split(","), groups, compare_with, mpp, batch, device)
-    print_evaluation(restain.evaluate(real, parse_systems(fake), out, source, reference, protocol, seed, options))
+    options = restain.EvaluationOptions(
+        metrics=metrics.split(","), groups=groups, compare_with=compare_with, mpp=mpp, batch=batch, device=device
+    )
+    evaluation = restain.evaluate(
+        real,
+        parse_systems(fake),
+        out=out,
+        source=source,
+        reference=reference,
+        protocol=protocol,
+        seed=seed,
+        options=options,
+    )
+    print_evaluation(evaluation)
 
 
 @app.command()
@@ -193,7 +207,7 @@ def report(
     """Write one self-contained HTML page about a run and its evaluation."""
     import restain
 
-    typer.echo(restain.report(out, run, evaluation, images))
+    typer.echo(restain.report(out, run=run, evaluation=evaluation, images=images))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The table of figures with its yardsticks, what differs, how values spread, and DAB against the truth."""
+"""The table of scores with its baselines, what differs, how values spread, and DAB against the truth."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from restain.evaluation.schema import Score, SystemComparison
 from restain.reporting import charts
-from restain.reporting.evaluation_files import Difference, EvaluationFiles, Figure, MetricRow
+from restain.reporting.evaluation_files import EvaluationFiles, MetricRow, half_width
 from restain.reporting.labels import label, number
 from restain.reporting.pictures import svg_uri
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One system's figure in a row; ``beats``: a yardstick's mean is at least as good as every virtual stain's."""
+    """One system's score in a row; ``beats``: a baseline's mean is at least as good as every virtual stain's."""
 
     system: str
-    figure: Figure | None
+    score: Score | None
     beats: bool
     span: tuple[float, float, float] | None  # low, mean, high in percent of the row's common axis
 
@@ -32,24 +33,25 @@ class TableRow:
 
     @property
     def shared(self) -> bool:
-        """Whether all systems have the same figure, as with what describes the true IHC alone."""
-        return len(self.cells) > 1 and len({cell.figure for cell in self.cells}) == 1
+        """Whether all systems have the same score, as with what describes the true IHC alone."""
+        first = self.cells[0].score
+        return len(self.cells) > 1 and all(cell.score == first for cell in self.cells)
 
     @property
     def half_width(self) -> float:
         """Half of the first known interval: it sets the digits of the whole row; NaN where there is none."""
-        figures = [cell.figure for cell in self.cells if cell.figure and cell.figure.has_interval]
-        return (figures[0].high - figures[0].low) / 2 if figures else math.nan
+        widths = [half_width(cell.score) for cell in self.cells if cell.score and cell.score.ci95]
+        return widths[0] if widths else math.nan
 
 
-def figures_table(evaluation: EvaluationFiles) -> list[TableRow]:
-    """The figures, virtual stains first, then the yardsticks."""
+def scores_table(evaluation: EvaluationFiles) -> list[TableRow]:
+    """The scores, virtual stains first, then the baselines."""
     rows = []
     for metric in evaluation.rows:
         ends = [
             value
-            for figure in metric.figures.values()
-            for value in (figure.low, figure.mean, figure.high)
+            for score in metric.scores.values()
+            for value in (score.mean, *(score.ci95 or ()))
             if math.isfinite(value)
         ]
         axis = (min(ends), max(ends)) if ends else (0.0, 0.0)
@@ -59,18 +61,18 @@ def figures_table(evaluation: EvaluationFiles) -> list[TableRow]:
 
 
 def _cell(metric: MetricRow, system: str, stains: tuple[str, ...], axis: tuple[float, float]) -> Cell:
-    figure = metric.figures.get(system)
-    virtual = [metric.figures[stain].mean for stain in stains if stain in metric.figures]
+    score = metric.scores.get(system)
+    virtual = [metric.scores[stain].mean for stain in stains if stain in metric.scores]
     beats = False
-    if figure and virtual and system not in stains:
-        better = {"higher": figure.mean >= max(virtual), "lower": figure.mean <= min(virtual)}
-        beats = better.get(metric.direction, False)
+    if score and virtual and system not in stains:
+        better = {"higher": score.mean >= max(virtual), "lower": score.mean <= min(virtual)}
+        beats = better.get(metric.described.direction, False)
     span = None
-    if figure and axis[1] > axis[0] and math.isfinite(figure.mean):
-        ends = [value if math.isfinite(value) else figure.mean for value in (figure.low, figure.mean, figure.high)]
-        low, mean, high = (100.0 * (end - axis[0]) / (axis[1] - axis[0]) for end in ends)
-        span = (low, mean, high)
-    return Cell(system, figure, beats, span)
+    if score and axis[1] > axis[0] and math.isfinite(score.mean):
+        low, high = score.ci95 or (score.mean, score.mean)
+        ends = (100.0 * (end - axis[0]) / (axis[1] - axis[0]) for end in (low, score.mean, high))
+        span = next(ends), next(ends), next(ends)
+    return Cell(system, score, beats, span)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class DifferenceRow:
     """One metric and its differences, one a pair of systems; None where a pair has none."""
 
     metric: MetricRow
-    cells: tuple[Difference | None, ...]
+    cells: tuple[SystemComparison | None, ...]
 
 
 def differences_table(evaluation: EvaluationFiles) -> tuple[list[tuple[str, str]], list[DifferenceRow]]:
@@ -91,7 +93,7 @@ def differences_table(evaluation: EvaluationFiles) -> tuple[list[tuple[str, str]
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One method of the literature; ``cells`` holds (figure, comparable) or None, one a metric."""
+    """One method of the literature; ``cells`` holds (score, comparable) or None, one a metric."""
 
     method: str
     protocol: str
@@ -104,21 +106,21 @@ def published_table(evaluation: EvaluationFiles) -> tuple[list[str], list[Publis
 
     Both are empty where no literature was asked for.
     """
-    entries = (evaluation.summary.get("literature") or {}).get("rows", [])
-    metrics = list(dict.fromkeys(str(entry["metric"]) for entry in entries))
+    entries = evaluation.summary.literature.rows if evaluation.summary.literature else []
+    metrics = list(dict.fromkeys(entry.metric for entry in entries))
     own = [_own_row(evaluation, stain, metrics) for stain in evaluation.stains if entries]
     rows: dict[tuple[str, str, str], dict[str, tuple[str, bool]]] = {}
     for entry in entries:
-        spread = f" ± {entry['std']:g}" if entry.get("std") else ""
-        key = (str(entry["method"]), str(entry["protocol"]), str(entry["source"]))
-        rows.setdefault(key, {})[entry["metric"]] = (f"{entry['value']:g}{spread}", bool(entry["comparable"]))
+        spread = f" ± {entry.std:g}" if entry.std else ""
+        cell = (f"{entry.value:g}{spread}", entry.comparable)
+        rows.setdefault((entry.method, entry.protocol, entry.source), {})[entry.metric] = cell
     return metrics, own + [PublishedRow(*key, tuple(map(cells.get, metrics))) for key, cells in rows.items()]
 
 
 def _own_row(evaluation: EvaluationFiles, stain: str, metrics: list[str]) -> PublishedRow:
-    figures = {row.name: row.figures[stain] for row in evaluation.rows if stain in row.figures}
-    cells = ((number(figures[metric].mean), True) if metric in figures else None for metric in metrics)
-    return PublishedRow(stain, str(evaluation.summary.get("protocol") or ""), "this evaluation", tuple(cells))
+    scores = {row.name: row.scores[stain] for row in evaluation.rows if stain in row.scores}
+    cells = ((number(scores[metric].mean), True) if metric in scores else None for metric in metrics)
+    return PublishedRow(stain, evaluation.summary.protocol, "this evaluation", tuple(cells))
 
 
 def distributions_uri(evaluation: EvaluationFiles) -> str | None:
@@ -126,7 +128,7 @@ def distributions_uri(evaluation: EvaluationFiles) -> str | None:
     first = evaluation.per_image
     if first is None:
         return None
-    units = {row.name: row.unit for row in evaluation.rows}
+    units = {row.name: row.described.unit for row in evaluation.rows}
     panels = []
     for column in first.columns:
         values = {stain: table.numbers(column) for stain, table in evaluation.tables.items()}
@@ -140,7 +142,7 @@ def distributions_uri(evaluation: EvaluationFiles) -> str | None:
 
 def scatter_uri(evaluation: EvaluationFiles, marks: dict[int, str]) -> str | None:
     """DAB of the virtual stains against the true IHC, a point an image; None where the tables have no DAB."""
-    units = {row.name: row.unit for row in evaluation.rows}
+    units = {row.name: row.described.unit for row in evaluation.rows}
     wanted = {"dab_mean_od": "DAB mean OD", "dab_positive_area": "DAB positive area"}
     panels = [
         charts.ScatterPanel(

@@ -1,7 +1,12 @@
+import subprocess
+import sys
+
 import pytest
 
 from restain.errors import RestainError
-from restain.evaluation.catalogue import CATALOGUE, explain, select_metrics
+from restain.metrics import PROTOCOLS, find_protocol
+from restain.metrics.catalogue import CATALOGUE, explain, select_metrics
+from restain.metrics.learned.networks import LearnedMetrics
 
 
 def test_names_and_families_select_in_the_order_of_the_catalogue():
@@ -28,7 +33,7 @@ def test_every_metric_explains_itself(metric):
     text = explain(metric.name)
     for part in (metric.definition, metric.range, metric.source, metric.weakness):
         assert part and part in text
-    assert "better" in text or "does not judge" in text
+    assert "better" in text or "neither is better" in text
 
 
 def test_all_and_unknown():
@@ -36,3 +41,19 @@ def test_all_and_unknown():
     assert [line.split()[0] for line in listed] == [metric.name for metric in CATALOGUE]
     with pytest.raises(RestainError, match="'sim' is not known"):
         explain("sim")
+
+
+def test_metrics_are_listed_and_explained_without_torch():
+    code = "import sys; from restain.metrics import explain; explain('all'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_protocol_holds_all_settings_and_an_unknown_one_is_refused():
+    for protocol in PROTOCOLS.values():
+        assert protocol.section("ssim") is protocol.ssim
+    with pytest.raises(RestainError, match="protocol: 'asp' is not known; expected one of clean, asp2023"):
+        find_protocol("asp")
+    for name in ("bci2022", "skimage018"):  # published without them, so nothing stands in from another protocol
+        learned = LearnedMetrics(find_protocol(name), select_metrics(["fid", "kid", "phv_avg"]), seed=0, device="cpu")
+        assert set(learned.missing.values()) == {f"the protocol {name} does not define it"}
+        assert learned.weights == {}

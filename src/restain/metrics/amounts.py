@@ -1,12 +1,12 @@
-"""Kinds of registry rows that recur: an amount of both stains, its correlation, its agreement."""
+"""Metrics that recur: an amount of both stains, its error, its correlation, its agreement."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from restain.metrics.measures import ImageMeasure
 from restain.metrics.metric import Family, Metric
-from restain.metrics.stain.correlation import pearson
 from restain.metrics.statistics.agreement import (
     absolute_difference,
     agreement_icc,
@@ -14,6 +14,7 @@ from restain.metrics.statistics.agreement import (
     lower_limit,
     upper_limit,
 )
+from restain.metrics.statistics.averages import pearson
 from restain.stains import Floats
 
 _BLIND_TO_SCALE = "blind to a wrong scale or offset; needs fields that differ; one extreme field can carry it"
@@ -21,11 +22,12 @@ _BLAND = "Bland and Altman, Lancet 327 (1986)"
 _SHROUT = "Shrout and Fleiss, Psychological Bulletin 86 (1979)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Amount:
     """Something measured on the virtual and on the real stain: the columns ``column`` and ``column``_real."""
 
     column: str
+    measure: ImageMeasure  # that fills them
     unit: str
     what: str
     source: str
@@ -41,7 +43,7 @@ class Amount:
 
 
 def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
-    """The amount on the virtual and on the real stain, which describe, and the absolute difference, which judges."""
+    """The amount on the virtual and on the real stain, and the absolute difference of both, where less is better."""
     virtual, real = (
         Metric(
             name=column,
@@ -49,6 +51,7 @@ def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
             direction="none",
             definition=f"{of.what}, {side}",
             source=of.source,
+            measures=(of.measure,),
             columns=(column,),
             family=of.family,
             range=of.range,
@@ -63,6 +66,7 @@ def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
         direction="lower",
         definition=f"absolute difference of {of.what}, virtual and real, per image",
         source=of.source,
+        measures=(of.measure,),
         columns=of.columns,
         combine=absolute_difference,
         family=of.family,
@@ -81,6 +85,7 @@ def over_images(of: Amount, name: str, statistic: Callable[[Floats, Floats], Flo
         direction="higher",
         definition=f"{definition} over images of {of.what}, virtual and real",
         source=of.source,
+        measures=(of.measure,),
         columns=of.columns,
         combine=statistic,
         level="set",
@@ -103,6 +108,7 @@ def agreement(of: Amount) -> tuple[Metric, Metric, Metric, Metric]:
         direction="none",
         definition=f"mean of virtual minus real {of.what}; 0 is none",
         source=_BLAND,
+        measures=(of.measure,),
         columns=of.columns,
         combine=difference,
         family=of.family,
@@ -117,6 +123,7 @@ def agreement(of: Amount) -> tuple[Metric, Metric, Metric, Metric]:
             direction="none",
             definition=f"{side} 95 % limit of agreement of {of.what}: bias {sign} 1.96 standard deviations",
             source=_BLAND,
+            measures=(of.measure,),
             columns=of.columns,
             combine=statistic,
             level="set",

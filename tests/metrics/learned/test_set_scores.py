@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from restain.metrics.learned.frechet import fit_gaussian, frechet_distance
-from restain.metrics.learned.kernel import kernel_distance
-from restain.metrics.learned.set_scores import fid_figure, kid_figure, kid_of_subsets_figure
+from restain.metrics.learned.frechet import fid_score, fit_gaussian, frechet_distance
+from restain.metrics.learned.kernel import kernel_distance, kid_score
+from restain.metrics.protocols import find_protocol
+
+CLEAN, ASP = (find_protocol(name).kid for name in ("clean", "asp2023"))
 
 
 def rows(n: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -13,7 +15,7 @@ def rows(n: int, seed: int, shift: float = 0.0) -> np.ndarray:
 
 
 def test_fid_says_what_n_means() -> None:
-    few, some, many = (fid_figure(rows(n, 0), rows(n, 1, 0.3), seed=0) for n in (20, 200, 2048))
+    few, some, many = (fid_score(rows(n, 0), rows(n, 1, 0.3), seed=0) for n in (20, 200, 2048))
     assert few.details == {} and "20 images are fewer than 2048" in few.note and "at least 128" in few.note
     assert some.details["subset_sizes"][0] == 50 and some.details["subset_sizes"][-1] == 200
     assert some.note.endswith("fid_infinity is a rough guess below that") and some.details["fid_infinity"] < some.value
@@ -23,10 +25,10 @@ def test_fid_says_what_n_means() -> None:
 
 def test_kid_is_printed_in_thousandths() -> None:
     x, y = rows(50, 0), rows(50, 1, 0.3)
-    assert kid_figure(x, y).value == pytest.approx(1000 * kernel_distance(x, y, paired=True))
-    assert kid_figure(x, y[:40]).value == pytest.approx(1000 * kernel_distance(x, y[:40]))
-    whole = kid_of_subsets_figure(x, y, seed=0)
+    assert kid_score(x, y, CLEAN, 0).value == pytest.approx(1000 * kernel_distance(x, y, paired=True))
+    assert kid_score(x, y[:40], CLEAN, 0).value == pytest.approx(1000 * kernel_distance(x, y[:40]))
+    whole = kid_score(x, y, ASP, 0)
     assert whole.value == pytest.approx(1000 * kernel_distance(x, y)) and whole.std is None
     assert whole.note == "50 images: every subset is the whole set"
-    spread = kid_of_subsets_figure(rows(300, 0), rows(300, 1, 0.3), seed=0)
+    spread = kid_score(rows(300, 0), rows(300, 1, 0.3), ASP, 0)
     assert spread.std is not None and spread.std > 0 and spread.note == "std over 100 subsets"

@@ -1,19 +1,49 @@
-"""Every metric there is, chosen by name or family, and explained."""
+"""The one list of metrics: chosen by name or family, and explained.
+
+A new metric is a row beside its function, and its name in ``CATALOGUE``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from restain.errors import RestainError
-from restain.metrics import METRICS, Metric
-from restain.metrics.learned.rows import LEARNED
+from restain.metrics.cells import scores
+from restain.metrics.learned import frechet, kernel, lpips, phv
+from restain.metrics.metric import Metric
+from restain.metrics.pixels import multiscale, similarity, tolerance
+from restain.metrics.stain import correlation, dab, histogram
 
-CATALOGUE: tuple[Metric, ...] = (*METRICS, *LEARNED)
+CATALOGUE: tuple[Metric, ...] = (  # in the order in which they are shown
+    similarity.SSIM,
+    similarity.PSNR,
+    multiscale.MS_SSIM,
+    tolerance.SSIM_SHIFT,
+    tolerance.SSIM_SHIFT_PX,
+    *dab.MEAN_OD,
+    *dab.POSITIVE_AREA,
+    *dab.INTEGRATED_DENSITY,
+    *histogram.TOP_DECILE,
+    histogram.HISTOGRAM_JSD,
+    histogram.HISTOGRAM_KL,
+    correlation.R_CONTENT,
+    correlation.R_PATHOLOGY,
+    correlation.R_AVG,
+    *scores.NUCLEI_COUNT,
+    *scores.POSITIVE_INDEX,
+    *scores.H_SCORE,
+    *scores.HER2_BAND,
+    lpips.LPIPS_ALEX,
+    lpips.LPIPS_VGG,
+    *phv.PHV,
+    frechet.FID,
+    kernel.KID,
+)
 _R_AVERAGE = ("r_content", "r_avg", "r_pathology")  # a copied H&E has r_content 1 and half of r_avg with it
-_BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "describes and does not judge"}
+_BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "describes; neither is better"}
 
 
-def select_metrics(words: Iterable[str]) -> tuple[Metric, ...]:
+def select_metrics(words: Iterable[str] = ()) -> tuple[Metric, ...]:
     """The metrics of these names and families, in the order of the catalogue; all of them for no words.
 
     Who asks for ``r_content`` or ``r_avg`` gets ``r_pathology`` too, and each other: they mislead when read alone.
@@ -49,10 +79,10 @@ def explain(name: str) -> str:
 
 
 def _explain(metric: Metric) -> str:
-    figure = "mean over images" if metric.level == "image" else "one figure over the set of images"
+    score = "mean over images" if metric.level == "image" else "one score over the set of images"
     lines: Sequence[tuple[str, str]] = (
         ("definition", metric.definition),
-        ("figure", figure),
+        ("score", score),
         ("range", f"{metric.range} {metric.unit}".rstrip()),
         ("direction", _BETTER[metric.direction]),
         ("source", metric.source),
