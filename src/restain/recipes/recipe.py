@@ -55,7 +55,8 @@ class Recipe(Section):
         values = self.model_dump(mode="json")
         method = values.pop("method")
         head = {key: values.pop(key) for key in ("name", "about")}
-        return head | {"method": method.pop("name"), "seed": values.pop("seed")} | method | values
+        flat: dict[str, Any] = head | {"method": method.pop("name"), "seed": values.pop("seed")} | method | values
+        return flat
 
     def to_yaml(self) -> str:
         """Every field with its value, as YAML that ``load_recipe`` reads back to an equal recipe."""
