@@ -36,6 +36,7 @@ from restain.progress import ProgressBar
 from restain.recipes.recipe import Recipe, load_recipe
 from restain.stainer import StainerCard, save_stainer
 from restain.tensors import find_device
+from restain.tracking import RunInfo, Tracker, open_trackers
 from restain.training.checkpoint import checkpoints, load_checkpoint, refuse_other_run, save_checkpoint
 from restain.training.interruptions import (
     StopRequest,
@@ -43,7 +44,7 @@ from restain.training.interruptions import (
     out_of_memory_explained,
     stop_requests_noted,
 )
-from restain.training.run_folder import RunFolder, TrainingLog, find_previews
+from restain.training.run_folder import RunFolder, find_previews
 from restain.types import Batch
 
 SIDES = ("discriminator", "generator")
@@ -275,7 +276,7 @@ class Trainer:
     def fit(self) -> None:
         """Run from the current step to the end."""
         rank_zero = self.fabric.is_global_zero
-        log = TrainingLog(self.run.log, self.step, self.recipe.log.tensorboard) if rank_zero else None
+        log = self._open_trackers() if rank_zero else None
         closing = contextlib.closing(log) if log is not None else contextlib.nullcontext()
         with (
             closing,
@@ -295,7 +296,7 @@ class Trainer:
                     images = (self.step - since) * self.images_per_step
                     row["images_per_second"] = images / (time.monotonic() - clock)
                     if log is not None:
-                        log.write(row)
+                        log.log(self.step, row)
                     bar.note = " ".join(f"{key} {row[key]:.3g}" for key in self.names)
                     stopping = self._any_process_stops()
                     if due["checkpoint"] or stopping:
@@ -310,6 +311,11 @@ class Trainer:
                         )
                     since, clock = self.step, time.monotonic()
         self._finish()
+
+    def _open_trackers(self) -> Tracker:
+        recipe = self.recipe
+        info = RunInfo(name=recipe.name, config=recipe.model_dump(mode="json"), folder=self.run.root, step=self.step)
+        return open_trackers(["tensorboard"] if recipe.log.tensorboard else [], info)
 
     def _intervals(self) -> dict[str, int]:
         log = self.recipe.log
@@ -436,7 +442,6 @@ class Trainer:
             step = self.step - len(values) + row + 1
             self._stop_nonfinite(f"loss term {self.names[column]} is {values[row, column].item()} at step {step}")
         row_values: dict[str, float] = {
-            "step": self.step,
             "epoch": self.step / self.steps_per_epoch,
             "progress": self.step / self.total,
             "lr": self.optimizers["generator"].param_groups[0]["lr"],

@@ -5,7 +5,6 @@ RUN/recipe.yaml  environment.json  data.json  logs/  samples/  attention/  check
 
 from __future__ import annotations
 
-import csv
 import platform
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from restain.data.records import Manifest
-from restain.files import write_aside, write_json
+from restain.files import write_json
 from restain.images import RGB, write_png
 from restain.tensors import to_rgb, to_tensor
 
@@ -46,11 +45,6 @@ class RunFolder:
     def stainer(self) -> Path:
         """The finished product."""
         return self.root / "stainer"
-
-    @property
-    def log(self) -> Path:
-        """The training log, one row per logging interval."""
-        return self.root / "logs" / "train.csv"
 
     def write_environment(self, device: str, world: int) -> None:
         """Record versions, hardware, the code's git state and the command."""
@@ -81,55 +75,6 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return {"commit": commit.strip(), "dirty": bool(status.strip())}
-
-
-class TrainingLog:
-    """Rows of numbers by step: a CSV always, TensorBoard beside it by default.
-
-    Opening it at a step drops the rows after that step, so a resumed run continues the log that belongs to its
-    checkpoint.
-    """
-
-    def __init__(self, path: Path, step: int, tensorboard: bool) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            _keep_rows(path, step)
-        self._writer: Any = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(path.parent / "tensorboard"), purge_step=step + 1)
-
-    def write(self, row: Mapping[str, float]) -> None:
-        """Append one row; the first row of a log fixes its columns."""
-        new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow({key: value if isinstance(value, int) else f"{value:.6g}" for key, value in row.items()})
-        if self._writer is not None:
-            for key in row.keys() - {"step"}:
-                self._writer.add_scalar(key, row[key], int(row["step"]))
-
-    def close(self) -> None:
-        """Flush what is buffered."""
-        if self._writer is not None:
-            self._writer.close()
-
-
-def _keep_rows(path: Path, step: int) -> None:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    kept = [row for row in rows if float(row["step"]) <= step]
-    if not kept:
-        path.unlink()
-    elif len(kept) < len(rows):
-        with write_aside(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(kept)
 
 
 @dataclass(frozen=True)
