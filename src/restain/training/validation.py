@@ -1,6 +1,6 @@
 """Scores on held-out fields during training, and the checkpoint that they call best.
 
-The fields are stained as ``restain stain`` would do it with the finished stainer: with the statistics of training crops.
+The fields are stained as ``restain stain`` will do it with the finished stainer: with statistics of training crops.
 """
 
 from __future__ import annotations
