@@ -11,7 +11,6 @@ from restain.errors import RestainError
 
 Folder = Annotated[Path, typer.Option(file_okay=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-Tracker = Literal["tensorboard", "wandb", "mlflow"]
 Precision = Annotated[str, typer.Option(help="auto, 32 or bf16")]
 
 app = typer.Typer(
@@ -41,7 +40,10 @@ def train(
     ] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
     track: Annotated[
-        list[Tracker] | None, typer.Option(help="where the log also goes, in place of the recipe's choice; repeatable")
+        list[str] | None,
+        typer.Option(
+            help="where the log also goes, in place of the recipe's choice: tensorboard, wandb, mlflow; repeatable"
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in --out")] = False,
     device: Device = "auto",
@@ -228,12 +230,22 @@ def phantom(
     shift: Annotated[float, typer.Option(help="consecutive: largest shift, pixels")] = 12.0,
     rotation: Annotated[float, typer.Option(help="consecutive: largest rotation, degrees")] = 2.0,
     turnover: Annotated[float, typer.Option(help="consecutive: share of other cells")] = 0.3,
+    laboratory: Annotated[int, typer.Option(help="which laboratory stained the H&E; 0 is the usual one")] = 0,
 ) -> None:
     """Draw virtual tissue, H&E and IHC, whose truth is known."""
     import restain
 
-    section = restain.Consecutive(warp, shift, rotation, turnover) if consecutive else None
-    options = restain.PhantomOptions(mpp, val_fraction, slide, jpeg_quality, blur, noise, section)
+    section = restain.Consecutive(warp=warp, shift=shift, rotation=rotation, turnover=turnover)
+    options = restain.PhantomOptions(
+        mpp=mpp,
+        val_fraction=val_fraction,
+        slide=slide,
+        jpeg_quality=jpeg_quality,
+        blur=blur,
+        noise=noise,
+        consecutive=section if consecutive else None,
+        laboratory=laboratory,
+    )
     restain.phantom(marker, out, pairs, size, seed, options)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from restain.training.run_folder import Previews, find_previews, git_state
 
 from restain.data.layouts import find_pairs
-from restain.training.run_folder import Previews, find_previews, git_state
 
 
 def test_previews_are_held_out_centre_crops(pairs: Path) -> None:
