@@ -133,7 +133,7 @@ class Trainer:
             self.optimizers.step(phase)
         means = self.processes.mean(torch.stack(list(terms.values())))
         self.pending.append(dict(zip(terms, means, strict=True)))
-        rows_of_all = {name: self.processes.rows(torch.cat(rows)) for name, rows in carried.items()}
+        rows_of_all = {name: torch.cat([self.processes.rows(part) for part in rows]) for name, rows in carried.items()}
         self.method.after_step(self.pending[-1], rows_of_all, self.images_per_step)
         if self.average is not None:
             self.average.update_parameters(self.method.stainer())

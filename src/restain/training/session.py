@@ -20,7 +20,7 @@ from restain.run_folder import DataUsed, RunFolder
 from restain.stainer import StainerCard, save_stainer
 from restain.tracking import RunInfo, Tracker, check_trackers, open_trackers
 from restain.training.checkpoint import checkpoints
-from restain.training.distributed import Machine, launch
+from restain.training.distributed import Machine, Processes, launch
 from restain.training.hooks import Checkpoints, Hook, LogLine, Samples
 from restain.training.interruptions import out_of_memory_explained
 from restain.training.loop import Trainer
@@ -68,7 +68,7 @@ def train(
     fabric = launch(settings, machine)
     with out_of_memory_explained(settings):
         trainer = Trainer(fabric, settings, manifest)
-        with _locked(run, trainer.is_first):
+        with _locked(run, trainer.processes):
             _prepare(trainer, run)
             _fit(trainer, run)
             if trainer.is_first:
@@ -91,21 +91,24 @@ def _hidden(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(run: RunFolder, is_first: bool) -> Iterator[None]:
+def _locked(run: RunFolder, processes: Processes) -> Iterator[None]:
     """Keep a second training out of the run folder."""
-    if not is_first:
-        yield
-        return
-    run.root.mkdir(parents=True, exist_ok=True)
-    lock = run.root / ".lock"
+    path = run.root / ".lock"
+    lock, taken = FileLock(path, timeout=0), 0
+    if processes.rank == 0:
+        run.root.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            taken = 1
+    if processes.largest(taken):
+        raise RestainError(f"{run.root}: another process is training in this folder; wait for it or stop it")
     try:
-        with FileLock(lock, timeout=0):
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-    except Timeout:
-        raise RestainError(f"{run.root}: another process is training in this folder; wait for it or stop it") from None
+        yield
+    finally:
+        if lock.is_locked:
+            path.unlink(missing_ok=True)
+            lock.release()
 
 
 def _prepare(trainer: Trainer, run: RunFolder) -> None:
