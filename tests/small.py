@@ -42,6 +42,7 @@ SMALL_NETWORKS = {
     "contrastive": ("discriminator.ndf=4", "discriminator.layers=2", "patches.count=12", "patches.dim=8"),
     "conditional": ("discriminator.ndf=4", "discriminator.layers=2"),
     "cycle": ("discriminator.ndf=4", "discriminator.layers=2", "cycle.pool=3"),
+    "registered": ("discriminator.ndf=4", "discriminator.layers=2", "registration.downs=3", "registration.width=4"),
 }
 SHORT_RUN = (
     "optim.steps=6",

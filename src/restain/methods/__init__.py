@@ -12,5 +12,8 @@ from pydantic import Field
 from restain.methods.conditional_config import ConditionalConfig
 from restain.methods.contrastive_config import ContrastiveConfig
 from restain.methods.cycle_config import CycleConfig
+from restain.methods.registered_config import RegisteredConfig
 
-MethodConfig: TypeAlias = Annotated[ConditionalConfig | ContrastiveConfig | CycleConfig, Field(discriminator="name")]
+MethodConfig: TypeAlias = Annotated[
+    ConditionalConfig | ContrastiveConfig | CycleConfig | RegisteredConfig, Field(discriminator="name")
+]

@@ -128,3 +128,11 @@ class PatchganSpec(Section):
         for _ in range(self.layers):
             side = 2 * side
         return side
+
+
+class RegistrationSpec(Section):
+    """The registration network of RegGAN, a residual U-Net that predicts a displacement for each pixel."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels of the first halving")
+    downs: Annotated[int, Field(ge=1, le=8)] = Field(default=7, description="halvings")
+    blocks: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="residual blocks at the bottom")

@@ -99,3 +99,12 @@ class CycleConsistencyConfig(Section):
     weight: NonNegativeFloat = Field(10.0, description="weight of the cycle terms, the same in both directions")
     identity: NonNegativeFloat = Field(0.5, description="weight of the identity terms, as a share of the cycle terms'")
     pool: PositiveInt = Field(50, description="earlier virtual images that each discriminator may be shown again")
+
+
+class CorrectionConfig(Section):
+    """Comparison of a warped virtual IHC with the real one, and the smoothness of the warp (RegGAN)."""
+
+    weight: NonNegativeFloat = Field(20.0, description="weight of the mean absolute difference after warping")
+    smoothness: NonNegativeFloat = Field(
+        10.0, description="weight of the squared differences of neighbouring displacements, which grow with resolution"
+    )
