@@ -19,6 +19,8 @@ EXTRAS = {  # package: what it is for, how to get it
     "wsidicom": ("DICOM slides", "pip install 'restain[dicom]'"),
     "onnxruntime": ("restain export", "pip install 'restain[export]'"),
     "ray": ("restain slide --engine ray", "pip install 'restain[ray]'"),
+    "wandb": ("tracking with Weights & Biases", "pip install 'restain[wandb]'"),
+    "mlflow-skinny": ("tracking with MLflow", "pip install 'restain[mlflow]'"),
     "pyvips": ("a third reader for restain check", "pip install 'pyvips[binary]'"),
 }
 
