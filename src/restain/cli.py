@@ -261,7 +261,7 @@ def inspect(
     The exit status says whether training could start.
     """
     import restain
-    from restain.data.inspection import print_inspection
+    from restain.console.inspection import print_inspection
 
     inspection = restain.inspect(root, out, target, crop)
     print_inspection(inspection)
@@ -384,7 +384,7 @@ def demo(
 def doctor() -> None:
     """Print versions and devices, what is missing, and how to get it."""
     import restain
-    from restain.diagnosis import print_findings
+    from restain.console.doctor import print_findings
 
     print_findings(restain.doctor())
 
