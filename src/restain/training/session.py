@@ -27,7 +27,7 @@ from restain.training.interruptions import out_of_memory_explained
 from restain.training.loop import Trainer
 from restain.training.previews import find_previews
 from restain.training.state import load_state
-from restain.training.validation import EarlyStop, Validation, held_out
+from restain.training.validation import Validation, held_out
 
 DEFAULT_RECIPE = "asp-dgrank"
 
@@ -118,7 +118,7 @@ def _prepare(trainer: Trainer, run: RunFolder) -> None:
     if saved:
         load_state(trainer, saved[-1])
     trainer.processes.barrier()
-    if not trainer.is_first or trainer.step == trainer.total:
+    if not trainer.is_first or trainer.finished:
         return
     write_text(run.recipe, trainer.recipe.to_yaml())
     run.add_session(
@@ -142,17 +142,24 @@ def _data_used(manifest: Manifest, recipe: Recipe) -> DataUsed:
 
 
 def _fit(trainer: Trainer, run: RunFolder) -> None:
+    if trainer.finished:
+        return
     recipe = trainer.recipe
+    records = held_out(trainer.manifest)
+    if recipe.validation.patience is not None and not records:
+        raise RestainError(
+            f"field validation.patience is {recipe.validation.patience}, but {trainer.manifest.root} has no pairs in a "
+            "val or test split to validate on"
+        )
     with _tracker(trainer, run) as tracker:
         log = LogLine(recipe.log.every, tracker, run)
         hooks: list[Hook] = []
         if previews := find_previews(trainer.manifest):
             hooks.append(Samples(recipe.log.samples, previews, run, tracker))
-        if records := held_out(trainer.manifest):
+        if records:
             hooks.append(Validation(recipe.validation, records, run, tracker))
         hooks.append(Checkpoints(recipe.log.checkpoint, run))
-        with contextlib.suppress(EarlyStop):
-            trainer.fit(log, hooks, f"train {recipe.name}")
+        trainer.fit(log, hooks, f"train {recipe.name}")
 
 
 @contextlib.contextmanager
@@ -194,6 +201,7 @@ def _card(trainer: Trainer) -> StainerCard:
     recipe = trainer.recipe
     trained: dict[str, Any] = {
         "steps": trainer.step,
+        "stopped_by_validation": trainer.out_of_patience,
         "epochs": trainer.step / trainer.steps_per_epoch,
         "images_per_step": trainer.images_per_step,
         "training_images": len(trainer.dataset),
