@@ -4,7 +4,7 @@
     python benchmarks/norm_statistics.py --stainer RUN --calibrate DATA --slide HE.tif --real IHC.tif
 
 Fields: ``image`` normalises each field by itself, ``stainer`` takes the statistics of 300 crops of the training split
-of DATA, ``folder`` those of crops of the fields themselves. Slides: ``stainer`` again, ``slide`` takes the statistics of
+of DATA, ``folder`` those of crops of the fields. Slides: ``stainer`` again, ``slide`` takes the statistics of
 the slide's own tissue, ``local`` those of the neighbourhood. The H&E as it is stands beside them. Each row gives the
 Pearson correlation of the mean DAB optical density with the truth (over fields; over squares of 128 pixels on a slide),
 its mean absolute error, the error of the positive area, SSIM (Gaussian window) and PSNR.
