@@ -1,10 +1,10 @@
-"""What a blank image scores: the perfect stain against an empty slide, judged on the next section of the tissue.
+"""What a blank image scores: the perfect stain against an empty slide, evaluated on the next section of the tissue.
 
     python benchmarks/blank_stain.py [--marker er] [--pairs 24] [--size 256] [--out DIR]
 
 Data sets of H&E and IHC are pairs of consecutive sections: cells differ and what is there is displaced. The phantom
 draws such a set and, since it is drawn, also the IHC of the very section that the H&E shows, which no laboratory can
-have. That one is the perfect virtual stain. It is judged against the next section like any other system, beside a
+have. That one is the perfect virtual stain. It is evaluated against the next section like any other system, beside a
 white image, one flat colour (the mean of the real stain of each field) and the perfect stain out of focus.
 """
 
@@ -33,7 +33,7 @@ def flat(rgb: RGB) -> RGB:
 
 
 def make_systems(root: Path, real: Path, aligned: Path) -> dict[str, Path]:
-    """The folders that are judged, by name."""
+    """The folders that are evaluated, by name."""
     for path in list_images(real):
         next_section, own_section = read_rgb(path), read_rgb(aligned / path.name)
         write_png(root / "blank" / path.name, np.full_like(next_section, 255))
@@ -44,7 +44,7 @@ def make_systems(root: Path, real: Path, aligned: Path) -> dict[str, Path]:
 
 
 def main() -> None:
-    """Draw, judge, print a line a system."""
+    """Draw, evaluate, print a line a system."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--marker", default="er")
     parser.add_argument("--pairs", type=int, default=24)
@@ -59,10 +59,11 @@ def main() -> None:
         systems = make_systems(root / "systems", real, root / "tissue" / "truth" / "val" / "aligned")
         choice = restain.EvaluationOptions(metrics=["pixels", "stain"], groups="none")
         out = arguments.out or root / "evaluation"
-        summary = restain.evaluate(real, systems, out, root / "tissue" / "valA", options=choice).summary
+        summary = restain.evaluate(real, systems, out=out, source=root / "tissue" / "valA", options=choice).summary
     print(f"{'system':18}" + "".join(f"{name:>26}" for name in (*SHOWN, "mean rank")))
-    for name, figures in (summary["systems"] | summary["yardsticks"]).items():
-        values = [figures.get(metric, {}).get("mean") for metric in SHOWN] + [summary["ranking"]["mean_rank"][name]]
+    for name, scores in (summary.systems | summary.baselines).items():
+        means = [scores[metric].mean if metric in scores else None for metric in SHOWN]
+        values = [*means, summary.ranking.mean_rank[name] if summary.ranking else None]
         print(f"{name:18}" + "".join(f"{'-' if value is None else format(value, '.3f'):>26}" for value in values))
 
 

@@ -1,4 +1,4 @@
-"""Train several recipes on one data set under one budget, stain its validation split, judge it, and tabulate.
+"""Train several recipes on one data set under one budget, stain its validation split, evaluate it, and tabulate.
 
     python benchmarks/compare_recipes.py --data DIR --out DIR --recipes asp-dgrank cut --set data.crop=96 ...
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import shutil
 from pathlib import Path
 
@@ -21,11 +20,12 @@ from PIL import Image
 
 from restain.data.layouts import find_pairs
 from restain.evaluation import evaluate
+from restain.evaluation.schema import Scores, read_summary
 from restain.images import RGB, write_png
 from restain.staining import stain
-from restain.training.loop import train
+from restain.training.session import train
 
-FIGURES = ("ssim", "psnr", "dab_mean_od_error", "dab_positive_area_error", "dab_pearson_r", "r_content", "r_pathology")
+METRICS = ("ssim", "psnr", "dab_mean_od_error", "dab_positive_area_error", "dab_pearson_r", "r_content", "r_pathology")
 DEFAULT_RECIPES = ("asp-dgrank", "asp-dgrank-no-attention", "asp-dgrank-no-diffusion", "asp-dgrank-baseline", "cut")
 
 
@@ -34,7 +34,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder in one of the known layouts, with a val split")
     parser.add_argument("--target", default="B", help="which IHC of the folder is learned")
-    parser.add_argument("--truth", default=None, help="which IHC judges (default: the one that is learned)")
+    parser.add_argument(
+        "--truth", default=None, help="which IHC the validation is compared with (default: the one that is learned)"
+    )
     parser.add_argument("--reduce", type=int, default=1, help="average blocks of N x N pixels before anything else")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipes", nargs="+", default=DEFAULT_RECIPES)
@@ -53,16 +55,16 @@ def main() -> None:
 
 
 def _prepare(arguments: argparse.Namespace, data: Path) -> None:
-    """Copy the data into MIST's layout as PNG, reduced; ``truth`` holds the IHC that judges the validation split."""
+    """Copy the data into MIST's layout as PNG, reduced; ``truth`` holds the IHC to compare with."""
     aside = data.with_name("data-new")
     shutil.rmtree(aside, ignore_errors=True)
     learned = find_pairs(arguments.data, arguments.target)
-    judging = find_pairs(arguments.data, arguments.truth or arguments.target)
+    compared = find_pairs(arguments.data, arguments.truth or arguments.target)
     for split in ("train", "val"):
         for record in learned.pairs(split):
             write_png(aside / f"{split}A" / f"{record.id}.png", _reduced(record.source.read(), arguments.reduce))
             write_png(aside / f"{split}B" / f"{record.id}.png", _reduced(record.target.read(), arguments.reduce))
-    for record in judging.pairs("val"):
+    for record in compared.pairs("val"):
         write_png(aside / "truth" / f"{record.id}.png", _reduced(record.target.read(), arguments.reduce))
     aside.replace(data)
 
@@ -75,38 +77,44 @@ def _run(name: str, arguments: argparse.Namespace, data: Path) -> None:
     root = arguments.out / name
     if (root / "evaluation" / "summary.json").exists():
         return
-    stainer = train(data, root / "run", name, arguments.overrides, resume=True)
+    stainer = train(data, root / "run", name, overrides=arguments.overrides, resume=True)
     stain(stainer, data / "valA", root / "virtual", overwrite=True)
     for protocol in ("clean", "asp2023"):
         out = root / ("evaluation" if protocol == "clean" else f"evaluation-{protocol}")
         aside = out.with_name(f"{out.name}-new")
-        evaluate(data / "truth", root / "virtual", aside, data / "valA", data / "trainB", protocol)
+        evaluate(
+            data / "truth",
+            root / "virtual",
+            out=aside,
+            source=data / "valA",
+            reference=data / "trainB",
+            protocol=protocol,
+        )
         shutil.rmtree(out, ignore_errors=True)
         aside.replace(out)
 
 
 def _print_table(out: Path, names: list[str]) -> None:
-    print("| | " + " | ".join(FIGURES) + " |\n|" + "---|" * (len(FIGURES) + 1))
+    print("| | " + " | ".join(METRICS) + " |\n|" + "---|" * (len(METRICS) + 1))
     for name in names:
         path = out / name / "evaluation" / "summary.json"
         if not path.exists():
             continue
-        summary = json.loads(path.read_text())
-        print(_row(name, summary["metrics"]))
-    for yardstick, metrics in summary["yardsticks"].items():
-        print(_row(yardstick, metrics.get("metrics", metrics)))
+        summary = read_summary(path)
+        print(_row(name, next(iter(summary.systems.values()))))
+    for baseline, scores in summary.baselines.items():
+        print(_row(baseline, scores))
 
 
-def _row(name: str, metrics: dict[str, dict[str, object]]) -> str:
+def _row(name: str, scores: Scores) -> str:
     cells = []
-    for figure in FIGURES:
-        entry = metrics.get(figure)
-        if entry is None:
+    for metric in METRICS:
+        score = scores.get(metric)
+        if score is None:
             cells.append("–")
             continue
-        interval = entry["ci95"]
-        text = f"{entry['mean']:.3f}"
-        cells.append(text if interval is None else f"{text} [{interval[0]:.3f}, {interval[1]:.3f}]")
+        text = f"{score.mean:.3f}"
+        cells.append(f"{text} [{score.ci95[0]:.3f}, {score.ci95[1]:.3f}]" if score.ci95 else text)
     return f"| {name} | " + " | ".join(cells) + " |"
 
 

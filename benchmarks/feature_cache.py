@@ -2,7 +2,7 @@
 
     python benchmarks/feature_cache.py --images 1000
 
-fills a temporary cache with seeded random vectors of 2048 numbers, as Inception gives them, and times the figures of
+fills a temporary cache with seeded random vectors of 2048 numbers, as Inception gives them, and times the scores of
 two such sets. It needs no weights: only the arithmetic and the reading of the cache are measured.
 """
 
@@ -18,8 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from restain.metrics.learned.cache import FeatureCache, gather
-from restain.metrics.learned.set_scores import SetFigure, fid_figure, kid_figure, kid_of_subsets_figure
+from restain.metrics.learned.frechet import fid_score
+from restain.metrics.learned.kernel import kid_score
 from restain.metrics.learned.vectors import Rows
+from restain.metrics.measures import SetScore
+from restain.metrics.protocols import KidSettings, find_protocol
 
 FEATURES = 2048
 
@@ -36,8 +39,15 @@ def filled(cache: FeatureCache, name: str, images: int, shift: float) -> Rows:
     return gather(paths)
 
 
+def kid_of(protocol: str) -> KidSettings:
+    """KID as this protocol has it."""
+    settings = find_protocol(protocol).kid
+    assert settings is not None
+    return settings
+
+
 def main() -> None:
-    """Print one line per figure: seconds, and the peak memory of the process so far."""
+    """Print one line per score: seconds, and the peak memory of the process so far."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1000)
     images = parser.parse_args().images
@@ -46,14 +56,14 @@ def main() -> None:
         started = time.perf_counter()
         real, fake = filled(cache, "real", images, 0.0), filled(cache, "fake", images, 0.1)
         print(f"{images} images a side; written in {time.perf_counter() - started:.1f} s, peak {_peak()} MB")
-        figures: dict[str, Callable[[], SetFigure]] = {
-            "fid and fid_infinity": lambda: fid_figure(real, fake, seed=0),
-            "kid, all images": lambda: kid_figure(real, fake),
-            "kid, 100 subsets of 100": lambda: kid_of_subsets_figure(real, fake, seed=0),
+        scores: dict[str, Callable[[], SetScore]] = {
+            "fid and fid_infinity": lambda: fid_score(real, fake, seed=0),
+            "kid, all images": lambda: kid_score(real, fake, kid_of("clean"), seed=0),
+            "kid, 100 subsets of 100": lambda: kid_score(real, fake, kid_of("asp2023"), seed=0),
         }
-        for name, figure in figures.items():
+        for name, score in scores.items():
             started, busy = time.perf_counter(), time.process_time()
-            value = figure().value
+            value = score().value
             spent = f"{time.perf_counter() - started:6.1f} s ({time.process_time() - busy:.1f} s of processor time)"
             print(f"{name:24} {value:9.3f}  {spent}, peak {_peak()} MB")
 

@@ -6,7 +6,7 @@
 
 Stains the picture once for each way, with tiles as a slide is, and prints the seam score and, against the truth, SSIM,
 the error of the mean DAB density of fields (blocks of --field pixels that hold tissue), and how these correlate.
-``own`` stains every field by itself without a halo, as a network is judged on a data set of fields: the yardstick.
+``own`` stains every field by itself without a halo, as a network is evaluated on a data set of fields: the baseline.
 """
 
 from __future__ import annotations

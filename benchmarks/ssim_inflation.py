@@ -53,7 +53,7 @@ def main() -> None:
     pairs = stored_pairs(arguments.real, arguments.fake) if arguments.real else virtual_pairs()
     values: dict[str, list[float]] = {}
     for real, fake in islice(pairs, arguments.fields):
-        figures = {f"SSIM {name}": ssim(real, fake, it.window, it.data_range) for name, it in PROTOCOLS.items()}
+        figures = {f"SSIM {name}": ssim(real, fake, it.ssim) for name, it in PROTOCOLS.items()}
         best = tolerant_ssim(real, fake)
         figures |= {"PSNR, dB": psnr(real, fake), "MS-SSIM": ms_ssim(real, fake), "SSIM clean, shifted": best.value}
         figures["  length of the shift, px"] = float(np.hypot(best.dy, best.dx))

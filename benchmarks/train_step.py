@@ -29,7 +29,7 @@ from torch import Tensor
 
 from restain.files import write_json
 from restain.methods.contrastive import ContrastiveMethod
-from restain.recipes.recipe import load_recipe
+from restain.recipes import load_recipe
 from restain.types import Batch
 
 

@@ -18,7 +18,8 @@ FAST = (
     "optim.decay_epochs=1",
     "log.every=2",
     "log.checkpoint=4",
-    "log.tensorboard=false",
+    "log.trackers=[]",
+    "validation.crops=2",
 )
 
 
@@ -32,3 +33,24 @@ def write_pairs(root: Path, train: int = 6, val: int = 2, size: int = 48, seed: 
             write_png(root / f"{split}A" / f"s{index}_0_{index}.png", source)
             write_png(root / f"{split}B" / f"s{index}_0_{index}.png", 255 - source[..., ::-1] // 2)
     return root
+
+
+# Narrow networks on small crops, by the kind of generator and by the method.
+SMALL_NETWORKS = {
+    "resnet": ("generator.ngf=4", "generator.blocks=5", "data.crop=40"),
+    "unet": ("generator.ngf=4", "generator.downs=3", "data.crop=40"),
+    "contrastive": ("discriminator.ndf=4", "discriminator.layers=2", "patches.count=12", "patches.dim=8"),
+    "conditional": ("discriminator.ndf=4", "discriminator.layers=2"),
+    "cycle": ("discriminator.ndf=4", "discriminator.layers=2", "cycle.pool=3"),
+    "registered": ("discriminator.ndf=4", "discriminator.layers=2", "registration.downs=3", "registration.width=4"),
+}
+SHORT_RUN = (
+    "optim.steps=6",
+    "log.every=2",
+    "log.checkpoint=2",
+    "log.samples=6",
+    "log.trackers=[]",
+    "validation.every=3",
+    "validation.crops=2",
+    "engine.workers=0",
+)

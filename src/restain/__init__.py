@@ -1,4 +1,4 @@
-"""restain: virtual staining for digital pathology - learn, judge and apply H&E to immunohistochemistry.
+"""restain: virtual staining for digital pathology - learn, evaluate and apply H&E to immunohistochemistry.
 
 Every verb of the command line is a function here, with the same name and the same words for its arguments. Modules
 are nouns and verbs are functions, so ``restain.train`` is always the function. Nothing heavy is imported until it
@@ -20,22 +20,23 @@ if TYPE_CHECKING:
     from restain.exporting import export
     from restain.phantoms import Consecutive, PhantomOptions, phantom
     from restain.published import import_weights
-    from restain.recipes.recipe import Recipe, load_recipe, recipe_names
+    from restain.recipes import Recipe, load_recipe, recipe_names
     from restain.reporting import report
     from restain.slides.plan import SlideOptions
     from restain.slides.run.batch import slide
     from restain.stainer import Stainer, StainerCard, load_stainer
     from restain.staining import stain
-    from restain.training.loop import Machine, train
+    from restain.training.distributed import Machine
+    from restain.training.session import train
     from restain.weights import add_weights, fetch_weights, list_weights, weights_path
     from restain.wsi.check.checking import check
 
 _HOMES = {
     "Consecutive": "phantoms",
     "EvaluationOptions": "evaluation",
-    "Machine": "training.loop",
+    "Machine": "training.distributed",
     "PhantomOptions": "phantoms",
-    "Recipe": "recipes.recipe",
+    "Recipe": "recipes",
     "RestainError": "errors",
     "Stainer": "stainer",
     "StainerCard": "stainer",
@@ -51,14 +52,14 @@ _HOMES = {
     "import_weights": "published",
     "inspect": "data.inspection",
     "list_weights": "weights",
-    "load_recipe": "recipes.recipe",
+    "load_recipe": "recipes",
     "load_stainer": "stainer",
     "phantom": "phantoms",
-    "recipe_names": "recipes.recipe",
+    "recipe_names": "recipes",
     "report": "reporting",
     "slide": "slides.run.batch",
     "stain": "staining",
-    "train": "training.loop",
+    "train": "training.session",
     "weights_path": "weights",
 }
 

@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Virtual staining for digital pathology: learn, judge and apply H&E to immunohistochemistry. "
+    help="Virtual staining for digital pathology: learn, evaluate and apply H&E to immunohistochemistry. "
     "Research software, not for clinical use.",
 )
 data_app = typer.Typer(no_args_is_help=True, help="Look at a data set before it is trained on.")
@@ -35,17 +35,29 @@ app.add_typer(weights_app, name="weights")
 def train(
     data: Annotated[Path, typer.Option(help="folder in a known layout, or a CSV manifest")],
     out: Annotated[Path, typer.Option(help="run folder to write")],
-    recipe: Annotated[str, typer.Option(help="name of a recipe, or a YAML file")] = "asp-dgrank",
+    recipe: Annotated[
+        str | None, typer.Option(help="name of a recipe, or a YAML file; default: asp-dgrank, or the resumed run's own")
+    ] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="where the log also goes, in place of the recipe's choice: tensorboard, wandb, mlflow; repeatable"
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in --out")] = False,
     device: Device = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="processes on each machine, one a GPU")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="processes on each machine, one per GPU")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="machines, under torchrun or SLURM")] = 1,
 ) -> None:
     """Learn a stain from pairs (or unpaired folders) of H&E and IHC."""
     import restain
 
-    stainer = restain.train(data, out, recipe, overrides or (), resume, restain.Machine(device, devices, nodes))
+    changes = list(overrides or ())
+    if track is not None:
+        changes.append(f"log.trackers=[{', '.join(track)}]")
+    machine = restain.Machine(device=device, devices=devices, nodes=nodes)
+    stainer = restain.train(data, out, recipe, overrides=changes, resume=resume, machine=machine)
     typer.echo(f"stainer: {stainer}")
 
 
@@ -183,13 +195,15 @@ def evaluate(
         list[str], typer.Option(help="folder of virtual IHC, same names; NAME=DIR for several, repeatable")
     ],
     out: Annotated[Path, typer.Option(help="folder for summary.json and per_image.csv")],
-    source: Annotated[Path | None, typer.Option(help="folder of H&E, for content correlation and yardsticks")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="folder of H&E, for content correlation and the baselines")
+    ] = None,
     reference: Annotated[Path | None, typer.Option(help="real IHC whose colours the classical transfer takes")] = None,
     protocol: Annotated[str, typer.Option(help="clean, asp2023, bci2022 or skimage018")] = "clean",
     seed: Annotated[int, typer.Option(help="of the intervals and tests")] = 0,
     metrics: Annotated[str, typer.Option(help="names or families, with commas; all where left out")] = "",
     groups: Annotated[str, typer.Option(help="images of one slide: auto, none, a CSV file, or a pattern")] = "auto",
-    compare_with: Annotated[str | None, typer.Option(help="published figures, such as mist-her2 or bci")] = None,
+    compare_with: Annotated[str | None, typer.Option(help="published scores, such as mist-her2 or bci")] = None,
     mpp: Annotated[float, typer.Option(help="microns per pixel; metrics of cells need it")] = 0.5,
     batch: Annotated[int, typer.Option(min=1, help="images per pass of a feature network")] = 8,
     device: Device = "auto",
@@ -198,13 +212,25 @@ def evaluate(
         typer.Option(callback=_explain, is_eager=True, help="print what a metric means (or all) and stop"),
     ] = None,
 ) -> None:
-    """Judge virtual stains against real ones, with confidence intervals, tests and two yardsticks."""
+    """Compare virtual stains with real ones, with confidence intervals, tests and two baselines."""
     import restain
     from restain.console.evaluation import print_evaluation
     from restain.evaluation import parse_systems
 
-    options = restain.EvaluationOptions(metrics.split(","), groups, compare_with, mpp, batch, device)
-    print_evaluation(restain.evaluate(real, parse_systems(fake), out, source, reference, protocol, seed, options))
+    options = restain.EvaluationOptions(
+        metrics=metrics.split(","), groups=groups, compare_with=compare_with, mpp=mpp, batch=batch, device=device
+    )
+    evaluation = restain.evaluate(
+        real,
+        parse_systems(fake),
+        out=out,
+        source=source,
+        reference=reference,
+        protocol=protocol,
+        seed=seed,
+        options=options,
+    )
+    print_evaluation(evaluation)
 
 
 @app.command()
@@ -217,7 +243,7 @@ def report(
     """Write one self-contained HTML page about a run and its evaluation."""
     import restain
 
-    typer.echo(restain.report(out, run, evaluation, images))
+    typer.echo(restain.report(out, run=run, evaluation=evaluation, images=images))
 
 
 @app.command()
@@ -238,12 +264,22 @@ def phantom(
     shift: Annotated[float, typer.Option(help="consecutive: largest shift, pixels")] = 12.0,
     rotation: Annotated[float, typer.Option(help="consecutive: largest rotation, degrees")] = 2.0,
     turnover: Annotated[float, typer.Option(help="consecutive: share of other cells")] = 0.3,
+    laboratory: Annotated[int, typer.Option(help="which laboratory stained the H&E; 0 is the usual one")] = 0,
 ) -> None:
     """Draw virtual tissue, H&E and IHC, whose truth is known."""
     import restain
 
-    section = restain.Consecutive(warp, shift, rotation, turnover) if consecutive else None
-    options = restain.PhantomOptions(mpp, val_fraction, slide, jpeg_quality, blur, noise, section)
+    section = restain.Consecutive(warp=warp, shift=shift, rotation=rotation, turnover=turnover)
+    options = restain.PhantomOptions(
+        mpp=mpp,
+        val_fraction=val_fraction,
+        slide=slide,
+        jpeg_quality=jpeg_quality,
+        blur=blur,
+        noise=noise,
+        consecutive=section if consecutive else None,
+        laboratory=laboratory,
+    )
     restain.phantom(marker, out, pairs, size, seed, options)
 
 
@@ -259,7 +295,7 @@ def inspect(
     The exit status says whether training could start.
     """
     import restain
-    from restain.data.inspection import print_inspection
+    from restain.console.inspection import print_inspection
 
     inspection = restain.inspect(root, out, target, crop)
     print_inspection(inspection)
@@ -271,10 +307,20 @@ def inspect(
 def recipes(context: typer.Context) -> None:
     """List the recipes that ship with restain."""
     if context.invoked_subcommand is None:
-        from restain.recipes.recipe import load_recipe, recipe_names
+        from restain.recipes import load_recipe, recipe_names
 
         for name in recipe_names():
             typer.echo(f"{name:30} {load_recipe(name).about}")
+
+
+@recipes_app.command()
+def schema() -> None:
+    """Print the JSON schema of a recipe file, for completion in an editor."""
+    import json
+
+    from restain.recipes import recipe_schema
+
+    typer.echo(json.dumps(recipe_schema(), indent=2))
 
 
 @recipes_app.command()
@@ -283,7 +329,7 @@ def show(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
 ) -> None:
     """Print a recipe with every value resolved."""
-    from restain.recipes.recipe import load_recipe
+    from restain.recipes import load_recipe
 
     typer.echo(load_recipe(name, overrides or ()).to_yaml(), nl=False)
 
@@ -379,7 +425,7 @@ def demo(
 def doctor() -> None:
     """Print versions and devices, what is missing, and how to get it."""
     import restain
-    from restain.diagnosis import print_findings
+    from restain.console.doctor import print_findings
 
     print_findings(restain.doctor())
 

@@ -1,4 +1,4 @@
-"""Classical colour transfer: give one image the colour statistics of others. A yardstick that learns nothing.
+"""Classical colour transfer: give one image the colour statistics of others. A baseline that learns nothing.
 
 Source: Reinhard, Ashikhmin, Gooch and Shirley, "Color transfer between images", IEEE Comput. Graph. Appl. 21 (2001);
 in CIE L*a*b* (D65) instead of the paper's lαβ.

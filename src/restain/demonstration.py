@@ -15,7 +15,7 @@ from restain.reporting import report
 from restain.slides.plan import SlideOptions
 from restain.slides.run.batch import print_run, slide
 from restain.staining import stain
-from restain.training.loop import train
+from restain.training.session import train
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DemoSize:
 
 
 def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: DemoSize | None = None) -> Path:
-    """Draw virtual tissue, train ``tiny`` on it, stain held-out fields and a whole slide, judge them, write a page.
+    """Draw virtual tissue, train ``tiny`` on it, stain held-out fields and a whole slide, evaluate them, write a page.
 
     Args:
         out: folder for everything; its parts that are already there are used again, so an interrupted
@@ -61,16 +61,16 @@ def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: Dem
             f"data.stain={marker.upper()}",
             "data.mpp=0.5",
         ]
-        train(tissue, run, "tiny", overrides, resume=True)
+        train(tissue, run, "tiny", overrides=overrides, resume=True)
     stain(run, tissue / "valA", root / "virtual")
-    judged = evaluate(
+    evaluation = evaluate(
         real=tissue / "valB",
         fake=root / "virtual",
         out=root / "evaluation",
         source=tissue / "valA",
         reference=tissue / "trainB",
     )
-    print_evaluation(judged)
+    print_evaluation(evaluation)
     _stain_a_slide(root, run, marker, seed, scale.slide)
     page = report(root / "report.html", run=run, evaluation=root / "evaluation")
     console.print(f"\nOpen {page} in a browser, and {root / 'virtual_slide'} in QuPath.", soft_wrap=True)

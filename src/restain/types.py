@@ -42,16 +42,19 @@ class Batch:
         """For the data loader: page-locked memory, from which copies to a GPU do not block."""
         return replace(self, source=self.source.pin_memory(), target=self.target.pin_memory())
 
-    def streams(self, purpose: int) -> list[torch.Generator]:
-        """One generator per image, on the images' device; ``purpose`` keeps a step's draws independent."""
+    def streams(self, purpose: str) -> list[torch.Generator]:
+        """One generator per image, on the images' device.
+
+        A stream is asked for by name, so that what one term draws does not depend on which other terms there are.
+        """
         import torch
 
         device = self.source.device
         return [torch.Generator(device).manual_seed(mix_seed(seed, purpose)) for seed in self.seeds]
 
 
-def mix_seed(*parts: int) -> int:
-    """Hash integers to a 63-bit seed, so that neighbouring inputs give unrelated random streams."""
+def mix_seed(*parts: int | str) -> int:
+    """Hash integers and names to a 63-bit seed, so that neighbouring inputs give unrelated random streams."""
     import hashlib
 
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from restain.methods.contrastive import ContrastiveMethod
-from restain.recipes.recipe import load_recipe
+from restain.recipes import load_recipe
 from restain.types import Batch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

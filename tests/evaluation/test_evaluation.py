@@ -16,8 +16,9 @@ from restain.console.evaluation import print_evaluation
 from restain.errors import RestainError
 from restain.evaluation import EvaluationOptions, evaluate
 from restain.evaluation import workers as module
+from restain.evaluation.schema import read_summary, to_json
 from restain.images import read_rgb, write_png
-from restain.metrics import METRICS
+from restain.metrics import CATALOGUE
 
 COUNT = 7
 ONLY_SSIM = EvaluationOptions(metrics=["ssim"])
@@ -34,7 +35,7 @@ def read_csv(path):
         return list(csv.DictReader(file))
 
 
-def test_figures_are_those_of_the_images(folders, outcome):
+def test_scores_are_those_of_the_images(folders, outcome):
     evaluation, out = outcome
     rows = read_csv(out / "per_image.csv")
     assert [row["id"] for row in rows] == sorted(f"slide{i % 2}/field{i}" for i in range(COUNT))
@@ -49,18 +50,18 @@ def test_figures_are_those_of_the_images(folders, outcome):
         for row in rows
     ]
     assert [float(row["ssim"]) for row in rows] == pytest.approx(expected, abs=1e-6)
-    figure = evaluation.summary["metrics"]["ssim"]
-    assert figure["mean"] == pytest.approx(np.mean(expected))
-    assert figure["std"] == pytest.approx(np.std(expected, ddof=1))
-    assert figure["ci95"][0] < figure["mean"] < figure["ci95"][1]
-    assert (figure["n"], figure["protocol"], figure["direction"]) == (COUNT, "clean", "higher")
+    score = evaluation.summary.systems["virtual"]["ssim"]
+    assert score.mean == pytest.approx(np.mean(expected))
+    assert score.std == pytest.approx(np.std(expected, ddof=1))
+    assert score.ci95[0] < score.mean < score.ci95[1]
+    assert (score.n, score.protocol, score.direction) == (COUNT, "clean", "higher")
 
 
-def test_set_figures_follow_from_the_per_image_file(outcome):
+def test_set_scores_follow_from_the_per_image_file(outcome):
     _, out = outcome
     rows = read_csv(out / "per_image.csv")
-    metrics = json.loads((out / "summary.json").read_text(encoding="utf-8"))["metrics"]
-    column = {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0] if name != "id"}
+    metrics = json.loads((out / "summary.json").read_text(encoding="utf-8"))["systems"]["virtual"]
+    column = {name: np.array([float(row[name] or "nan") for row in rows]) for name in list(rows[0])[2:]}
     by_scipy = {
         name: stats.pearsonr(column[measure], column[f"{measure}_real"]).statistic
         for name, measure in (
@@ -81,40 +82,42 @@ def test_set_figures_follow_from_the_per_image_file(outcome):
 def test_summary_says_what_it_is_about(folders, outcome):
     evaluation, out = outcome
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    assert summary == evaluation.summary
+    assert summary == to_json(evaluation.summary) and read_summary(out / "summary.json") == evaluation.summary
     assert (summary["n"], summary["resolution"], summary["protocol"], summary["seed"]) == (COUNT, "48x40", "clean", 0)
     assert summary["folders"] == {role: str(path.resolve()) for role, path in folders.items()}
     assert summary["versions"]["numpy"] == np.__version__
-    assert set(summary["metrics"]) == {metric.name for metric in METRICS} - {"ms_ssim"}
+    assert set(summary["systems"]["virtual"]) == {metric.name for metric in CATALOGUE if metric.family != "learned"} - {
+        "ms_ssim"
+    }
     assert "at least 176 pixels" in summary["not_computed"]["ms_ssim"]
 
 
-def test_yardsticks_are_judged_like_the_stain(outcome):
+def test_baselines_are_evaluated_like_the_stain(outcome):
     evaluation, out = outcome
-    unchanged, transfer = evaluation.yardsticks
+    unchanged, transfer = evaluation.baselines
     assert (unchanged.name, transfer.name) == ("H&E unchanged", "colour transfer")
     assert unchanged.estimates["r_content"].value == pytest.approx(1)  # a copied H&E
     assert transfer.estimates["r_content"].value > 0.8
     assert evaluation.virtual.estimates["ssim"].value > unchanged.estimates["ssim"].value
-    rows = read_csv(out / "per_image_yardsticks.csv")
+    rows = read_csv(out / "per_image_baselines.csv")
     assert [row["system"] for row in rows] == ["H&E unchanged"] * COUNT + ["colour transfer"] * COUNT
-    assert evaluation.summary["yardsticks"]["colour transfer"]["psnr"]["unit"] == "dB"
+    assert evaluation.summary.baselines["colour transfer"]["psnr"].unit == "dB"
 
 
 def test_identical_folders(folders, tmp_path):
-    evaluation = evaluate(folders["real"], folders["real"], tmp_path)
-    metrics = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["metrics"]
+    evaluation = evaluate(folders["real"], folders["real"], out=tmp_path)
+    metrics = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["systems"]["virtual"]
     assert metrics["ssim"]["mean"] == pytest.approx(1)
     assert metrics["psnr"] == metrics["psnr"] | {"mean": "inf", "std": None, "ci95": None}
     assert all(metrics[name]["mean"] == 0 for name in metrics if name.endswith("_error"))
     assert metrics["r_pathology"]["mean"] == pytest.approx(1)
-    reasons = evaluation.summary["not_computed"]
+    reasons = evaluation.summary.not_computed
     assert "infinite" in reasons["psnr ci95"]
     assert all("H&E images" in reasons[name] for name in ("r_content", "r_avg", "H&E unchanged", "colour transfer"))
     assert {row["psnr"] for row in read_csv(tmp_path / "per_image.csv")} == {"inf"}
 
 
-def test_workers_and_place_do_not_move_a_figure(folders, outcome, tmp_path, monkeypatch):
+def test_workers_and_place_do_not_change_a_score(folders, outcome, tmp_path, monkeypatch):
     for role, folder in folders.items():
         copy = tmp_path / "elsewhere" / role
         for path in sorted(folder.rglob("*.png"), reverse=True):  # another order of creation
@@ -123,8 +126,9 @@ def test_workers_and_place_do_not_move_a_figure(folders, outcome, tmp_path, monk
     monkeypatch.setattr(module, "count_workers", lambda: 5)
     again = evaluate(**{role: tmp_path / "elsewhere" / role for role in folders}, out=tmp_path / "out")
     first, out = outcome
-    assert {**again.summary, "folders": None} == {**first.summary, "folders": None}
-    for name in ("per_image.csv", "per_image_yardsticks.csv"):
+    neither = {"folders": {}, "created": ""}
+    assert again.summary.model_copy(update=neither) == first.summary.model_copy(update=neither)
+    for name in ("per_image.csv", "per_image_baselines.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (out / name).read_bytes()
 
 
@@ -135,42 +139,42 @@ def test_one_changed_pixel_changes_the_fingerprint(folders, outcome, tmp_path):
             image[0, 0, 0] ^= 1
         write_png(tmp_path / "fake" / path.relative_to(folders["fake"]), image)
     changed = evaluate(**folders | {"fake": tmp_path / "fake"}, out=tmp_path / "out", options=ONLY_SSIM)
-    assert changed.summary["files_sha256"] != outcome[0].summary["files_sha256"]
+    assert changed.summary.files_sha256 != outcome[0].summary.files_sha256
 
 
 def test_protocol_moves_ssim_and_not_psnr(folders, outcome, tmp_path):
-    other = evaluate(folders["real"], folders["fake"], tmp_path, protocol="asp2023").summary["metrics"]
-    clean = outcome[0].summary["metrics"]
-    assert other["ssim"]["mean"] != pytest.approx(clean["ssim"]["mean"], abs=1e-4)
-    assert other["psnr"] == clean["psnr"] | {"protocol": "asp2023"}
+    other = evaluate(folders["real"], folders["fake"], out=tmp_path, protocol="asp2023").summary.systems["virtual"]
+    clean = outcome[0].summary.systems["virtual"]
+    assert other["ssim"].mean != pytest.approx(clean["ssim"].mean, abs=1e-4)
+    assert other["psnr"] == clean["psnr"].model_copy(update={"protocol": "asp2023"})
 
 
-def test_a_rerun_without_source_leaves_no_stale_yardsticks(folders, tmp_path):
-    evaluate(folders["real"], folders["fake"], tmp_path, source=folders["source"], options=ONLY_SSIM)
-    assert (tmp_path / "per_image_yardsticks.csv").exists()
+def test_a_rerun_without_source_leaves_no_stale_baselines(folders, tmp_path):
+    evaluate(folders["real"], folders["fake"], out=tmp_path, source=folders["source"], options=ONLY_SSIM)
+    assert (tmp_path / "per_image_baselines.csv").exists()
     without_reference = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
-    assert set(without_reference["yardsticks"]) == {"H&E unchanged"}
+    assert set(without_reference["baselines"]) == {"H&E unchanged"}
     assert "training IHC" in without_reference["not_computed"]["colour transfer"]
-    evaluate(folders["real"], folders["fake"], tmp_path, options=ONLY_SSIM)
+    evaluate(folders["real"], folders["fake"], out=tmp_path, options=ONLY_SSIM)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["per_image.csv", "summary.json"]
 
 
 def test_a_blank_stain_has_no_correlations_and_says_so(folders, tmp_path):
     for path in folders["fake"].rglob("*.png"):
         write_png(tmp_path / "blank" / path.relative_to(folders["fake"]), np.full_like(read_rgb(path), 255))
-    evaluation = evaluate(folders["real"], tmp_path / "blank", tmp_path / "out", source=folders["source"])
-    reasons = evaluation.summary["not_computed"]
+    evaluation = evaluate(folders["real"], tmp_path / "blank", out=tmp_path / "out", source=folders["source"])
+    reasons = evaluation.summary.not_computed
     assert {"r_content", "r_pathology", "r_avg", "dab_pearson_r"} <= set(reasons)
     assert read_csv(tmp_path / "out" / "per_image.csv")[0]["r_content"] == ""
 
 
-def test_few_images_have_figures_without_intervals(folders, tmp_path):
+def test_few_images_have_scores_without_intervals(folders, tmp_path):
     for role in ("real", "fake"):
         write_png(tmp_path / role / "a.png", read_rgb(folders[role] / "slide1" / "field1.png"))
-    summary = evaluate(tmp_path / "real", tmp_path / "fake", tmp_path / "out").summary
-    assert summary["metrics"]["ssim"]["ci95"] is None
-    assert "at least 5 images" in summary["not_computed"]["ssim ci95"]
-    assert "at least 3 images" in summary["not_computed"]["r_pathology"]
+    summary = evaluate(tmp_path / "real", tmp_path / "fake", out=tmp_path / "out").summary
+    assert summary.systems["virtual"]["ssim"].ci95 is None
+    assert "at least 5 images" in summary.not_computed["ssim ci95"]
+    assert "at least 3 images" in summary.not_computed["r_pathology"]
 
 
 def test_mixed_sizes_are_named(folders, tmp_path):
@@ -178,7 +182,7 @@ def test_mixed_sizes_are_named(folders, tmp_path):
         image = read_rgb(folders[role] / "slide1" / "field3.png")
         write_png(tmp_path / role / "small.png", image[:16, :24])
         write_png(tmp_path / role / "large.png", image[:32, :24])
-    assert evaluate(tmp_path / "real", tmp_path / "fake", tmp_path / "out").summary["resolution"] == (
+    assert evaluate(tmp_path / "real", tmp_path / "fake", out=tmp_path / "out").summary.resolution == (
         "mixed (24x16 to 24x32)"
     )
 
@@ -220,50 +224,54 @@ def test_bad_images_are_refused_and_nothing_is_written(folders, tmp_path, spoil,
         copy.write_bytes(path.read_bytes())
     spoil(tmp_path / "fake" / "slide1" / "field3.png")
     with pytest.raises(RestainError, match=sentence):
-        evaluate(folders["real"], tmp_path / "fake", tmp_path / "out")
+        evaluate(folders["real"], tmp_path / "fake", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_bad_arguments_are_refused(folders, tmp_path):
     real, fake = folders["real"], folders["fake"]
     with pytest.raises(RestainError, match="protocol: 'best' is not known"):
-        evaluate(real, fake, tmp_path, protocol="best")
+        evaluate(real, fake, out=tmp_path, protocol="best")
     with pytest.raises(RestainError, match="seed: is -1; expected 0 or more"):
-        evaluate(real, fake, tmp_path, seed=-1)
+        evaluate(real, fake, out=tmp_path, seed=-1)
     (tmp_path / "file").write_text("")
     with pytest.raises(RestainError, match="is a file; expected a folder"):
-        evaluate(real, fake, tmp_path / "file")
+        evaluate(real, fake, out=tmp_path / "file")
     with pytest.raises(RestainError, match="file: is a file; expected a folder"):
-        evaluate(real, fake, tmp_path / "file" / "below")
+        evaluate(real, fake, out=tmp_path / "file" / "below")
     (tmp_path / "empty").mkdir()
     with pytest.raises(RestainError, match=r"reference folder .*empty: holds no image"):
-        evaluate(real, fake, tmp_path, source=folders["source"], reference=tmp_path / "empty")
+        evaluate(real, fake, out=tmp_path, source=folders["source"], reference=tmp_path / "empty")
     with pytest.raises(RestainError, match="source has no slide0/field0"):
-        evaluate(real, fake, tmp_path, source=folders["reference"])
+        evaluate(real, fake, out=tmp_path, source=folders["reference"])
 
 
 def test_a_scale_that_no_cell_can_be_seen_at_is_refused_only_where_cells_are_wanted(folders, tmp_path):
     for mpp in (0.0, float("nan"), float("inf")):
         with pytest.raises(RestainError, match="expected microns per pixel above 0"):
-            evaluate(folders["real"], folders["fake"], tmp_path, options=EvaluationOptions(["ssim"], mpp=mpp))
+            evaluate(
+                folders["real"], folders["fake"], out=tmp_path, options=EvaluationOptions(metrics=["ssim"], mpp=mpp)
+            )
     with pytest.raises(RestainError, match=r"mpp: is 2; cells can be counted at 0\.1 to 1 .*without the family cells"):
-        evaluate(folders["real"], folders["fake"], tmp_path, options=EvaluationOptions(mpp=2))
-    coarse = evaluate(folders["real"], folders["fake"], tmp_path, options=EvaluationOptions(["ssim"], mpp=2))
-    assert coarse.summary["mpp"] == 2
+        evaluate(folders["real"], folders["fake"], out=tmp_path, options=EvaluationOptions(mpp=2))
+    coarse = evaluate(
+        folders["real"], folders["fake"], out=tmp_path, options=EvaluationOptions(metrics=["ssim"], mpp=2)
+    )
+    assert coarse.summary.mpp == 2
 
 
-def test_the_table_shows_every_figure_that_judges_and_what_is_missing(folders, outcome, tmp_path):
+def test_the_table_shows_every_score_with_a_direction_and_what_is_missing(folders, outcome, tmp_path):
     console = Console(record=True, width=120, file=io.StringIO())
     print_evaluation(outcome[0], console)
-    print_evaluation(evaluate(folders["real"], folders["real"], tmp_path), console)
+    print_evaluation(evaluate(folders["real"], folders["real"], out=tmp_path), console)
     text = console.export_text()
-    assert all(metric.name in text for metric in METRICS if metric.direction != "none")
+    assert all(metric.name in text for metric in CATALOGUE if metric.direction != "none")
     assert "dab_iod_real" not in text  # describes, and stands in summary.json
     assert f"{outcome[0].virtual.estimates['ssim'].value:.3f} (" in text
     assert "H&E unchanged" in text
     assert "not computed: r_content, r_avg, H&E unchanged, colour transfer: needs the H&E images" in text
-    assert "without interval: 1 figures: an image has an infinite value" in text
-    assert math.isinf(evaluate(folders["real"], folders["real"], tmp_path).virtual.estimates["psnr"].value)
+    assert "without interval: 1 scores: an image has an infinite value" in text
+    assert math.isinf(evaluate(folders["real"], folders["real"], out=tmp_path).virtual.estimates["psnr"].value)
     assert " inf " in text
 
 
@@ -277,8 +285,8 @@ def test_shifted_truth_scores_below_the_unchanged_source_on_real_tissue(tmp_path
             (tmp_path / role).mkdir(exist_ok=True)
             (tmp_path / role / path.name).symlink_to(path.resolve())
     only = EvaluationOptions(metrics=["ssim", "dab_pearson_r"])
-    folders = [tmp_path / name for name in ("real", "fake", "out", "source")]
-    evaluation = evaluate(*folders, options=only)
-    shifted, unchanged = evaluation.virtual.estimates, evaluation.yardsticks[0].estimates
+    folders = {name: tmp_path / name for name in ("real", "fake", "out", "source")}
+    evaluation = evaluate(**folders, options=only)
+    shifted, unchanged = evaluation.virtual.estimates, evaluation.baselines[0].estimates
     assert shifted["ssim"].value < unchanged["ssim"].value
     assert shifted["dab_pearson_r"].value > 0.98 > unchanged["dab_pearson_r"].value

@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import restain.evaluation as evaluation_module
 from restain.evaluation import EvaluationOptions, evaluate
 from restain.images import read_rgb
 from restain.metrics import NotComputed
-from restain.metrics.learned.set_scores import SetFigure
+from restain.metrics.measures import SetScore
 
 
 class Networks:
     """In place of LearnedMetrics: LPIPS is the distance of two mean greys, FID that of the sets; KID lacks weights."""
 
-    def __init__(self, protocol, wanted, seed, batch, device):
-        self.asked = (protocol.name, seed, batch, device)
+    def __init__(self, protocol, metrics, *, seed, batch, device):
+        wanted = {metric.name for metric in metrics}
         self.missing = {"kid": "no weights; get it: restain weights fetch inception-fid"} if "kid" in wanted else {}
         self.weights = {name: {"name": name, "sha256": "0"} for name in ("lpips_alex", "fid") if name in wanted}
+
+    @property
+    def of_sets(self):
+        return ["fid"] if "fid" in self.weights else []
 
     def columns(self, real_paths, fake_paths):
         pairs = zip(real_paths, fake_paths, strict=True)
@@ -28,7 +31,7 @@ class Networks:
 
     def sets(self, real_paths, fake_paths):
         real, fake = (np.mean([read_rgb(path).mean() for path in paths]) for paths in (real_paths, fake_paths))
-        return {"fid": SetFigure(abs(real - fake), None, "few images", {"fid_infinity": 1.5})}
+        return {"fid": SetScore(abs(real - fake), None, "few images", {"fid_infinity": 1.5})}
 
 
 class Speechless(Networks):
@@ -37,63 +40,63 @@ class Speechless(Networks):
 
 
 @pytest.fixture
-def judged(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation_module, "LearnedMetrics", Networks)
+def evaluated(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("restain.metrics.learned.networks.LearnedMetrics", Networks)
     return evaluate(
         **folders, out=tmp_path / "out", options=EvaluationOptions(metrics=["learned", "dab_mean_od_error"])
     )
 
 
-def test_columns_are_per_image_figures_like_any_other(folders, judged):
+def test_columns_are_per_image_scores_like_any_other(folders, evaluated):
     greys = {
-        role: np.array([read_rgb(folders[role] / f"{name}.png").mean() for name in judged.ids])
+        role: np.array([read_rgb(folders[role] / f"{name}.png").mean() for name in evaluated.ids])
         for role in ("real", "fake", "source")
     }
     expected = np.abs(greys["real"] - greys["fake"])
-    assert judged.virtual.columns["lpips_alex"] == pytest.approx(expected)
-    figure = judged.summary["metrics"]["lpips_alex"]
-    assert figure["mean"] == pytest.approx(expected.mean()) and figure["ci95"]
-    unchanged, transfer = judged.yardsticks
+    assert evaluated.virtual.columns["lpips_alex"] == pytest.approx(expected)
+    score = evaluated.summary.systems["virtual"]["lpips_alex"]
+    assert score.mean == pytest.approx(expected.mean()) and score.ci95
+    unchanged, transfer = evaluated.baselines
     assert unchanged.columns["lpips_alex"] == pytest.approx(np.abs(greys["real"] - greys["source"]))
     assert np.isfinite(transfer.columns["lpips_alex"]).all()  # its images are files, for as long as they are needed
-    assert "lpips_alex" in (judged.out / "per_image.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert "lpips_alex" in (evaluated.out / "per_image.csv").read_text(encoding="utf-8").splitlines()[0]
 
 
-def test_figures_of_sets_keep_their_note_and_have_no_interval(judged):
-    summary = json.loads((judged.out / "summary.json").read_text(encoding="utf-8"))
-    figure = summary["metrics"]["fid"]
-    assert (figure["note"], figure["details"], figure["ci95"]) == ("few images", {"fid_infinity": 1.5}, None)
+def test_scores_of_sets_keep_their_note_and_have_no_interval(evaluated):
+    summary = json.loads((evaluated.out / "summary.json").read_text(encoding="utf-8"))
+    score = summary["systems"]["virtual"]["fid"]
+    assert (score["note"], score["details"], score["ci95"]) == ("few images", {"fid_infinity": 1.5}, None)
     assert "no value for each image" in summary["not_computed"]["fid ci95"]
     of_fid = [entry for entry in summary["comparisons"] if entry["metric"] == "fid"]
     assert {entry["test"] for entry in of_fid} == {"no test: a distance between sets has no value for each image"}
     assert of_fid[0]["difference"] == pytest.approx(
-        figure["mean"] - summary["yardsticks"]["H&E unchanged"]["fid"]["mean"]
+        score["mean"] - summary["baselines"]["H&E unchanged"]["fid"]["mean"]
     )
-    assert summary["weights"]["fid"] == {"name": "fid", "sha256": "0"}
+    assert summary["weights"]["fid"] == {"name": "fid", "sha256": "0", "heads_sha256": None}
     assert "learned" in summary["ranking"]["by_family"]
 
 
-def test_missing_weights_are_one_reason_with_its_command_and_the_rest_still_runs(judged):
-    reasons = judged.summary["not_computed"]
+def test_missing_weights_are_one_reason_with_its_command_and_the_rest_still_runs(evaluated):
+    reasons = evaluated.summary.not_computed
     assert reasons["kid"].endswith("restain weights fetch inception-fid")
     assert not [name for name in reasons if name.endswith(": kid")]
-    assert "dab_mean_od_error" in judged.summary["metrics"]
+    assert "dab_mean_od_error" in evaluated.summary.systems["virtual"]
 
 
 def test_sets_too_small_for_a_distance_are_a_reason(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation_module, "LearnedMetrics", Speechless)
+    monkeypatch.setattr("restain.metrics.learned.networks.LearnedMetrics", Speechless)
     options = EvaluationOptions(metrics=["fid", "lpips_alex"])
-    summary = evaluate(folders["real"], folders["fake"], tmp_path, options=options).summary
-    assert summary["not_computed"]["fid"] == "a set has fewer than 2 images"
-    assert "lpips_alex" in summary["metrics"]
+    summary = evaluate(folders["real"], folders["fake"], out=tmp_path, options=options).summary
+    assert summary.not_computed["fid"] == "a set has fewer than 2 images"
+    assert "lpips_alex" in summary.systems["virtual"]
 
 
 def test_without_weights_every_learned_metric_names_its_command(folders, tmp_path):
     options = EvaluationOptions(metrics=["learned", "ssim"])
-    summary = evaluate(folders["real"], folders["fake"], tmp_path, options=options).summary
-    assert list(summary["metrics"]) == ["ssim"] and summary["weights"] == {}
+    summary = evaluate(folders["real"], folders["fake"], out=tmp_path, options=options).summary
+    assert list(summary.systems["virtual"]) == ["ssim"] and summary.weights == {}
     for name in ("fid", "kid", "lpips_alex", "lpips_vgg", "phv_avg"):
-        assert "restain weights fetch " in summary["not_computed"][name]
+        assert "restain weights fetch " in summary.not_computed[name]
 
 
 def test_transfers_are_lossless_files(folders, tmp_path, monkeypatch):
@@ -106,7 +109,7 @@ def test_transfers_are_lossless_files(folders, tmp_path, monkeypatch):
                 assert image.mode == "RGB"
             return super().columns(real_paths, fake_paths)
 
-    monkeypatch.setattr(evaluation_module, "LearnedMetrics", Watching)
+    monkeypatch.setattr("restain.metrics.learned.networks.LearnedMetrics", Watching)
     evaluate(**folders, out=tmp_path, options=EvaluationOptions(metrics=["lpips_alex"]))
     assert {path.suffix for path in seen[-7:]} == {".png"}
     assert not any(path.exists() for path in seen[-7:])

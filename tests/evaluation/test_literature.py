@@ -1,27 +1,27 @@
 import pytest
 
 from restain.errors import RestainError
-from restain.evaluation.literature import PublishedFigure, place_beside, published
+from restain.evaluation.literature import PublishedScore, place_beside, published
 
 DATA_SETS = ("mist-her2", "mist-er", "mist-pr", "mist-ki67", "bci")
 
 
-def test_every_figure_says_where_it_comes_from_and_is_possible():
+def test_every_score_says_where_it_comes_from_and_is_possible():
     ranges = {"ssim": (-1, 1), "psnr": (5, 40), "fid": (0, 1000), "kid": (-10, 1000), "lpips": (0, 1)}
     for data_set in DATA_SETS:
-        for figure in published(data_set):
-            assert figure.source and figure.protocol, figure
-            low, high = ranges.get(figure.metric, (0, 1))
-            assert low <= figure.value <= high, figure
+        for score in published(data_set):
+            assert score.source and score.protocol, score
+            low, high = ranges.get(score.metric, (0, 1))
+            assert low <= score.value <= high, score
 
 
-def test_no_figure_stands_twice():
+def test_no_score_stands_twice():
     for data_set in DATA_SETS:
         keys = [(one.method, one.metric, one.source) for one in published(data_set)]
         assert len(set(keys)) == len(keys)
 
 
-def test_a_few_figures_as_printed():
+def test_a_few_scores_as_printed():
     er = {(one.method, one.metric, one.protocol): one.value for one in published("mist-er")}
     assert er["ASP", "fid", "asp2023"] == 41.4
     assert er["ASP-DGRank (paired)", "r_avg", "unknown"] == 0.7961
@@ -30,13 +30,13 @@ def test_a_few_figures_as_printed():
 
 
 def test_only_one_protocol_is_comparable():
-    figure = PublishedFigure("bci", "P", "ssim", 0.477, None, "bci2022", "there")
-    assert figure.comparable("bci2022") and figure.comparable("asp2023")  # one and the same SSIM
-    assert not figure.comparable("clean")
-    fid = PublishedFigure("bci", "P", "fid", 92.6, None, "asp2023", "there")
+    score = PublishedScore("bci", "P", "ssim", 0.477, None, "bci2022", "there")
+    assert score.comparable("bci2022") and score.comparable("asp2023")  # one and the same SSIM
+    assert not score.comparable("clean")
+    fid = PublishedScore("bci", "P", "fid", 92.6, None, "asp2023", "there")
     assert fid.comparable("asp2023") and not fid.comparable("bci2022")
-    assert not PublishedFigure("bci", "P", "fid", 55.0, None, "unknown", "there").comparable("clean")
-    assert place_beside([figure], "clean")["rows"][0]["comparable"] is False
+    assert not PublishedScore("bci", "P", "fid", 55.0, None, "unknown", "there").comparable("clean")
+    assert place_beside([score], "clean").rows[0].comparable is False
 
 
 def test_unknown_data_set_is_one_sentence():

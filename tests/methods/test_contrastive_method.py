@@ -5,13 +5,12 @@ from collections.abc import Iterable
 import pytest
 import torch
 import torch.nn.functional as F
+from stepping import build, take
 from torch import Tensor, nn
 
 from restain.errors import RestainError
 from restain.losses.pyramid import pyramid_loss
-from restain.methods import build_method
-from restain.methods.contrastive import GENERATOR, ContrastiveMethod
-from restain.recipes.recipe import Recipe, differences, load_recipe, recipe_names
+from restain.recipes import Recipe, differences, load_recipe
 from restain.sampling import attention_map, draw_locations
 from restain.types import Batch
 
@@ -40,12 +39,12 @@ def gradients(parameters: Iterable[nn.Parameter]) -> list[Tensor | None]:
 
 
 def test_the_generator_step_is_equation_8() -> None:
-    recipe = small("asp-dgrank", "generator.spectral_norm=false", "discriminator.spectral_norm=false")
-    recipe = recipe.model_copy(update={"diffusion": recipe.diffusion.model_copy(update={"enabled": False})})
-    method = ContrastiveMethod(recipe)
+    plain = ("generator.spectral_norm=false", "discriminator.spectral_norm=false", "diffusion.enabled=false")
+    recipe = small("asp-dgrank", *plain)
+    method = build(recipe)
     data, progress = batch(), 0.95  # past the start of the decay (40 of 45 epochs): theta is not uniform
-    translation = method.translate(data)
-    step = method.generator_step(data, translation, progress)
+    translation = method.forward_pass(data)
+    step = take(method, "generator", data, translation, progress)
 
     generator, projector = method.networks["generator"], method.networks["projector"]
     fake = generator(data.source)
@@ -54,9 +53,9 @@ def test_the_generator_step_is_equation_8() -> None:
         name: generator.encode(images, method.taps)
         for name, images in (("I", data.source), ("R", data.target), ("F", fake))
     }
-    streams = data.streams(GENERATOR)
-    # Draws come in the order of the terms: uniform ones for PatchNCE at every layer, then those of A2SP.
+    streams = data.streams("patch_nce")
     uniform = [draw_locations(torch.ones_like(f[:, 0]), 20, streams) for f in features["I"]]
+    streams = data.streams("a2sp")
     attended = [draw_locations(attention_map(f), 20, streams) for f in features["R"]]
     keys_i, keys_r = projector(features["I"], uniform), projector(features["R"], attended)
     queries_i, queries_r = projector(features["F"], uniform), projector(features["F"], attended)
@@ -80,12 +79,12 @@ def cross_entropy_of_cosines(queries: Tensor, keys: Tensor) -> Tensor:
 
 
 def test_gradients_of_the_generator_step_go_through_queries_only() -> None:
-    method = ContrastiveMethod(small("asp-dgrank"))
+    method = build(small("asp-dgrank"))
     data = batch()
-    translation = method.translate(data)
+    translation = method.forward_pass(data)
     keys = [feature.requires_grad_() for feature in (f.detach() for f in translation.features)]
     looked_at = type(translation)(translation.fake, keys)
-    method.generator_step(data, looked_at, 0.5).loss.backward()
+    take(method, "generator", data, looked_at, 0.5).loss.backward()
     assert all(grad is None for grad in gradients(keys))  # type: ignore[arg-type]
     assert all(grad is None for grad in gradients(method.networks["discriminator"].parameters()))
     for name in ("generator", "projector"):
@@ -98,15 +97,15 @@ def weights_of(network: nn.Module) -> list[Tensor | None]:
 
 
 def test_the_gradient_is_that_of_the_formula_with_keys_held_fixed() -> None:
-    method = ContrastiveMethod(small("cut-lgp", "generator.spectral_norm=false", "gan.weight=0", "pyramid.weight=0"))
+    method = build(small("cut-lgp", "generator.spectral_norm=false", "gan.weight=0", "pyramid.weight=0"))
     data = batch(1)
-    translation = method.translate(data)
-    method.generator_step(data, translation, 0.0).loss.backward()
+    translation = method.forward_pass(data)
+    take(method, "generator", data, translation, 0.0).loss.backward()
     found = method.networks["projector"].heads[1][0].weight.grad.clone()
     method.zero_grad()
 
     generator, projector = method.networks["generator"], method.networks["projector"]
-    streams = data.streams(GENERATOR)
+    streams = data.streams("patch_nce")
     with torch.no_grad():
         features = generator.encode(data.source, method.taps)
         where = [draw_locations(torch.ones_like(f[:, 0]), 20, streams) for f in features]
@@ -118,10 +117,10 @@ def test_the_gradient_is_that_of_the_formula_with_keys_held_fixed() -> None:
 
 
 def test_the_discriminator_step_is_equation_6_and_leaves_the_generator_alone() -> None:
-    method = ContrastiveMethod(small("asp-dgrank-baseline", "discriminator.spectral_norm=false"))
+    method = build(small("asp-dgrank-baseline", "discriminator.spectral_norm=false"))
     data = batch()
-    translation = method.translate(data)
-    step = method.discriminator_step(data, translation, 0.0)
+    translation = method.forward_pass(data)
+    step = take(method, "discriminator", data, translation, 0.0)
     step.loss.backward()
     discriminator = method.networks["discriminator"]
     expected = ((discriminator(translation.fake) ** 2).mean() + ((discriminator(data.target) - 1) ** 2).mean()) / 2
@@ -132,90 +131,74 @@ def test_the_discriminator_step_is_equation_6_and_leaves_the_generator_alone() -
 
 
 def test_diffusion_draws_fake_and_real_times_apart_and_reports_its_state() -> None:
-    method = ContrastiveMethod(small("asp-dgrank", "diffusion.clean_fraction=0", "diffusion.sigma=1"))
+    method = build(small("asp-dgrank", "diffusion.clean_fraction=0", "diffusion.sigma=1"))
     seen: list[tuple[Tensor, Tensor]] = []
     method.networks["discriminator"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     data = batch()
-    step = method.discriminator_step(data, method.translate(data), 0.0)
+    step = take(method, "discriminator", data, progress=0.0)
     images, times = seen[0]
     assert images.shape[0] == times.shape[0] == 4
     assert (times >= 1).all() and (times <= 10).all()
     assert len(set(times.tolist())) > 1
     assert not torch.equal(images[2:], data.target)
     assert set(step.terms) == {"D_fake", "D_real", "D_sign", "horizon"}
-    method.observe({"D_sign": torch.tensor(1.0)}, 4)
-    assert method.horizon is not None and method.horizon.images == 4
+    method.after_step({"D_sign": torch.tensor(1.0)}, {}, 4)
+    assert method.adversarial.horizon is not None and method.adversarial.horizon.images == 4
 
 
 @pytest.mark.parametrize("name", ["asp-dgrank", "fastcut", "cut"])
 def test_a_batch_of_two_is_two_batches_of_one(name: str) -> None:
-    method = ContrastiveMethod(small(name, "generator.spectral_norm=false", "discriminator.spectral_norm=false"))
+    method = build(small(name, "generator.spectral_norm=false", "discriminator.spectral_norm=false"))
     data = batch()
-    whole = method.generator_step(data, method.translate(data), 0.3).loss
+    whole = take(method, "generator", data, progress=0.3).loss
     alone = []
     for n in range(2):
         one = Batch(data.source[n : n + 1], data.target[n : n + 1], data.ids[n : n + 1], data.seeds[n : n + 1])
-        alone.append(method.generator_step(one, method.translate(one), 0.3).loss)
+        alone.append(take(method, "generator", one, progress=0.3).loss)
     torch.testing.assert_close(whole, torch.stack(alone).mean(), rtol=1e-4, atol=1e-4)
 
 
 def test_fastcut_translates_mirrored_images_and_mirrors_the_features_back() -> None:
-    method = ContrastiveMethod(small("fastcut"))
+    method = build(small("fastcut"))
     method.networks["generator"].eval()
     data = batch()
-    mirrored = method._mirrored(data)
-    fake = method.translate(data).fake
+    shared = method.forward_pass(data)
+    mirrored, fake = shared.mirrored, shared.fake
     for n in range(2):
         source = data.source[n : n + 1]
         expected = method.networks["generator"](source.flip(3) if mirrored[n] else source)
         torch.testing.assert_close(fake[n : n + 1], expected)
-    plain = method.networks["generator"].encode(fake, method.taps)
-    for found, feature in zip(method._encode_fake(data, method.translate(data)), plain, strict=True):
-        for n in range(2):
-            torch.testing.assert_close(found[n], feature[n].flip(2) if mirrored[n] else feature[n])
 
 
 def test_some_images_are_mirrored_and_some_are_not() -> None:
-    method = ContrastiveMethod(small("fastcut"))
+    method = build(small("fastcut"))
     image = torch.zeros(64, 3, 40, 40)
-    share = method._mirrored(Batch(image, image, ("",) * 64, tuple(range(64)))).float().mean()
+    share = method.forward_pass(Batch(image, image, ("",) * 64, tuple(range(64)))).mirrored.float().mean()
     assert 0.3 < share < 0.7
 
 
 def test_cut_averages_the_content_and_the_identity_term() -> None:
-    method = ContrastiveMethod(small("cut", "patches.count=4000"))  # every location: nothing is drawn
+    method = build(small("cut", "patches.count=4000"))  # every location: nothing is drawn
     method.networks["generator"].eval()
     data = batch(1)
-    both = method.generator_step(data, method.translate(data), 0.0).terms["patch_nce"]
+    both = take(method, "generator", data, progress=0.0).terms["patch_nce"]
     swapped = Batch(data.target, data.target, data.ids, data.seeds)
-    plain = ContrastiveMethod(small("cut", "patches.count=4000", "patch_nce.identity=false"))
+    plain = build(small("cut", "patches.count=4000", "patch_nce.identity=false"))
     plain.load_state_dict(method.state_dict())
     plain.networks["generator"].eval()
-    content = plain.generator_step(data, plain.translate(data), 0.0).terms["patch_nce"]
-    identity = plain.generator_step(swapped, plain.translate(swapped), 0.0).terms["patch_nce"]
+    content = take(plain, "generator", data, progress=0.0).terms["patch_nce"]
+    identity = take(plain, "generator", swapped, progress=0.0).terms["patch_nce"]
     torch.testing.assert_close(both, (content + identity) / 2, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_takes_a_step(name: str) -> None:
-    method = build_method(small(name))
-    data = batch()
-    translation = method.translate(data)
-    first = method.discriminator_step(data, translation, 0.0)
-    second = method.generator_step(data, translation, 0.0)
-    method.observe({**first.terms, **second.terms}, 2)
-    assert torch.isfinite(first.loss) and torch.isfinite(second.loss)
-    assert all(not term.requires_grad for term in (*first.terms.values(), *second.terms.values()))
 
 
 def test_the_same_seed_builds_the_same_networks_and_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(123)
     before = torch.get_rng_state()
-    first, second = build_method(small("asp-dgrank")), build_method(small("asp-dgrank"))
+    first, second = build(small("asp-dgrank")), build(small("asp-dgrank"))
     assert torch.equal(torch.get_rng_state(), before)
     for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)
-    other = build_method(small("asp-dgrank", "seed=1"))
+    other = build(small("asp-dgrank", "seed=1"))
     assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
 
 
@@ -225,22 +208,22 @@ ABLATIONS = {
     "asp-dgrank-baseline": {"a2sp.locations", "a2sp.lookup", "diffusion.enabled"},
     "asp-dgrank-unpaired": {"data.paired", "a2sp.weight", "pyramid.weight"},
     "asp-dgrank-unpaired-literal": {"data.paired"},
-    "asp": {"a2sp.locations", "diffusion.enabled", "optim.epochs", "optim.decay_epochs"},
+    "asp": {"a2sp.locations", "diffusion.enabled", "optim.epochs", "optim.decay_epochs", "patches.gain"},
 }
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_ablations_differ_in_exactly_their_fields(name: str) -> None:
-    changed = differences(load_recipe("asp-dgrank"), load_recipe(name))
+    changed = differences(load_recipe("asp-dgrank").to_flat(), load_recipe(name).to_flat())
     assert set(changed) - {"name", "about"} == ABLATIONS[name]
 
 
 def test_uniform_lookup_makes_every_weight_one() -> None:
-    uniform = ContrastiveMethod(small("asp-dgrank-no-attention", "patches.count=4000"))
+    uniform = build(small("asp-dgrank-no-attention", "patches.count=4000"))
     data = batch(1)
-    late = uniform.generator_step(data, uniform.translate(data), 0.99).terms["a2sp"]
-    fixed = ContrastiveMethod(small("asp-dgrank-no-attention", "patches.count=4000", "a2sp.schedule=zero"))
-    torch.testing.assert_close(late, fixed.generator_step(data, fixed.translate(data), 0.99).terms["a2sp"])
+    late = take(uniform, "generator", data, progress=0.99).terms["a2sp"]
+    fixed = build(small("asp-dgrank-no-attention", "patches.count=4000", "a2sp.schedule=zero"))
+    torch.testing.assert_close(late, take(fixed, "generator", data, progress=0.99).terms["a2sp"])
 
 
 @pytest.mark.parametrize(
@@ -254,13 +237,13 @@ def test_uniform_lookup_makes_every_weight_one() -> None:
 )
 def test_fields_that_do_not_go_together_are_named(overrides: tuple[str, ...], words: str) -> None:
     with pytest.raises(RestainError, match=words):
-        build_method(small("asp-dgrank", *overrides))
+        build(small("asp-dgrank", *overrides))
 
 
 def test_attention_maps_sum_to_one_and_follow_the_prior() -> None:
-    method = build_method(small("asp-dgrank", "a2sp.tissue_prior=true"))
+    method = build(small("asp-dgrank", "a2sp.tissue_prior=true"))
     target = torch.ones(1, 3, 40, 40)
     target[..., :20] = -0.3
-    maps = method.attention_maps(target)
-    assert set(maps) == {0, 4, 8, 12, 16}
-    assert maps[0][..., 26:].max() == 0
+    maps = method.pictures(Batch(target, target, ("a",), (1,)))
+    assert set(maps) == {"layer00", "layer04", "layer08", "layer12", "layer16"}
+    assert maps["layer00"][..., 26:].max() == 0

@@ -5,13 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from stepping import build, phase_of, take
 from torch import Tensor, nn
 
-from restain.diffusion import diffuse, draw_times
 from restain.errors import RestainError
-from restain.methods import build_method
-from restain.methods.contrastive import GENERATOR, ContrastiveMethod
-from restain.recipes.recipe import Recipe, differences, load_recipe
+from restain.methods.contrastive import ContrastiveMethod
+from restain.recipes import Recipe, differences, load_recipe
 from restain.sampling import attention_map, draw_locations
 from restain.types import Batch
 
@@ -40,9 +39,9 @@ def only(term: str) -> tuple[str, ...]:
 
 
 def method_of(recipe: Recipe) -> ContrastiveMethod:
-    method = ContrastiveMethod(recipe).double()
+    method = build(recipe).double()
     with torch.no_grad():  # away from the start, where every patch looks much the same
-        for head in method.networks["projector"].parameters():
+        for head in method.networks["projector"].parameters() if method.embeds else ():
             head.copy_(torch.randn(head.shape, generator=torch.Generator().manual_seed(head.numel())))
     return method
 
@@ -82,7 +81,7 @@ def mean_nce(queries: list[np.ndarray], keys: list[np.ndarray]) -> float:
 
 def test_patch_nce_is_the_formula() -> None:
     method, data = method_of(small("asp-dgrank", *only("patch_nce"))), batch()
-    step = method.generator_step(data, method.translate(data), 0.0)
+    step = take(method, "generator", data, progress=0.0)
     expected = mean_nce(embed(method, method.generator(data.source)), embed(method, data.source))
     assert step.terms["patch_nce"].item() == pytest.approx(expected, rel=1e-9)
     assert step.loss.item() == pytest.approx(10 * expected, rel=1e-9)
@@ -90,7 +89,7 @@ def test_patch_nce_is_the_formula() -> None:
 
 def test_patch_nce_of_cut_adds_the_identity_and_averages() -> None:
     method, data = method_of(small("cut", "gan.weight=0")), batch()
-    step = method.generator_step(data, method.translate(data), 0.0)
+    step = take(method, "generator", data, progress=0.0)
     content = mean_nce(embed(method, method.generator(data.source)), embed(method, data.source))
     identity = mean_nce(embed(method, method.generator(data.target)), embed(method, data.target))
     assert step.loss.item() == pytest.approx((content + identity) / 2, rel=1e-9)
@@ -98,10 +97,10 @@ def test_patch_nce_of_cut_adds_the_identity_and_averages() -> None:
 
 def test_patch_nce_of_fastcut_compares_places_of_the_image_as_it_was() -> None:
     method, data = method_of(small("fastcut", "gan.weight=0")), batch()
-    data = Batch(data.source, data.target, data.ids, (2, 3))
-    mirrored = method._mirrored(data).tolist()
+    data = Batch(data.source, data.target, data.ids, (3, 4))
+    mirrored = method.forward_pass(data).mirrored.tolist()
     assert sorted(mirrored) == [False, True]
-    step = method.generator_step(data, method.translate(data), 0.0)
+    step = take(method, "generator", data, progress=0.0)
     queries, keys = [], embed(method, data.source)
     for n, flip in enumerate(mirrored):
         source = data.source[n : n + 1]
@@ -123,7 +122,7 @@ PROGRESS = 0.95  # past 40 of 45 epochs
 def test_a2sp_is_equations_2_and_3(schedule: str, lookup: str) -> None:
     recipe = small("asp-dgrank", *only("a2sp"), f"a2sp.schedule={schedule}", f"a2sp.lookup={lookup}")
     method, data = method_of(recipe), batch(1)
-    step = method.generator_step(data, method.translate(data), PROGRESS)
+    step = take(method, "generator", data, progress=PROGRESS)
 
     p = {
         "lambda": (1 - PROGRESS) / (1 - 40 / 45),
@@ -153,15 +152,12 @@ def test_a2sp_is_equations_2_and_3(schedule: str, lookup: str) -> None:
 def test_gradients_are_those_of_the_formula_with_keys_and_weights_held_fixed(term: str) -> None:
     method, data = method_of(small("asp-dgrank", *only(term), "patches.count=30")), batch(1)
     parameters = dict(method.named_parameters())
-    method.generator_step(data, method.translate(data), PROGRESS).loss.backward()
+    take(method, "generator", data, progress=PROGRESS).loss.backward()
     found = {name: p.grad for name, p in parameters.items() if p.grad is not None}
     method.zero_grad(set_to_none=True)
 
     generator, projector = method.generator, method.networks["projector"]
-    streams = data.streams(GENERATOR)
-    # The adversarial term draws first, whatever its weight.
-    times = draw_times(torch.tensor(10), 0.5, streams)
-    diffuse(data.source, torch.ones(len(times)), 0.05, streams)
+    streams = data.streams(term)
     with torch.no_grad():
         features = generator.encode(data.source if term == "patch_nce" else data.target, method.taps)
         maps = [torch.ones_like(f[:, 0]) if term == "patch_nce" else attention_map(f) for f in features]
@@ -194,18 +190,18 @@ def test_no_gradient_reaches_the_real_ihc_through_its_patches() -> None:
     method, data = method_of(small("asp-dgrank", *only("a2sp"))), batch(1)
     target = data.target.clone().requires_grad_()
     watched = Batch(data.source, target, data.ids, data.seeds)
-    method.generator_step(watched, method.translate(watched), PROGRESS).loss.backward()
+    take(method, "generator", watched, progress=PROGRESS).loss.backward()
     assert target.grad is None
 
 
 def test_the_adversarial_term_sees_the_noised_image_of_equation_5() -> None:
     method = method_of(small("asp-dgrank", *only("gan"), "diffusion.clean_fraction=0", "diffusion.sigma=0.5"))
     data = batch()
-    translation = method.translate(data)
+    translation = method.forward_pass(data)
     seen: list[tuple[Tensor, Tensor]] = []
     discriminator = method.networks["discriminator"]
     handle = discriminator.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    step = method.generator_step(data, translation, 0.0)
+    step = take(method, "generator", data, translation, 0.0)
     handle.remove()
     noised, times = seen[0]
     eps = []
@@ -224,10 +220,10 @@ def test_the_adversarial_term_sees_the_noised_image_of_equation_5() -> None:
 def test_clean_images_reach_the_discriminator_untouched() -> None:
     method = method_of(small("asp-dgrank", "diffusion.clean_fraction=1"))
     data = batch()
-    translation = method.translate(data)
+    translation = method.forward_pass(data)
     seen: list[tuple[Tensor, Tensor]] = []
     method.networks["discriminator"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    method.discriminator_step(data, translation, 0.0)
+    take(method, "discriminator", data, translation, 0.0)
     assert torch.equal(seen[0][0], torch.cat([translation.fake, data.target]))
     assert not seen[0][1].any()
 
@@ -238,42 +234,42 @@ def test_r_is_the_mean_sign_of_real_scores_about_one_half() -> None:
     method.networks["discriminator"].register_forward_hook(lambda _, inputs, score: scores.append(score))
     with torch.no_grad():
         method.networks["discriminator"].head.bias.fill_(0.5)
-    step = method.discriminator_step(data, method.translate(data), 0.0)
+    step = take(method, "discriminator", data, progress=0.0)
     signs = [1.0 if score > 0.5 else -1.0 for score in scores[0][2:].flatten().tolist()]
     assert -1 < sum(signs) / len(signs) < 1
     assert step.terms["D_sign"].item() == pytest.approx(sum(signs) / len(signs))
 
 
 def test_the_discriminator_can_learn_again_after_the_generator_step() -> None:
-    method, data = build_method(load_recipe("asp-dgrank", SMALL)), batch(1)
+    method, data = build(load_recipe("asp-dgrank", SMALL)), batch(1)
     data = Batch(data.source.float(), data.target.float(), data.ids, data.seeds)
-    method.generator_step(data, method.translate(data), 0.0)
+    take(method, "generator", data, progress=0.0)
     assert all(p.requires_grad for p in method.parameters())
 
 
 def test_the_two_sides_share_no_parameter_and_leave_none_out() -> None:
-    method = build_method(small("asp-dgrank"))
-    sides = [{id(p) for p in method.parameters_of(side)} for side in ("generator", "discriminator")]
+    method = build(small("asp-dgrank"))
+    sides = [{id(p) for p in method.parameters_of(phase_of(method, side))} for side in ("generator", "discriminator")]
     assert not sides[0] & sides[1]
     assert sides[0] | sides[1] == {id(p) for p in method.parameters()}
     assert sides[1] == {id(p) for p in method.networks["discriminator"].parameters()}
 
 
 def test_attention_maps_stay_distributions_under_the_tissue_prior() -> None:
-    method = build_method(small("asp-dgrank", "a2sp.tissue_prior=true", "patches.layers=[0, 8]"))
+    method = build(small("asp-dgrank", "a2sp.tissue_prior=true", "patches.layers=[0, 8]"))
     target = torch.ones(2, 3, 40, 40)
     target[..., :20] = -0.3
-    for map_ in method.attention_maps(target).values():
+    for map_ in method.pictures(Batch(target, target, ("a", "b"), (1, 2))).values():
         torch.testing.assert_close(map_.sum(dim=(1, 2)), torch.ones(2))
 
 
 def test_bf16_autocast_gives_finite_float32_losses() -> None:
-    method = ContrastiveMethod(small("asp-dgrank", "patches.layers=[0, 4, 8, 12, 16]", "patches.count=20"))
+    method = build(small("asp-dgrank", "patches.layers=[0, 4, 8, 12, 16]", "patches.count=20"))
     data = batch()
     data = Batch(data.source.float(), data.target.float(), data.ids, data.seeds)
     with torch.autocast("cpu", torch.bfloat16):
-        translation = method.translate(data)
-        steps = (method.discriminator_step(data, translation, 0.0), method.generator_step(data, translation, 0.0))
+        translation = method.forward_pass(data)
+        steps = [take(method, name, data, translation) for name in ("discriminator", "generator")]
     for step in steps:
         step.loss.backward()
         assert step.loss.dtype == torch.float32 and step.loss.isfinite()
@@ -283,7 +279,7 @@ def test_bf16_autocast_gives_finite_float32_losses() -> None:
 @pytest.mark.parametrize("crop", [41, 42, 43, 50])
 def test_a_crop_that_the_encoder_cannot_halve_twice_is_refused(crop: int) -> None:
     with pytest.raises(RestainError, match=rf"data\.crop is {crop}; expected a multiple of 4"):
-        build_method(small("asp-dgrank", f"data.crop={crop}"))
+        build(small("asp-dgrank", f"data.crop={crop}"))
 
 
 @pytest.mark.parametrize(
@@ -302,15 +298,16 @@ def test_a_crop_that_the_encoder_cannot_halve_twice_is_refused(crop: int) -> Non
     ],
 )
 def test_neighbouring_rows_differ_in_exactly_their_fields(base: str, name: str, fields: set[str]) -> None:
-    assert set(differences(load_recipe(base), load_recipe(name))) - {"name", "about"} == fields
+    assert set(differences(load_recipe(base).to_flat(), load_recipe(name).to_flat())) - {"name", "about"} == fields
 
 
 def test_cut_is_its_published_default() -> None:
     recipe = load_recipe("cut")
     assert (recipe.generator.blocks, recipe.generator.spectral_norm) == (9, False)
-    assert (recipe.discriminator.ndf, recipe.discriminator.layers, recipe.discriminator.spectral_norm) == (64, 3, False)
-    assert (recipe.gan.weight, recipe.patch_nce.weight, recipe.patch_nce.identity) == (1, 1, True)
-    assert (recipe.a2sp.weight, recipe.pyramid.weight, recipe.diffusion.enabled, recipe.data.paired) == (
+    cut = recipe.method
+    assert (cut.discriminator.ndf, cut.discriminator.layers, cut.discriminator.spectral_norm) == (64, 3, False)
+    assert (cut.gan.weight, cut.patch_nce.weight, cut.patch_nce.identity, cut.patches.gain) == (1, 1, True, 0.02)
+    assert (cut.a2sp.weight, cut.pyramid.weight, cut.diffusion.enabled, recipe.data.paired) == (
         0,
         0,
         False,
@@ -320,8 +317,8 @@ def test_cut_is_its_published_default() -> None:
 
 
 def test_networks_are_named_modules() -> None:
-    method = build_method(small("asp-dgrank"))
+    method = build(small("asp-dgrank"))
     assert isinstance(method.networks, nn.ModuleDict)
     assert set(method.networks) == {"generator", "projector", "discriminator"}
-    assert "horizon.p" in method.state_dict()
-    assert not any(key.startswith("horizon") for key in build_method(small("asp")).state_dict())
+    assert "adversarial.horizon.p" in method.state_dict()
+    assert not any("horizon" in key for key in build(small("asp")).state_dict())

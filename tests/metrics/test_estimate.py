@@ -3,15 +3,17 @@ import math
 import numpy as np
 import pytest
 
-from restain.metrics import METRICS, NotComputed, estimate
+from restain.metrics import CATALOGUE, NotComputed, estimate
 
-BY_NAME = {metric.name: metric for metric in METRICS}
+BY_NAME = {metric.name: metric for metric in CATALOGUE}
 
 
-def test_registry_names_are_unique_and_described():
-    assert len(BY_NAME) == len(METRICS)
-    for metric in METRICS:
-        assert metric.definition and metric.source and metric.columns and metric.range and metric.weakness, metric.name
+def test_catalogue_names_are_unique_and_described():
+    assert len(BY_NAME) == len(CATALOGUE)
+    for metric in CATALOGUE:
+        assert metric.definition and metric.source and metric.measures and metric.range and metric.weakness, metric.name
+        filled = {name for measure in metric.measures for name in measure.names}
+        assert {column.removesuffix("_real") for column in metric.columns} <= filled, metric.name
 
 
 def test_an_error_is_taken_per_image_before_it_is_averaged():

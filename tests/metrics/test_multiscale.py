@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import convolve1d
 
-from restain.metrics.pixels.multiscale import SCALE_WEIGHTS, SMALLEST_SIDE, ms_ssim
+from restain.metrics.pixels.multiscale import SMALLEST_SIDE, ms_ssim
+from restain.metrics.protocols import MultiscaleSettings
+
+SCALE_WEIGHTS = MultiscaleSettings().exponents
 
 
 def make_pair(seed, side=SMALLEST_SIDE, noise=40.0):

@@ -6,7 +6,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restain.errors import RestainError
 from restain.metrics import PROTOCOLS, find_protocol
-from restain.metrics.pixels.similarity import GAUSSIAN_11, UNIFORM_7, psnr, ssim
+from restain.metrics.pixels.similarity import psnr, ssim
+from restain.metrics.protocols import GAUSSIAN_11, UNIFORM_7
 
 
 def make_pair(seed, shape=(40, 52)):
@@ -20,7 +21,7 @@ def make_pair(seed, shape=(40, 52)):
 @pytest.mark.parametrize("seed", range(20))
 def test_asp2023_is_what_scikit_image_gives_by_default_on_8_bit_rgb(seed):
     real, fake = make_pair(seed)
-    window = find_protocol("asp2023").window
+    window = find_protocol("asp2023").ssim
     assert ssim(real, fake, window) == pytest.approx(structural_similarity(real, fake, channel_axis=2), abs=1e-6)
     assert psnr(real, fake) == pytest.approx(peak_signal_noise_ratio(real, fake), abs=1e-6)
 
@@ -74,9 +75,9 @@ def ssim_of_floats(real, fake, data_range):
 def test_skimage018_is_the_formula_on_floats_with_data_range_2(seed):
     real, fake = make_pair(seed)
     protocol = find_protocol("skimage018")
-    value = ssim(real, fake, protocol.window, protocol.data_range)
+    value = ssim(real, fake, protocol.ssim)
     assert value == pytest.approx(ssim_of_floats(real, fake, data_range=2), abs=1e-10)
-    assert value > ssim(real, fake, protocol.window) == pytest.approx(ssim_of_floats(real, fake, data_range=1))
+    assert value > ssim(real, fake, UNIFORM_7) == pytest.approx(ssim_of_floats(real, fake, data_range=1))
     floats = structural_similarity(real / 255, fake / 255, channel_axis=2, data_range=2)
     assert value == pytest.approx(floats, abs=1e-10)
 
@@ -84,8 +85,8 @@ def test_skimage018_is_the_formula_on_floats_with_data_range_2(seed):
 def test_bci2022_is_asp2023_whatever_the_order_of_channels():
     real, fake = make_pair(5)
     bci, asp = find_protocol("bci2022"), find_protocol("asp2023")
-    assert (bci.window, bci.data_range) == (asp.window, asp.data_range)
-    assert ssim(real[..., ::-1], fake[..., ::-1], bci.window) == pytest.approx(ssim(real, fake, asp.window))
+    assert bci.ssim == asp.ssim
+    assert ssim(real[..., ::-1], fake[..., ::-1], bci.ssim) == pytest.approx(ssim(real, fake, asp.ssim))
 
 
 def test_psnr_by_hand():

@@ -1,11 +1,13 @@
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from restain.metrics.pixels.similarity import GAUSSIAN_11, UNIFORM_7, ssim
+from restain.metrics.pixels.similarity import ssim
 from restain.metrics.pixels.tolerance import tolerant_ssim
+from restain.metrics.protocols import GAUSSIAN_11, UNIFORM_7
 from restain.phantoms.options import PhantomOptions
 from restain.phantoms.slide import Slide
 
@@ -18,13 +20,11 @@ def ihc():
     return slide.render(view, None).ihc[:160]
 
 
-def by_brute_force(real, fake, window, data_range, reach):
+def by_brute_force(real, fake, settings, reach):
     core = real[reach:-reach, reach:-reach]
     height, width = core.shape[:2]
     values = {
-        (dy, dx): ssim(
-            core, fake[reach + dy : reach + dy + height, reach + dx : reach + dx + width], window, data_range
-        )
+        (dy, dx): ssim(core, fake[reach + dy : reach + dy + height, reach + dx : reach + dx + width], settings)
         for dy, dx in product(range(-reach, reach + 1), repeat=2)
     }
     return max(values.values()), max(values, key=values.get)
@@ -40,10 +40,10 @@ def warped(rgb, seed):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_it_finds_what_brute_force_finds(ihc, seed):
-    window, data_range = [(GAUSSIAN_11, 255.0), (UNIFORM_7, 510.0)][seed % 2]
+    settings = [GAUSSIAN_11, replace(UNIFORM_7, data_range=510.0)][seed % 2]
     fake = warped(ihc, seed)
-    found = tolerant_ssim(ihc, fake, window, data_range, reach=4)
-    value, shift = by_brute_force(ihc, fake, window, data_range, reach=4)
+    found = tolerant_ssim(ihc, fake, settings, reach=4)
+    value, shift = by_brute_force(ihc, fake, settings, reach=4)
     assert found.value == pytest.approx(value, abs=1e-12)
     assert (found.dy, found.dx) == shift
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from restain.errors import RestainError
-from restain.recipes.recipe import Recipe, differences, load_recipe, recipe_names
+from restain.recipes import Recipe, differences, load_recipe, recipe_names
 
 PUBLISHED = {
     "asp-dgrank",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from restain.evaluation.schema import FORMAT, Groups, Score, Scores, Summary, Weights, to_json
 
 NAMES = [f"slide1/field_{index}" for index in range(8)]
 
@@ -29,16 +32,48 @@ def write_image(path: Path, size: tuple[int, int], seed: int, grey: bool = False
     Image.fromarray(pixels).save(path)
 
 
-def figure(mean: float | str, low: float | None, high: float | None, unit: str, direction: str) -> dict[str, Any]:
-    return {
-        "mean": mean,
-        "std": 0.1,
-        "ci95": None if low is None else [low, high],
-        "n": 8,
-        "protocol": "clean",
-        "direction": direction,
-        "unit": unit,
-    }
+def score(mean: float, low: float | None, high: float | None, unit: str, direction: str) -> Score:
+    return Score(
+        mean=mean,
+        std=0.1,
+        ci95=None if low is None or high is None else (low, high),
+        n=8,
+        level="image",
+        family="stain",
+        protocol="clean",
+        direction=direction,
+        unit=unit,
+        definition="as <defined>",
+        source="a paper",
+    )
+
+
+def summary_of(systems: dict[str, Scores], baselines: dict[str, Scores], folders: dict[str, str | None]) -> Summary:
+    return Summary(
+        format=FORMAT,
+        command="restain evaluate --real 'my IHC'",
+        created="2025-05-13T08:00:00+00:00",
+        restain="0.1.0",
+        versions={"numpy": "2.4.6"},
+        protocol="clean",
+        protocol_definition="at full size",
+        protocol_settings={},
+        seed=7,
+        n=8,
+        resolution="40x64",
+        groups=Groups(rule="none: every image by itself", count=None),
+        mpp=0.5,
+        files_sha256="beef" * 16,
+        folders=folders,
+        weights={"fid": Weights(name="inception-fid", sha256="feed" * 16)},
+        systems=systems,
+        baselines=baselines,
+        comparisons=[],
+        comparisons_family="Holm over all pairs",
+        ranking=None,
+        literature=None,
+        not_computed={"colour transfer": "needs reference images", "psnr ci95": "is infinite <somewhere>"},
+    )
 
 
 @pytest.fixture
@@ -94,39 +129,28 @@ def evaluation(tmp_path: Path) -> Path:
         write_image(tmp_path / "IHC" / f"{name}.tif", (40, 64), 50 + index)
         real = 0.1 + 0.05 * index
         rows.append(
-            {"id": name, "ssim": ssim[index], "psnr": "inf", "dab_mean_od": real + 0.01}
+            {"id": name, "system": "virtual", "ssim": ssim[index], "psnr": "inf", "dab_mean_od": real + 0.01}
             | {"dab_mean_od_real": real, "dab_positive_area": real, "dab_positive_area_real": real}
         )
     write_table(root / "per_image.csv", rows)
     virtual = {
-        "ssim": figure(0.34567, 0.31234, 0.37891, "", "higher"),
-        "psnr": figure("inf", None, None, "dB", "higher"),
-        "dab_mean_od_error": figure(0.0123, 0.0101, 0.0145, "OD", "lower"),
-        "dab_iod_error": figure(15456.2, 12368.7, 19002.1, "OD px", "lower"),
-        "dab_mean_od_real": figure(0.275, 0.21, 0.34, "OD", "none"),
+        "ssim": score(0.34567, 0.31234, 0.37891, "", "higher"),
+        "psnr": score(math.inf, None, None, "dB", "higher"),
+        "dab_mean_od_error": score(0.0123, 0.0101, 0.0145, "OD", "lower"),
+        "dab_iod_error": score(15456.2, 12368.7, 19002.1, "OD px", "lower"),
+        "dab_mean_od_real": score(0.275, 0.21, 0.34, "OD", "none"),
     }
     unchanged = {
-        "ssim": figure(0.41111, 0.38222, 0.43333, "", "higher"),
-        "dab_mean_od_error": figure(0.0812, 0.0701, 0.0945, "OD", "lower"),
-        "dab_mean_od_real": figure(0.275, 0.21, 0.34, "OD", "none"),
+        "ssim": score(0.41111, 0.38222, 0.43333, "", "higher"),
+        "dab_mean_od_error": score(0.0812, 0.0701, 0.0945, "OD", "lower"),
+        "dab_mean_od_real": score(0.275, 0.21, 0.34, "OD", "none"),
     }
-    summary = {
-        "restain": "0.1.0",
-        "protocol": "clean",
-        "seed": 7,
-        "n": 8,
-        "resolution": "40x64",
-        "files_sha256": "beef" * 16,
-        "versions": {"numpy": "2.4.6"},
-        "folders": {
-            "real": str(tmp_path / "IHC"),
-            "fake": str(tmp_path / "virtual"),
-            "source": str(tmp_path / "HE"),
-            "reference": None,
-        },
-        "metrics": virtual,
-        "not_computed": {"colour transfer": "needs reference images", "psnr ci95": "is infinite <somewhere>"},
-        "yardsticks": {"H&E unchanged": unchanged},
+    folders: dict[str, str | None] = {
+        "real": str(tmp_path / "IHC"),
+        "fake": str(tmp_path / "virtual"),
+        "source": str(tmp_path / "HE"),
+        "reference": None,
     }
-    (root / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    summary = summary_of({"virtual": virtual}, {"H&E unchanged": unchanged}, folders)
+    (root / "summary.json").write_text(json.dumps(to_json(summary)), encoding="utf-8")
     return root

@@ -56,10 +56,10 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
-def test_every_figure_of_the_summary_stands_in_the_table_with_its_interval(tmp_path: Path, evaluation: Path) -> None:
+def test_every_score_of_the_summary_stands_in_the_table_with_its_interval(tmp_path: Path, evaluation: Path) -> None:
     page = Page(report(tmp_path / "page.html", evaluation=evaluation))
     summary = json.loads((evaluation / "summary.json").read_text())
-    for system in (summary["metrics"], summary["yardsticks"]["H&E unchanged"]):
+    for system in (summary["systems"]["virtual"], summary["baselines"]["H&E unchanged"]):
         for name, entry in system.items():
             expected = [float(entry["mean"]), *(entry["ci95"] or [])]
             assert set(expected) <= set(page.cells[name]), name
@@ -70,11 +70,11 @@ def test_every_figure_of_the_summary_stands_in_the_table_with_its_interval(tmp_p
     assert "PSNR, 95 % interval" in page.text and "is infinite <somewhere>" in page.text
 
 
-def test_a_yardstick_that_does_at_least_as_well_is_marked(tmp_path: Path, evaluation: Path) -> None:
+def test_a_baseline_that_does_at_least_as_well_is_marked(tmp_path: Path, evaluation: Path) -> None:
     source = report(tmp_path / "page.html", evaluation=evaluation).read_text()
-    marked = re.findall(r'data-metric="(\w+)"|class="figure (beats)', source)
+    marked = re.findall(r'data-metric="(\w+)"|class="score (beats)', source)
     by_metric = [name or beats for name, beats in marked]
-    # the yardstick's SSIM is higher, its DAB error is higher too, which is worse
+    # the baseline's SSIM is higher, its DAB error is higher too, which is worse
     assert by_metric.index("beats") == by_metric.index("ssim") + 1
     assert by_metric.count("beats") == 1
 
@@ -105,6 +105,10 @@ def test_run_and_evaluation_are_described(tmp_path: Path, run: Path, evaluation:
         "f00d" * 16,
         "cafe" * 16,
         "beef" * 16,
+        "restain evaluate --real 'my IHC'",
+        "2025-05-13T08:00:00+00:00",
+        "clean: at full size",
+        "feed" * 16,
         "lr: 2.0e-4 # <b>",
         "6 of 8 fields, chosen by rule and not by eye: half by SSIM from best to worst, half by the amount of",
         "best SSIM",
@@ -161,17 +165,17 @@ def test_image_folders_that_are_gone_are_named(tmp_path: Path, evaluation: Path)
 
 
 def test_one_image_and_few_columns_are_enough(tmp_path: Path, run: Path, evaluation: Path) -> None:
-    (evaluation / "per_image.csv").write_text("id,ssim\nslide1/field_3,0.5\n")
+    (evaluation / "per_image.csv").write_text("id,system,ssim\nslide1/field_3,virtual,0.5\n")
     (run / "logs" / "train.csv").write_text("step,G\n10,1.5\n")
     summary = json.loads((evaluation / "summary.json").read_text())
-    (evaluation / "summary.json").write_text(json.dumps({"folders": summary["folders"]}))
+    (evaluation / "summary.json").write_text(json.dumps(summary | {"systems": {"virtual": {}}, "baselines": {}}))
     page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation))
     assert "1 of 1 fields, chosen by rule and not by eye: by SSIM from best to worst." in page.text
     assert "The evaluation holds no metrics" in page.text
     assert "The evaluation has no DAB columns" in page.text
 
 
-def test_without_the_table_of_images_the_figures_remain(tmp_path: Path, evaluation: Path) -> None:
+def test_without_the_table_of_images_the_scores_remain(tmp_path: Path, evaluation: Path) -> None:
     (evaluation / "per_image.csv").unlink()
     page = Page(report(tmp_path / "page.html", evaluation=evaluation))
     assert "per_image.csv is not there" in page.text
@@ -198,7 +202,7 @@ def test_refusals_are_one_clear_sentence(tmp_path: Path, run: Path, evaluation: 
     with pytest.raises(RestainError, match=r"summary\.json: holds a JSON list; expected an object"):
         report(out, evaluation=evaluation)
     (evaluation / "summary.json").write_text('{"metrics": {"ssim": 0.5}}')
-    with pytest.raises(RestainError, match=r"summary\.json: field 'ssim' is a float; expected an object"):
+    with pytest.raises(RestainError, match=r"summary\.json: field 'format' is None; expected 2: evaluate again"):
         report(out, evaluation=evaluation)
     (run / "data.json").write_text("{")
     with pytest.raises(RestainError, match=r"data\.json: is not valid JSON"):
@@ -221,11 +225,11 @@ def test_reading_a_report_loads_no_torch() -> None:
 def several(tmp_path: Path, evaluation: Path) -> Path:
     """The same evaluation of two stains, "ours" and "<theirs>"."""
     summary = json.loads((evaluation / "summary.json").read_text())
-    summary["metrics"]["psnr"]["note"] = "so it is <here>"
-    theirs = summary["metrics"] | {"ssim": summary["metrics"]["ssim"] | {"mean": 0.29}}
-    summary["systems"] = {"ours": summary.pop("metrics"), "<theirs>": theirs}
+    ours = summary["systems"]["virtual"]
+    ours["psnr"]["note"] = "so it is <here>"
+    summary["systems"] = {"ours": ours, "<theirs>": ours | {"ssim": ours["ssim"] | {"mean": 0.29}}}
     summary["folders"] |= {"ours": summary["folders"].pop("fake"), "<theirs>": str(tmp_path / "IHC")}
-    pair = {"first": "ours", "second": "<theirs>"}
+    pair = {"first": "ours", "second": "<theirs>", "p": None, "n": 8}
     summary["comparisons"] = [
         {"metric": "ssim", "difference": 0.0557, "ci95": [0.03, 0.08], "p_holm": 0.0312, "better": "ours"}
         | pair
@@ -234,8 +238,14 @@ def several(tmp_path: Path, evaluation: Path) -> Path:
         | pair
         | {"test": "no test: needs at least 6 images, there are 5"},
     ]
-    ranking = {"systems": ["ours", "<theirs>"], "mean_rank": {"ours": 1.0, "<theirs>": 2.0}, "by_family": {"stain": {}}}
+    ranking = {
+        "systems": ["ours", "<theirs>"],
+        "mean_rank": {"ours": 1.0, "<theirs>": 2.0},
+        "by_family": {"stain": {}},
+        "metrics": ["dab_mean_od_error"],
+    }
     published = {
+        "data_set": "mist-er",
         "method": "ASP",
         "metric": "ssim",
         "value": 0.2061,
@@ -246,8 +256,8 @@ def several(tmp_path: Path, evaluation: Path) -> Path:
     summary |= {"ranking": ranking, "literature": {"data_set": "mist-er", "rows": [published | {"comparable": False}]}}
     (evaluation / "summary.json").write_text(json.dumps(summary))
     header, *rows = (evaluation / "per_image.csv").read_text().splitlines()
-    lines = [f"system,{header}", *(f"ours,{row}" for row in rows), *(f"<theirs>,{row}" for row in rows)]
-    (evaluation / "per_image.csv").write_text("\n".join(lines) + "\n")
+    both = [row.replace(",virtual,", f",{name},") for name in ("ours", "<theirs>") for row in rows]
+    (evaluation / "per_image.csv").write_text("\n".join([header, *both]) + "\n")
     return evaluation
 
 
@@ -261,7 +271,7 @@ def test_several_stains_stand_side_by_side(tmp_path: Path, several: Path) -> Non
         "+0.056 p = 0.031, ours better",
         "−0.010 −0.020 to 0.010",
         "1 is best): ours 1.00, <theirs> 2.00",
-        "Published figures for mist-er",
+        "Published scores for mist-er",
         "0.2061* asp2023 Table 4",
         "ours 0.3457 clean this evaluation",
         "<theirs> 0.2900 clean this evaluation",
@@ -275,5 +285,7 @@ def test_several_stains_stand_side_by_side(tmp_path: Path, several: Path) -> Non
 def test_comparisons_of_another_shape_are_refused(tmp_path: Path, several: Path) -> None:
     summary = json.loads((several / "summary.json").read_text()) | {"comparisons": "none"}
     (several / "summary.json").write_text(json.dumps(summary))
-    with pytest.raises(RestainError, match="field 'comparisons' is no list of objects"):
+    with pytest.raises(
+        RestainError, match=r"summary\.json: field 'comparisons' does not fit: input should be a valid list"
+    ):
         report(tmp_path / "page.html", evaluation=several)

@@ -1,47 +1,14 @@
-"""The run folder: a log that belongs to its checkpoint, grids and maps as they are meant to be read."""
+"""The run folder: grids and maps as they are meant to be read."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from restain.training.run_folder import Previews, find_previews, git_state
 
 from restain.data.layouts import find_pairs
-from restain.training.run_folder import Previews, TrainingLog, find_previews, git_state
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-def test_reopening_a_log_drops_what_came_after_the_checkpoint(tmp_path: Path) -> None:
-    path = tmp_path / "logs" / "train.csv"
-    log = TrainingLog(path, 0, tensorboard=False)
-    for step in (2, 4, 6):
-        log.write({"step": step, "G": 1 / step})
-    again = TrainingLog(path, 4, tensorboard=False)
-    again.write({"step": 6, "G": 7.0})
-    assert [(row["step"], row["G"]) for row in rows(path)] == [("2", "0.5"), ("4", "0.25"), ("6", "7")]
-    TrainingLog(path, 0, tensorboard=False)
-    assert not path.exists()
-
-
-def test_steps_beyond_a_million_stay_whole(tmp_path: Path) -> None:
-    TrainingLog(tmp_path / "train.csv", 0, tensorboard=False).write({"step": 1_234_567, "G": 1234.5678})
-    assert rows(tmp_path / "train.csv") == [{"step": "1234567", "G": "1234.57"}]
-
-
-def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    log = TrainingLog(tmp_path / "logs" / "train.csv", 0, tensorboard=True)
-    log.write({"step": 3, "G": 0.5})
-    log.close()
-    events = EventAccumulator(str(tmp_path / "logs" / "tensorboard")).Reload()
-    assert [(event.step, event.value) for event in events.Scalars("G")] == [(3, 0.5)]
 
 
 def test_previews_are_held_out_centre_crops(pairs: Path) -> None:

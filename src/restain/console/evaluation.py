@@ -5,67 +5,67 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from restain.evaluation.results import Evaluation
+from restain.evaluation.schema import Ranks, SystemComparison
 from restain.metrics import Estimate, Metric
 
-_WIDE = 3  # columns with an interval beside the figure; more of them have it below
+_WIDE = 3  # columns with an interval beside the score; more of them have it below
 _MOST_PAIRS = 5
 _ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 
 
 def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
-    """Print the figures, the differences between systems, their ranks, the literature and what is missing."""
+    """Print the scores, the differences between systems, their ranks, the literature and what is missing."""
     console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     summary = evaluation.summary
-    console.print(_figures_table(evaluation))
+    console.print(_scores_table(evaluation))
     pairs = _pairs_shown(evaluation)
     if pairs:
-        console.print(_comparisons_table(evaluation.metrics, summary["comparisons"], pairs))
-        for line in _without_test(evaluation.metrics, summary["comparisons"]):
+        console.print(_comparisons_table(evaluation.metrics, summary.comparisons, pairs))
+        for line in _without_test(evaluation.metrics, summary.comparisons):
             console.print(line, markup=False)
-    elif summary["comparisons"]:
+    elif summary.comparisons:
         console.print("differences: too many pairs of systems for a screen; summary.json and the report have them")
-    if summary["ranking"]:
-        console.print(_ranking_line(summary["ranking"]), markup=False)
-    if "literature" in summary:
+    if summary.ranking:
+        console.print(_ranking_line(summary.ranking), markup=False)
+    if summary.literature:
         console.print(_literature_table(evaluation))
     for line in _notes(evaluation):
         console.print(line, markup=False)
-    for line in _missing_lines(summary["not_computed"]):
+    for line in _missing_lines(summary.not_computed):
         console.print(line, markup=False)
 
 
-def _figures_table(evaluation: Evaluation) -> Table:
-    systems = (*evaluation.systems, *evaluation.yardsticks)
+def _scores_table(evaluation: Evaluation) -> Table:
+    systems = (*evaluation.systems, *evaluation.baselines)
     summary = evaluation.summary
-    count = summary["groups"]["count"]
+    count = summary.groups.count
     clusters = f", {count} groups drawn as a whole" if count else ""
     table = Table(
-        title=f"{summary['n']} images, {summary['resolution']}, protocol {summary['protocol']}",
+        title=f"{summary.n} images, {summary.resolution}, protocol {summary.protocol}",
         caption="mean over images (or statistic of the set) with 95 % bootstrap interval"
-        f"{clusters}; ↑ ↓ which is better; amounts and biases, which do not judge, stand in summary.json",
+        f"{clusters}; ↑ ↓ which is better; scores without a better direction: see summary.json",
     )
     table.add_column("metric", no_wrap=True)
     for system in systems:
         table.add_column(system.name, justify="right")
     separator = " " if len(systems) <= _WIDE else "\n"
-    judging = [metric for metric in evaluation.metrics if metric.direction != "none"]
-    for metric in judging or evaluation.metrics:
+    directed = [metric for metric in evaluation.metrics if metric.direction != "none"]
+    for metric in directed or evaluation.metrics:
         found = [system.estimates.get(metric.name) for system in systems]
         if any(found):
-            table.add_row(_label(metric), *(_figure(one, separator) if one else "–" for one in found))
+            table.add_row(_label(metric), *(_score(one, separator) if one else "–" for one in found))
     return table
 
 
 def _pairs_shown(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """The pairs that fit on a screen: all, else those without yardsticks, else none."""
-    pairs = list(dict.fromkeys((entry["first"], entry["second"]) for entry in evaluation.summary["comparisons"]))
+    """The pairs that fit on a screen: all, else those without baselines, else none."""
+    pairs = list(dict.fromkeys((entry.first, entry.second) for entry in evaluation.summary.comparisons))
     names = {system.name for system in evaluation.systems}
     for shown in (pairs, [pair for pair in pairs if set(pair) <= names]):
         if len(shown) <= _MOST_PAIRS:
@@ -74,10 +74,10 @@ def _pairs_shown(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 
 def _comparisons_table(
-    metrics: Sequence[Metric], comparisons: Sequence[Mapping[str, Any]], pairs: Sequence[tuple[str, str]]
+    metrics: Sequence[Metric], comparisons: Sequence[SystemComparison], pairs: Sequence[tuple[str, str]]
 ) -> Table:
     """A row a metric, a column a pair of systems."""
-    by_place = {(entry["metric"], entry["first"], entry["second"]): entry for entry in comparisons}
+    by_place = {(entry.metric, entry.first, entry.second): entry for entry in comparisons}
     table = Table(
         title="differences",
         caption="first minus second, p of the paired permutation test after Holm's correction over the pairs; "
@@ -94,36 +94,37 @@ def _comparisons_table(
     return table
 
 
-def _without_test(metrics: Sequence[Metric], comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
+def _without_test(metrics: Sequence[Metric], comparisons: Sequence[SystemComparison]) -> list[str]:
     """Why values per image were not tested, each reason once; that a statistic of the set has no test is no news."""
     per_image = {metric.name for metric in metrics if metric.level == "image"}
-    return list(dict.fromkeys(one["test"] for one in comparisons if one["p"] is None and one["metric"] in per_image))
+    return list(dict.fromkeys(one.test for one in comparisons if one.p is None and one.metric in per_image))
 
 
-def _difference(entry: Mapping[str, Any], separator: str) -> str:
-    difference = _signed(entry["difference"]) + separator
-    if entry["p_holm"] is not None:
-        p = entry["p_holm"]
+def _difference(entry: SystemComparison, separator: str) -> str:
+    difference = _signed(entry.difference) + separator
+    if entry.p_holm is not None:
+        p = entry.p_holm
         return f"{difference}({'p < 0.001' if p < 0.001 else f'p = {p:.3f}'})"
-    if entry["ci95"]:
-        return f"{difference}({_signed(entry['ci95'][0])} to {_signed(entry['ci95'][1])})"
+    if entry.ci95:
+        return f"{difference}({_signed(entry.ci95[0])} to {_signed(entry.ci95[1])})"
     return f"{difference}(no test)"
 
 
-def _ranking_line(ranking: Mapping[str, Any]) -> str:
-    ranks = ", ".join(f"{name} {ranking['mean_rank'][name]:.2f}" for name in ranking["systems"])
-    families = ", ".join(ranking["by_family"])
+def _ranking_line(ranking: Ranks) -> str:
+    ranks = ", ".join(f"{name} {ranking.mean_rank[name]:.2f}" for name in ranking.systems)
+    families = ", ".join(ranking.by_family)
     return f"mean rank over families of metrics ({families}): {ranks}"
 
 
 def _literature_table(evaluation: Evaluation) -> Table:
-    """Published figures beside the user's; what another protocol gave is marked, sources stand below."""
-    literature = evaluation.summary["literature"]
-    rows, metrics = literature["rows"], list(dict.fromkeys(row["metric"] for row in literature["rows"]))
-    sources = list(dict.fromkeys(row["source"] for row in rows))
+    """Published scores beside the user's; what another protocol gave is marked, sources stand below."""
+    literature = evaluation.summary.literature
+    assert literature is not None
+    rows, metrics = literature.rows, list(dict.fromkeys(row.metric for row in literature.rows))
+    sources = list(dict.fromkeys(row.source for row in rows))
     notes = "\n".join(f"[{number}] {source}" for number, source in enumerate(sources, 1))
     table = Table(
-        title=f"published figures for {literature['data_set']}",
+        title=f"published scores for {literature.data_set}",
         caption=Text(f"* another or an unknown protocol: not comparable with yours\n{notes}"),
         caption_justify="left",
     )
@@ -134,19 +135,19 @@ def _literature_table(evaluation: Evaluation) -> Table:
     for system in evaluation.systems:
         own = [system.estimates.get(metric) for metric in metrics]
         cells = [_digits(one.value) if one else "–" for one in own]
-        table.add_row(f"{system.name} (yours)", *cells, evaluation.summary["protocol"], style="bold")
-    for method, protocol, source in dict.fromkeys((row["method"], row["protocol"], row["source"]) for row in rows):
-        same = [row for row in rows if (row["method"], row["protocol"], row["source"]) == (method, protocol, source)]
-        figures = {row["metric"]: f"{row['value']:g}{'' if row['comparable'] else '*'}" for row in same}
-        cells = [figures.get(metric, "–") for metric in metrics]
+        table.add_row(f"{system.name} (yours)", *cells, evaluation.summary.protocol, style="bold")
+    for method, protocol, source in dict.fromkeys((row.method, row.protocol, row.source) for row in rows):
+        same = [row for row in rows if (row.method, row.protocol, row.source) == (method, protocol, source)]
+        scores = {row.metric: f"{row.value:g}{'' if row.comparable else '*'}" for row in same}
+        cells = [scores.get(metric, "–") for metric in metrics]
         table.add_row(Text(f"{method} [{sources.index(source) + 1}]"), *cells, protocol)
     return table
 
 
 def _notes(evaluation: Evaluation) -> Iterator[str]:
-    """What a reader must know of single figures, once where it holds for several systems."""
+    """What a reader must know of single scores, once where it holds for several systems."""
     notes: dict[str, list[str]] = {}
-    for system in (*evaluation.systems, *evaluation.yardsticks):
+    for system in (*evaluation.systems, *evaluation.baselines):
         for name, found in system.estimates.items():
             if found.note and name not in notes.setdefault(found.note, []):
                 notes[found.note].append(name)
@@ -165,14 +166,14 @@ def _missing_lines(not_computed: Mapping[str, str]) -> Iterator[str]:
     for reason, names in values.items():
         yield f"not computed: {', '.join(names)}: {reason}"
     for reason, count in intervals.items():
-        yield f"without interval: {count} figures: {reason}"
+        yield f"without interval: {count} scores: {reason}"
 
 
 def _label(metric: Metric) -> str:
     return " ".join(part for part in (metric.name, _ARROWS[metric.direction], metric.unit) if part)
 
 
-def _figure(found: Estimate, separator: str) -> str:
+def _score(found: Estimate, separator: str) -> str:
     if found.ci95 is None:
         return _digits(found.value)
     return f"{_digits(found.value)}{separator}({_digits(found.ci95[0])} to {_digits(found.ci95[1])})"

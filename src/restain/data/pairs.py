@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from restain.data.records import ImageRef, Manifest, Record
-from restain.data.transforms import check_crop, draw_crop
+from restain.data.transforms import check_crop, draw_crop, rescale, scaled_size
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.tensors import to_tensor
@@ -43,11 +43,11 @@ class Sample:
 class PairedImages(Dataset[Sample]):
     """H&E and IHC of the same field of view under the same crop and flip."""
 
-    def __init__(self, records: Sequence[Record], crop: int, flip: bool) -> None:
+    def __init__(self, records: Sequence[Record], *, crop: int, flip: bool, scale: float = 1.0) -> None:
         self.pairs = [(record.id, _side(record, "source"), _side(record, "target")) for record in records]
         if not self.pairs:
             raise RestainError("no H&E/IHC pairs to train on; paired training needs both sides of a name")
-        self.crop, self.flip = crop, flip
+        self.crop, self.flip, self.scale = crop, flip, scale
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -58,6 +58,7 @@ class PairedImages(Dataset[Sample]):
         if he.shape != ihc.shape:
             sizes = " and ".join(f"{height} x {width}" for height, width, _ in (he.shape, ihc.shape))
             raise RestainError(f"{source} and {target}: are {sizes} pixels; a pair must have one size")
+        he, ihc = rescale(he, self.scale), rescale(ihc, self.scale)
         check_crop(he.shape[:2], self.crop, str(source))
         window = draw_crop(he.shape[:2], self.crop, self.flip, _random(key.seed, 0))
         return Sample(to_tensor(window.apply(he)), to_tensor(window.apply(ihc)), name, key.seed)
@@ -66,13 +67,15 @@ class PairedImages(Dataset[Sample]):
 class UnpairedImages(Dataset[Sample]):
     """An H&E image with an independently drawn IHC image; the index runs over the H&E images."""
 
-    def __init__(self, sources: Sequence[Record], targets: Sequence[Record], crop: int, flip: bool) -> None:
+    def __init__(
+        self, sources: Sequence[Record], targets: Sequence[Record], *, crop: int, flip: bool, scale: float = 1.0
+    ) -> None:
         self.sources = [(record.id, _side(record, "source")) for record in sources]
         self.targets = [_side(record, "target") for record in targets]
         if not self.sources or not self.targets:
             missing = "H&E" if not self.sources else "IHC"
             raise RestainError(f"no {missing} images to train on; unpaired training needs both stains")
-        self.crop, self.flip = crop, flip
+        self.crop, self.flip, self.scale = crop, flip, scale
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -85,22 +88,33 @@ class UnpairedImages(Dataset[Sample]):
         return Sample(to_tensor(he), to_tensor(self._crop(target, rng)), name, key.seed)
 
     def _crop(self, image: ImageRef, rng: np.random.Generator) -> RGB:
-        rgb = image.read()
+        rgb = rescale(image.read(), self.scale)
         check_crop(rgb.shape[:2], self.crop, str(image))
         return draw_crop(rgb.shape[:2], self.crop, self.flip, rng).apply(rgb)
 
 
-def training_images(manifest: Manifest, paired: bool, crop: int, flip: bool) -> PairedImages | UnpairedImages:
-    """The training split as a data set, after a look at every header: an image too small is found now, not later."""
+def training_images(
+    manifest: Manifest, *, paired: bool, crop: int, flip: bool, scale: float = 1.0
+) -> PairedImages | UnpairedImages:
+    """The training split as a data set, after a look at every header: an image too small is found now, not later.
+
+    Args:
+        manifest: see ``restain.data.layouts``.
+        paired: whether H&E and IHC of a field are drawn together.
+        crop: side of a crop, pixels.
+        flip: whether half of the crops are mirrored.
+        scale: enlargement of each image before the crop.
+    """
     if paired:
         records = manifest.pairs("train")
-        images: PairedImages | UnpairedImages = PairedImages(records, crop, flip)
+        images: PairedImages | UnpairedImages = PairedImages(records, crop=crop, flip=flip, scale=scale)
     else:
         sources, targets = manifest.sources("train"), manifest.targets("train")
         records = sources + targets
-        images = UnpairedImages(sources, targets, crop, flip)
+        images = UnpairedImages(sources, targets, crop=crop, flip=flip, scale=scale)
     for image in {ref for record in records for ref in (record.source, record.target) if ref is not None}:
-        check_crop(image.size(), crop, str(image))
+        height, width = image.size()
+        check_crop(scaled_size((height, width), scale), crop, str(image))
     return images
 
 

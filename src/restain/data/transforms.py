@@ -1,10 +1,11 @@
-"""Crops and flips, drawn once and applied to both images of a pair."""
+"""Crops and flips, drawn once and applied to both images of a pair, and the enlargement before them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from restain.errors import RestainError
 from restain.images import RGB
@@ -23,6 +24,20 @@ class Crop:
         """Cut the window out of (H, W, 3); returns (size, size, 3)."""
         window = rgb[self.top : self.top + self.size, self.left : self.left + self.size]
         return np.ascontiguousarray(window[:, ::-1] if self.flip else window)
+
+
+def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """(height, width) of an image after ``rescale``."""
+    height, width = (round(side * scale) for side in size)
+    return height, width
+
+
+def rescale(rgb: RGB, scale: float) -> RGB:
+    """An image (H, W, 3) enlarged by a factor, bicubic as pix2pix and CycleGAN load their images."""
+    if scale == 1.0:
+        return rgb
+    height, width = scaled_size(rgb.shape[:2], scale)
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def check_crop(size: tuple[int, int], crop: int, name: str) -> None:

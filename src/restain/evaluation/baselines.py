@@ -1,4 +1,4 @@
-"""Two ways that learn nothing: the H&E as it is, and a transfer of colour from IHC that is not judged."""
+"""Two ways that learn nothing: the H&E as it is, and a transfer of colour from IHC that is not evaluated."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 
 from restain.colour import LabStatistics, lab_statistics, pool_statistics
 from restain.errors import RestainError
-from restain.evaluation.systems import TRANSFER, UNCHANGED
+from restain.evaluation.inputs import TRANSFER, UNCHANGED
 from restain.evaluation.workers import in_threads
 from restain.files import sha256
 from restain.images import list_images, read_rgb
 
 NEEDS_SOURCE = "needs the H&E images; give their folder as source"
-NEEDS_REFERENCE = "needs IHC images that are not judged, such as the training IHC; give their folder as reference"
+NEEDS_REFERENCE = "needs IHC images that are not evaluated, such as the training IHC; give their folder as reference"
 _STRIDE = 4  # every 4th pixel of each row and column is plenty for means and deviations of colour
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Colours of the IHC images that are not judged, and one line per file for the fingerprint."""
+    """Colours of the IHC images that are not evaluated, and one line per file for the fingerprint."""
 
     colours: LabStatistics
     hashes: tuple[str, ...]
@@ -39,8 +39,8 @@ def read_reference(folder: Path) -> Reference:
     return Reference(pool_statistics(list(parts)), tuple(hashes))
 
 
-def missing_yardsticks(source: Path | None, reference: Path | None) -> dict[str, str]:
-    """Why a yardstick is not there, by its name."""
+def missing_baselines(source: Path | None, reference: Path | None) -> dict[str, str]:
+    """Why a baseline is not there, by its name."""
     if source is None:
         return {UNCHANGED: NEEDS_SOURCE, TRANSFER: NEEDS_SOURCE}
     return {} if reference else {TRANSFER: NEEDS_REFERENCE}

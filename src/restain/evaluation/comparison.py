@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Any
 
 from restain.evaluation.results import System
+from restain.evaluation.schema import Ranks, SystemComparison
 from restain.metrics import Metric, NotComputed
 from restain.metrics.metric import values_of
 from restain.metrics.statistics.bootstrap import Groups
@@ -20,20 +20,19 @@ _LEVEL = 0.05
 def compare_systems(
     metrics: Sequence[Metric],
     systems: Sequence[System],
-    yardsticks: Sequence[System],
+    baselines: Sequence[System],
     seed: int,
     groups: Groups | None,
-) -> list[dict[str, Any]]:
-    """Every pair of virtual stains, and every virtual stain against every yardstick, metric by metric.
+) -> list[SystemComparison]:
+    """Every pair of virtual stains, and every virtual stain against every baseline, metric by metric.
 
-    Metrics that describe and do not judge are left out. The p values of one metric are one family for Holm's
+    Metrics without a direction are left out. The p values of one metric are one family for Holm's
     correction.
 
     Returns:
-        Entries as they stand in the summary: ``metric``, ``first``, ``second``, ``difference`` (first minus second),
-        ``ci95``, ``p``, ``p_holm``, ``test``, ``n`` and ``better`` (the name of the better one where p_holm < 0.05).
+        Entries as they stand in the summary.
     """
-    pairs = [*combinations(systems, 2), *((one, other) for one in systems for other in yardsticks)]
+    pairs = [*combinations(systems, 2), *((one, other) for one in systems for other in baselines)]
     entries = []
     for metric in metrics:
         if metric.direction == "none":
@@ -52,7 +51,7 @@ def compare_systems(
 
 
 def _compare(metric: Metric, first: System, second: System, seed: int, groups: Groups | None) -> Iterator[Comparison]:
-    """The comparison, or nothing where a system has no figure."""
+    """The comparison, or nothing where a system has no score."""
     if not (metric.name in first.estimates and metric.name in second.estimates):
         return
     if not metric.columns:
@@ -66,38 +65,38 @@ def _compare(metric: Metric, first: System, second: System, seed: int, groups: G
             yield compare_means(one[0], other[0], seed, groups)
         else:
             yield compare_sets(metric.combine, one, other, seed, groups)
-    except NotComputed:  # such as the infinite PSNR of identical images, which the figures themselves show
+    except NotComputed:  # such as the infinite PSNR of identical images, which the scores themselves show
         return
 
 
 def _entry(
     metric: Metric, first: System, second: System, comparison: Comparison, p_holm: float | None
-) -> dict[str, Any]:
+) -> SystemComparison:
     better = None
     if p_holm is not None and p_holm < _LEVEL:
         first_is_better = (comparison.difference > 0) == (metric.direction == "higher")
         better = first.name if first_is_better else second.name
-    return {
-        "metric": metric.name,
-        "first": first.name,
-        "second": second.name,
-        "difference": comparison.difference,
-        "ci95": list(comparison.ci95) if comparison.ci95 else None,
-        "p": comparison.p,
-        "p_holm": p_holm,
-        "better": better,
-        "test": comparison.test,
-        "n": comparison.n,
-    }
+    return SystemComparison(
+        metric=metric.name,
+        first=first.name,
+        second=second.name,
+        difference=comparison.difference,
+        ci95=comparison.ci95,
+        p=comparison.p,
+        p_holm=p_holm,
+        better=better,
+        test=comparison.test,
+        n=comparison.n,
+    )
 
 
-def rank_all(metrics: Sequence[Metric], systems: Sequence[System]) -> dict[str, Any]:
+def rank_all(metrics: Sequence[Metric], systems: Sequence[System]) -> Ranks:
     """The rank table as it stands in the summary; NotComputed where there can be none."""
     values = {system.name: {name: estimate.value for name, estimate in system.estimates.items()} for system in systems}
     ranking = rank_systems(metrics, values)
-    return {
-        "systems": list(ranking.systems),
-        "mean_rank": dict(ranking.mean_rank),
-        "by_family": {family: dict(ranks) for family, ranks in ranking.by_family.items()},
-        "metrics": list(ranking.metrics),
-    }
+    return Ranks(
+        systems=list(ranking.systems),
+        mean_rank=dict(ranking.mean_rank),
+        by_family={family: dict(ranks) for family, ranks in ranking.by_family.items()},
+        metrics=list(ranking.metrics),
+    )

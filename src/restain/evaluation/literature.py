@@ -1,4 +1,4 @@
-"""Published figures of the field, each with its protocol and its source, to be read beside one's own."""
+"""Published scores of the field, each with its protocol and its source, to be read beside one's own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from restain.errors import RestainError
-
-_SAME_PIXELS = {"asp2023", "bci2022"}  # one SSIM and PSNR under two names
+from restain.evaluation.schema import Literature, PublishedRow
+from restain.metrics import PROTOCOLS
 
 
 @dataclass(frozen=True)
-class PublishedFigure:
+class PublishedScore:
     """One number of the literature, as printed there; ``kid`` is multiplied by 1000, ``lpips`` names no network."""
 
     data_set: str
@@ -27,35 +26,39 @@ class PublishedFigure:
     source: str
 
     def comparable(self, protocol: str) -> bool:
-        """Whether a figure under this protocol may stand beside it."""
-        if self.metric in ("ssim", "psnr") and {self.protocol, protocol} <= _SAME_PIXELS:
+        """Whether a score under this protocol may stand beside it: the settings of the metric are the same."""
+        if self.protocol == protocol:
             return True
-        return self.protocol == protocol
+        theirs, ours = PROTOCOLS.get(self.protocol), PROTOCOLS.get(protocol)
+        if theirs is None or ours is None:
+            return False
+        settings = theirs.section(self.metric)
+        return settings is not None and settings == ours.section(self.metric)
 
 
 @cache
-def _everything() -> tuple[PublishedFigure, ...]:
+def _everything() -> tuple[PublishedScore, ...]:
     text = files("restain.evaluation").joinpath("literature.csv").read_text(encoding="utf-8")
-    return tuple(_figure(row) for row in csv.DictReader(text.splitlines()))
+    return tuple(_score(row) for row in csv.DictReader(text.splitlines()))
 
 
-def _figure(row: Mapping[str, str]) -> PublishedFigure:
+def _score(row: Mapping[str, str]) -> PublishedScore:
     std = float(row["std"]) if row["std"] else None
-    return PublishedFigure(
+    return PublishedScore(
         row["data_set"], row["method"], row["metric"], float(row["value"]), std, row["protocol"], row["source"]
     )
 
 
-def published(data_set: str) -> list[PublishedFigure]:
-    """All published figures of a data set, such as "mist-her2"; RestainError names the known ones."""
-    found = [figure for figure in _everything() if figure.data_set == data_set.lower()]
+def published(data_set: str) -> list[PublishedScore]:
+    """All published scores of a data set, such as "mist-her2"; RestainError names the known ones."""
+    found = [score for score in _everything() if score.data_set == data_set.lower()]
     if not found:
-        known = ", ".join(dict.fromkeys(figure.data_set for figure in _everything()))
+        known = ", ".join(dict.fromkeys(score.data_set for score in _everything()))
         raise RestainError(f"compare_with: {data_set!r} is not known; expected one of {known}")
     return found
 
 
-def place_beside(figures: Sequence[PublishedFigure], protocol: str) -> dict[str, Any]:
-    """The figures as they stand in the summary, each marked as comparable with figures of this protocol or not."""
-    rows = [asdict(figure) | {"comparable": figure.comparable(protocol)} for figure in figures]
-    return {"data_set": figures[0].data_set, "rows": rows}
+def place_beside(scores: Sequence[PublishedScore], protocol: str) -> Literature:
+    """The scores as they stand in the summary, each marked as comparable with scores of this protocol or not."""
+    rows = [PublishedRow(**asdict(score), comparable=score.comparable(protocol)) for score in scores]
+    return Literature(data_set=scores[0].data_set, rows=rows)

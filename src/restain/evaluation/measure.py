@@ -1,31 +1,44 @@
-"""All images, one field of view at a time: the table of measures of every system."""
+"""All images, one field of view at a time: the measures of every system, and what trained networks see in it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from restain.colour import LabStatistics, transfer_colour
-from restain.evaluation.inputs import Match
-from restain.evaluation.results import Column
-from restain.evaluation.systems import TRANSFER, UNCHANGED, role_of
+from restain.evaluation.inputs import TRANSFER, UNCHANGED, Match, role_of
+from restain.evaluation.results import Column, Evidence
 from restain.evaluation.workers import in_threads
 from restain.files import sha256
 from restain.images import read_rgb, write_png
-from restain.metrics.measurement import Measurement, measure_image, measure_pair
+from restain.metrics import Estimate, Metric, NotComputed, Protocol
+from restain.metrics.measures import Measure, MeasuredImage, MeasuredPair, SetScore, measure_image, measure_pair
+
+if TYPE_CHECKING:
+    from restain.metrics.learned.networks import LearnedMetrics
+
+_NO_INTERVAL = "a distance between two sets of images has no value for each image that could be resampled"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """What is measured on every field of view."""
 
     systems: Sequence[str]
-    measurement: Measurement
+    metrics: Sequence[Metric]
+    protocol: Protocol
+    mpp: float
     colours: LabStatistics | None  # of the reference; None: no colour transfer
     transferred: Path | None  # folder that keeps the colour transfers, for who needs them as files
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures of the metrics, each once, in their order."""
+        return tuple(dict.fromkeys(measure for metric in self.metrics for measure in metric.measures))
 
 
 @dataclass(frozen=True)
@@ -51,19 +64,52 @@ def measure_all(matches: Sequence[Match], plan: Plan) -> Measured:
 
 
 def _measure(match: Match, plan: Plan) -> tuple[dict[str, dict[str, float]], list[str]]:
-    images = {role: read_rgb(path) for role, path in match.files.items()}
+    images = {role: MeasuredImage(read_rgb(path), plan.mpp) for role, path in match.files.items()}
     real, source = images["real"], images.get("source")
     systems = {name: images[role_of(name)] for name in plan.systems}
     if source is not None:
         systems[UNCHANGED] = source
         if plan.colours is not None:
-            systems[TRANSFER] = transfer_colour(source, plan.colours)
+            systems[TRANSFER] = MeasuredImage(transfer_colour(source.rgb, plan.colours), plan.mpp)
             if plan.transferred:
-                write_png(plan.transferred / f"{match.id}.png", systems[TRANSFER])
-    measurement = plan.measurement
-    truth = {f"{name}_real": value for name, value in measure_image(real, measurement).items()}
-    rows = {
-        name: measure_pair(real, image, measurement, source) | measure_image(image, measurement) | truth
-        for name, image in systems.items()
-    }
+                write_png(plan.transferred / f"{match.id}.png", systems[TRANSFER].rgb)
+    truth = {f"{name}_real": value for name, value in measure_image(real, plan.measures).items()}
+    rows = {}
+    for name, image in systems.items():
+        pair = MeasuredPair(real=real, fake=image, source=source, protocol=plan.protocol)
+        rows[name] = measure_pair(pair, plan.measures) | measure_image(image, plan.measures) | truth
     return rows, [f"{role} {match.id} {sha256(path)}" for role, path in match.files.items()]
+
+
+def ask_networks(learned: LearnedMetrics, matches: Sequence[Match], system: str, transferred: Path | None) -> Evidence:
+    """What the networks see in one system, virtual stain or baseline.
+
+    Args:
+        learned: the metrics that are wanted; it knows which can be computed here.
+        matches: fields of view.
+        system: its name.
+        transferred: folder of the colour transfers, ``ID.png``, where that baseline is evaluated.
+    """
+    if not learned.weights:
+        return Evidence({}, {}, learned.missing)
+    real = [match.files["real"] for match in matches]
+    fake = [_file_of(match, system, transferred) for match in matches]
+    missing, scores = dict(learned.missing), {}
+    try:
+        scores = learned.sets(real, fake)
+    except NotComputed as reason:
+        missing |= {name: str(reason) for name in learned.of_sets}
+    whole = {name: _estimate(score, len(matches)) for name, score in scores.items()}
+    return Evidence(learned.columns(real, fake), whole, missing)
+
+
+def _file_of(match: Match, system: str, transferred: Path | None) -> Path:
+    if system == UNCHANGED:
+        return match.files["source"]
+    if system == TRANSFER and transferred:
+        return transferred / f"{match.id}.png"
+    return match.files[role_of(system)]
+
+
+def _estimate(score: SetScore, n: int) -> Estimate:
+    return Estimate(score.value, score.std, None, n, no_interval=_NO_INTERVAL, note=score.note, details=score.details)

@@ -1,17 +1,21 @@
-"""What an evaluation found: systems with their figures, and the part of the summary that holds them."""
+"""What an evaluation found: systems with their scores, and the files that keep them."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from restain.evaluation.baselines import NEEDS_SOURCE
+from restain.evaluation.schema import PER_IMAGE, PER_IMAGE_BASELINES, SUMMARY, Score, Scores, Summary, to_json
+from restain.files import write_json, write_text
 from restain.metrics import Estimate, Metric, NotComputed, estimate
 from restain.metrics.statistics.bootstrap import Groups
 
@@ -20,16 +24,16 @@ Column: TypeAlias = npt.NDArray[np.floating]  # (n,), one entry per image
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was measured on a system, before it is judged."""
+    """All that was measured on a system, before scores are made of it."""
 
     columns: Mapping[str, Column]  # (n,) by name
-    figures: Mapping[str, Estimate]  # of the set as a whole, by metric name
+    scores: Mapping[str, Estimate]  # of the set as a whole, by metric name
     missing: Mapping[str, str]  # metric name to the reason that it could not be measured
 
 
 @dataclass(frozen=True)
 class System:
-    """One way to make an IHC image from H&E, judged: a virtual stain or a yardstick."""
+    """One way to make an IHC image from H&E, with its scores: a virtual stain or a baseline."""
 
     name: str
     columns: Mapping[str, Column]  # (n,) per measure, in the order of Evaluation.ids; NaN where undefined
@@ -45,8 +49,8 @@ class Evaluation:
     ids: tuple[str, ...]
     metrics: tuple[Metric, ...]  # that were asked for
     systems: tuple[System, ...]  # virtual stains, in the order given
-    yardsticks: tuple[System, ...]
-    summary: Mapping[str, Any]
+    baselines: tuple[System, ...]
+    summary: Summary
 
     @property
     def virtual(self) -> System:
@@ -54,8 +58,8 @@ class Evaluation:
         return self.systems[0]
 
 
-def judge(name: str, evidence: Evidence, metrics: Sequence[Metric], seed: int, groups: Groups | None) -> System:
-    """Compute the figure of every metric from the evidence on a system, or say why it has no value."""
+def score_system(name: str, evidence: Evidence, metrics: Sequence[Metric], seed: int, groups: Groups | None) -> System:
+    """Compute the score of every metric from the evidence on a system, or say why it has no value."""
     estimates, reasons = {}, {}
     for metric in metrics:
         try:
@@ -70,8 +74,8 @@ def judge(name: str, evidence: Evidence, metrics: Sequence[Metric], seed: int, g
 
 
 def _estimate(metric: Metric, evidence: Evidence, seed: int, groups: Groups | None) -> Estimate:
-    if metric.name in evidence.figures:
-        return evidence.figures[metric.name]
+    if metric.name in evidence.scores:
+        return evidence.scores[metric.name]
     if metric.name in evidence.missing:
         raise NotComputed(evidence.missing[metric.name])
     if not evidence.columns.keys() >= set(metric.columns):
@@ -79,41 +83,66 @@ def _estimate(metric: Metric, evidence: Evidence, seed: int, groups: Groups | No
     return estimate(metric, evidence.columns, seed, groups)
 
 
-def figures_of(system: System, metrics: Sequence[Metric], protocol: str) -> dict[str, dict[str, Any]]:
-    """A system's figures as they stand in the summary."""
-    figures = {}
-    for metric in metrics:
-        found = system.estimates.get(metric.name)
-        if found is not None:
-            figures[metric.name] = {
-                "mean": found.value if math.isfinite(found.value) else "inf",
-                "std": found.std,
-                "ci95": list(found.ci95) if found.ci95 else None,
-                "n": found.n,
-                "level": metric.level,
-                "family": metric.family,
-                "protocol": protocol,
-                "direction": metric.direction,
-                "unit": metric.unit,
-                "definition": metric.definition,
-                "source": metric.source,
-                **({"note": found.note} if found.note else {}),
-                **({"details": dict(found.details)} if found.details else {}),
-            }
-    return figures
+def scores_of(system: System, metrics: Sequence[Metric], protocol: str) -> Scores:
+    """A system's scores as they stand in the summary."""
+    return {
+        metric.name: Score(
+            mean=found.value,
+            std=found.std,
+            ci95=found.ci95,
+            n=found.n,
+            level=metric.level,
+            family=metric.family,
+            protocol=protocol,
+            direction=metric.direction,
+            unit=metric.unit,
+            definition=metric.definition,
+            source=metric.source,
+            note=found.note,
+            details=dict(found.details),
+        )
+        for metric in metrics
+        if (found := system.estimates.get(metric.name)) is not None
+    }
 
 
-def reasons_of(systems: Sequence[System], yardsticks: Sequence[System]) -> dict[str, str]:
-    """Why figures are missing: NAME where it is so for all virtual stains alike, else "SYSTEM: NAME".
+def reasons_of(systems: Sequence[System], baselines: Sequence[System]) -> dict[str, str]:
+    """Why scores are missing: NAME where it is so for all virtual stains alike, else "SYSTEM: NAME".
 
-    A yardstick's reason is left out where it is that of the virtual stains.
+    A baseline's reason is left out where it is that of the virtual stains.
     """
     reasons: dict[str, str] = {}
     for system in systems:
         for name, reason in system.not_computed.items():
             shared = all(other.not_computed.get(name) == reason for other in systems)
             reasons[name if shared else f"{system.name}: {name}"] = reason
-    for system in yardsticks:
+    for system in baselines:
         own = {name: reason for name, reason in system.not_computed.items() if reasons.get(name) != reason}
         reasons |= {f"{system.name}: {name}": reason for name, reason in own.items()}
     return reasons
+
+
+def write_evaluation(evaluation: Evaluation) -> None:
+    """Write the CSV files and, last, ``summary.json`` to ``evaluation.out``, each whole or not at all."""
+    out = evaluation.out
+    write_text(out / PER_IMAGE, _csv(evaluation.ids, evaluation.systems))
+    if evaluation.baselines:
+        write_text(out / PER_IMAGE_BASELINES, _csv(evaluation.ids, evaluation.baselines))
+    else:  # of an earlier run with H&E; it would contradict this summary
+        (out / PER_IMAGE_BASELINES).unlink(missing_ok=True)
+    write_json(out / SUMMARY, to_json(evaluation.summary))
+
+
+def _csv(ids: Sequence[str], systems: Sequence[System]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "system", *systems[0].columns])
+    for system in systems:
+        for index, name in enumerate(ids):
+            cells = (_cell(float(column[index])) for column in system.columns.values())
+            writer.writerow([name, system.name, *cells])
+    return text.getvalue()
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.8g}"

@@ -17,7 +17,7 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], title: str
     """``work`` on every item, results in the order of the items.
 
     Threads, not processes: decoding and the filters release the interpreter lock, and a caller's script needs no
-    __main__ guard. Each image is measured alone, so the number of workers cannot move a figure.
+    __main__ guard. Each image is measured alone, so the number of workers cannot change a score.
     """
     with ProgressBar(title, total=len(items), unit="images") as bar, ThreadPoolExecutor(count_workers()) as pool:
         for result in pool.map(work, items):

@@ -1,17 +1,19 @@
-"""The only registry of methods: a recipe's ``method`` field names one of these."""
+"""The registry of methods: a recipe's ``method`` names one of these. No torch until one is built.
 
-from collections.abc import Callable
+A new method is a file with its settings, a file with its networks and losses, and a line here.
+"""
 
-from restain.methods.base import Method
-from restain.methods.contrastive import ContrastiveMethod
-from restain.recipes.recipe import Recipe
+from __future__ import annotations
 
-METHODS: dict[str, Callable[[Recipe], Method]] = {"contrastive": ContrastiveMethod}
+from typing import Annotated, TypeAlias
 
+from pydantic import Field
 
-def build_method(recipe: Recipe) -> Method:
-    """Networks and losses of a recipe, freshly initialised from its seed."""
-    return METHODS[recipe.method](recipe)
+from restain.methods.conditional_config import ConditionalConfig
+from restain.methods.contrastive_config import ContrastiveConfig
+from restain.methods.cycle_config import CycleConfig
+from restain.methods.registered_config import RegisteredConfig
 
-
-__all__ = ["METHODS", "Method", "build_method"]
+MethodConfig: TypeAlias = Annotated[
+    ConditionalConfig | ContrastiveConfig | CycleConfig | RegisteredConfig, Field(discriminator="name")
+]

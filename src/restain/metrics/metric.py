@@ -1,4 +1,4 @@
-"""What a metric is, and the figure that it gives for a set of images."""
+"""What a metric is, and the score that it gives for a set of images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from restain.metrics.stain.correlation import mean_defined
+from restain.metrics.measures import Measure
+from restain.metrics.statistics.averages import mean_defined
 from restain.metrics.statistics.bootstrap import Groups, NotComputed, percentile_interval
 from restain.stains import Floats
 
@@ -21,45 +22,46 @@ def itself(values: Floats) -> Floats:
     return values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One figure of an evaluation: how it comes from the per-image columns, and how to read it.
+    """One score of an evaluation: how it comes from measures of images, and how to read it.
 
-    An *image* metric has a value for each image, ``combine`` maps columns (..., n) to (..., n), and its figure is
-    their mean. A *set* metric, such as a correlation over images, exists for the set alone: (..., n) to (...). A set
-    metric without columns, such as FID, is not made of values of single images; it comes from elsewhere, whole.
+    An *image* metric has a value for each image, ``combine`` maps columns (..., n) to (..., n), and its score is their
+    mean. A *set* metric, such as a correlation over images, exists for the set alone: (..., n) to (...). A set metric
+    without columns, such as FID, is not made of values of single images; its ``SetMeasure`` gives the score itself.
     """
 
     name: str
-    unit: str
-    direction: Literal["higher", "lower", "none"]  # which is better; "none" describes and does not judge
+    unit: str = ""
+    direction: Literal["higher", "lower", "none"]  # which is better; "none" describes, neither is better
     definition: str
     source: str
+    measures: tuple[Measure, ...]  # that fill the columns
     columns: tuple[str, ...] = ()
     combine: Callable[..., Floats] = itself
     level: Literal["image", "set"] = "image"
-    family: Family = "stain"
-    range: str = ""  # as text, "[0, 1]"
-    weakness: str = ""  # what it does not see, or rewards wrongly
+    family: Family
+    range: str  # as text, "[0, 1]"
+    weakness: str  # what it does not see, or rewards wrongly
     undefined: str = "a measure has no value"  # why an image has none
     complete: bool = True  # a set metric counts an image only where all its columns have a value
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure over a set of images."""
+    """A score over a set of images."""
 
     value: float  # mean over images, or the set's statistic; inf where PSNR is
     std: float | None  # over images, n - 1; None for a set metric or where it is undefined
     ci95: tuple[float, float] | None
     n: int  # images that have a value
     no_interval: str = ""  # the reason where ci95 is None
-    note: str = ""  # what a reader must know of this very figure
+    note: str = ""  # what a reader must know of this very score
     details: Mapping[str, Any] = field(default_factory=dict)  # further numbers that belong to it
 
 
 def estimate(metric: Metric, table: Mapping[str, Floats], seed: int, groups: Groups | None = None) -> Estimate:
-    """The figure of a metric with its standard deviation and 95 % bootstrap interval over images.
+    """The score of a metric with its standard deviation and 95 % bootstrap interval over images.
 
     Args:
         metric: what to compute.
@@ -91,7 +93,7 @@ def estimate(metric: Metric, table: Mapping[str, Floats], seed: int, groups: Gro
 
 
 def values_of(metric: Metric, table: Mapping[str, Floats]) -> list[Floats]:
-    """The arrays (n,) that the figure is made of: one with the value of each image, or a set metric's columns."""
+    """The arrays (n,) that the score is made of: one with the value of each image, or a set metric's columns."""
     columns: list[Floats] = [np.asarray(table[name], dtype=np.float64) for name in metric.columns]
     return [metric.combine(*columns)] if metric.level == "image" else columns
 

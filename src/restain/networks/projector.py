@@ -19,12 +19,10 @@ class PatchProjector(nn.Module):
     gradients, which Adam's second moment then remembers for thousands of steps.
     """
 
-    def __init__(self, channels: Sequence[int], dim: int = 256) -> None:
+    def __init__(self, channels: Sequence[int], dim: int = 256, gain: float = 1.0) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
-            nn.Sequential(
-                initialised(nn.Linear(width, dim), gain=1.0), nn.ReLU(), initialised(nn.Linear(dim, dim), gain=1.0)
-            )
+            nn.Sequential(initialised(nn.Linear(width, dim), gain), nn.ReLU(), initialised(nn.Linear(dim, dim), gain))
             for width in channels
         )
 

@@ -35,6 +35,11 @@ class ResnetSpec(Section):
     antialias: bool = Field(default=True, description="blur-pool and bilinear doubling; false: strided layers")
     init: Init = Field(default="xavier", description=_INIT)
 
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the coarsest feature map."""
+        return 4
+
     def build(self) -> Generator:
         """The network, freshly initialised."""
         from restain.networks.resnet import ResnetGenerator
@@ -73,6 +78,11 @@ class UnetSpec(Section):
     norm: NormKind = Field(default="batch", description="normalisation after each convolution")
     dropout: bool = Field(default=True, description="dropout of 0.5 in the widest decoder stages while training")
     init: Init = Field(default="normal", description=_INIT)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the coarsest feature map."""
+        return int(2**self.downs)
 
     def build(self) -> Generator:
         """The network, freshly initialised."""
@@ -118,3 +128,11 @@ class PatchganSpec(Section):
         for _ in range(self.layers):
             side = 2 * side
         return side
+
+
+class RegistrationSpec(Section):
+    """The registration network of RegGAN, a residual U-Net that predicts a displacement for each pixel."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels of the first halving")
+    downs: Annotated[int, Field(ge=1, le=8)] = Field(default=7, description="halvings")
+    blocks: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="residual blocks at the bottom")

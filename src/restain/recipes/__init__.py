@@ -1,1 +1,6 @@
-"""Recipes: strict models of a training run, read from YAML, one for each published variant."""
+"""Recipes: strict models of a training run, read from YAML, one for each published variant. No torch."""
+
+from restain.recipes.loading import load_recipe, recipe_names, recipe_of, recipe_schema
+from restain.recipes.recipe import Recipe, differences
+
+__all__ = ["Recipe", "differences", "load_recipe", "recipe_names", "recipe_of", "recipe_schema"]

@@ -1,4 +1,4 @@
-"""Fields of view side by side: H&E, virtual stain, true IHC, each with its figures."""
+"""Fields of view side by side: H&E, virtual stain, true IHC, each with its scores."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class Field:
-    """One field of view: why it is shown, its pictures, its figures."""
+    """One field of view: why it is shown, its pictures, its scores."""
 
     letter: str
     id: str
@@ -61,7 +61,7 @@ def fields_section(evaluation: EvaluationFiles, count: int, mpp: float | None) -
         if evaluation.image_folder(side) and not files[side]
     ]
     problems += ["No H&E folder was given to the evaluation."] if not evaluation.image_folder("source") else []
-    units = {row.name: row.unit for row in evaluation.rows}
+    units = {row.name: row.described.unit for row in evaluation.rows}
     fields = []
     choices = choose_fields(table, count)
     for position, choice in enumerate(choices):
@@ -75,7 +75,7 @@ def fields_section(evaluation: EvaluationFiles, count: int, mpp: float | None) -
 
 
 def _amounts(evaluation: EvaluationFiles, name: str, units: dict[str, str]) -> tuple[Amount, ...]:
-    """The figures of one field under every stain."""
+    """The scores of one field under every stain."""
     rows = {stain: table.columns["id"].index(name) for stain, table in evaluation.tables.items()}
     columns = next(iter(evaluation.tables.values())).columns
     amounts = []

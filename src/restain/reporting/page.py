@@ -9,25 +9,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from restain.errors import RestainError
 from restain.files import write_text
-from restain.reporting.evaluation_files import EvaluationFiles, read_evaluation
+from restain.reporting.evaluation_files import EvaluationFiles, half_width, read_evaluation, shown_name
 from restain.reporting.fields import fields_section
-from restain.reporting.figures import (
-    differences_table,
-    distributions_uri,
-    figures_table,
-    published_table,
-    scatter_uri,
-)
 from restain.reporting.history import attention_section, curves_uri, sample_section
 from restain.reporting.labels import FAMILIES, label, number
 from restain.reporting.provenance import facts, provenance
 from restain.reporting.run_files import RunFiles, read_run
+from restain.reporting.score_table import (
+    differences_table,
+    distributions_uri,
+    published_table,
+    scatter_uri,
+    scores_table,
+)
 
 
 def report(
-    out: str | Path, run: str | Path | None = None, evaluation: str | Path | None = None, images: int = 6
+    out: str | Path, *, run: str | Path | None = None, evaluation: str | Path | None = None, images: int = 6
 ) -> Path:
-    """Write one HTML page that shows what a stainer does: fields, figures, attention, training, origin.
+    """Write one HTML page that shows what a stainer does: fields, scores, attention, training, origin.
 
     The page holds every picture inside itself and asks nothing of a network. It reads files only: a run or an
     evaluation made on another machine serves as well.
@@ -35,7 +35,7 @@ def report(
     Args:
         out: the page to write, ``*.html``; replaced whole or not at all.
         run: run folder of ``restain train``; without it the page has no training part and says so.
-        evaluation: folder of ``restain evaluate``; without it the page has no fields and figures and says so.
+        evaluation: folder of ``restain evaluate``; without it the page has no fields and scores and says so.
         images: fields of view shown side by side, >= 1.
 
     Returns:
@@ -68,7 +68,7 @@ def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: in
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals.update(number=number, label=label, families=FAMILIES)
+    pages.globals.update(number=number, label=label, families=FAMILIES, half_width=half_width, shown_name=shown_name)
     stain = str(run.stainer.get("stain") or "") if run else ""
     fields = fields_section(evaluation, images, _mpp(run)) if evaluation else None
     return pages.get_template("page.html.j2").render(
@@ -79,7 +79,7 @@ def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: in
         run=run,
         evaluation=evaluation,
         fields=fields,
-        table=figures_table(evaluation) if evaluation else None,
+        table=scores_table(evaluation) if evaluation else None,
         differences=differences_table(evaluation) if evaluation else ([], []),
         published=published_table(evaluation) if evaluation else ([], []),
         distributions=distributions_uri(evaluation) if evaluation else None,

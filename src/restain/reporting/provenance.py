@@ -36,9 +36,9 @@ def facts(run: RunFiles | None, evaluation: EvaluationFiles | None) -> list[Fact
         ]
     if evaluation:
         lines += [
-            Fact("Judged on", f"{evaluation.summary['n']} images" if evaluation.summary.get("n") else ""),
-            Fact("Resolution", str(evaluation.summary.get("resolution") or "")),
-            Fact("Protocol", str(evaluation.summary.get("protocol") or "")),
+            Fact("Evaluated on", f"{evaluation.summary.n} images"),
+            Fact("Resolution", evaluation.summary.resolution),
+            Fact("Protocol", evaluation.summary.protocol),
         ]
     return [line for line in lines if line.value]
 
@@ -83,15 +83,18 @@ def provenance(run: RunFiles | None, evaluation: EvaluationFiles | None) -> list
         )
     if evaluation:
         summary = evaluation.summary
-        versions, folders = summary.get("versions"), summary.get("folders")
         lines: dict[str, Any] = {
-            "command": command_text(summary.get("command")),
-            "restain": summary.get("restain"),
-            **(versions if isinstance(versions, dict) else {}),
-            "protocol": summary.get("protocol"),
-            "bootstrap seed": summary.get("seed"),
-            **{f"{side} images": path for side, path in (folders or {}).items()},
-            "image files SHA-256": summary.get("files_sha256"),
+            "command": summary.command,
+            "made": summary.created,
+            "restain": summary.restain,
+            **summary.versions,
+            "protocol": f"{summary.protocol}: {summary.protocol_definition}",
+            "pixel size": f"{summary.mpp:g} µm",
+            "bootstrap seed": summary.seed,
+            "groups": summary.groups.rule,
+            **{f"{side} images": path for side, path in summary.folders.items()},
+            "image files SHA-256": summary.files_sha256,
+            **{f"weights of {metric}": f"{file.name}, {file.sha256}" for metric, file in summary.weights.items()},
             "evaluation folder": str(evaluation.folder),
         }
         groups.append(("Evaluation", _known(lines)))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from restain.errors import RestainError
-from restain.recipes.recipe import Recipe
+from restain.recipes import Recipe
 from restain.tensors import is_out_of_memory
 
 

@@ -58,7 +58,7 @@ _FILES = (
     WeightFile(
         name="inception-fid",
         filename="pt_inception-2015-12-05-6726825d.pth",
-        purpose="fid (every protocol), kid (clean)",
+        purpose="fid (clean, asp2023), kid (clean)",
         url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
         size=95_628_359,
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
@@ -67,7 +67,7 @@ _FILES = (
     WeightFile(
         name="inception-imagenet",
         filename="inception_v3_google-0cc3c7bd.pth",
-        purpose="kid (asp2023, bci2022, skimage018)",
+        purpose="kid (asp2023)",
         url=f"{_TORCHVISION}/inception_v3_google-0cc3c7bd.pth",
         size=108_949_747,
         sha256="0cc3c7bd75056d25e46cba549dc184522069b81e9787eff6df84f397bd52a5ef",

@@ -42,10 +42,10 @@ def test_it_is_unbiased_and_subsets_agree_with_the_whole() -> None:
     same = [kernel_distance(*generator.standard_normal((2, 20, 6))) for _ in range(600)]
     assert abs(np.mean(same)) < 4 * np.std(same) / np.sqrt(600) and min(same) < 0
     x, y = generator.standard_normal((400, 6)), generator.standard_normal((400, 6)) + 0.5
-    of_subsets = kernel_distance_of_subsets(x, y, seed=0)
+    of_subsets = kernel_distance_of_subsets(x, y, seed=0, subsets=100, size=100)
     assert of_subsets.shape == (100,)
     assert of_subsets.mean() == pytest.approx(kernel_distance(x, y), abs=4 * of_subsets.std() / 10)
-    np.testing.assert_array_equal(of_subsets, kernel_distance_of_subsets(x, y, seed=0))
+    np.testing.assert_array_equal(of_subsets, kernel_distance_of_subsets(x, y, seed=0, subsets=100, size=100))
 
 
 def test_pairs_are_left_out_by_hand() -> None:
@@ -58,7 +58,9 @@ def test_identical_sets_are_at_0() -> None:
     assert abs(kernel_distance(x, x, paired=True)) < 1e-12
     # As if unpaired, the matching products count across but not within, which brings the estimate below 0.
     assert -0.1 < kernel_distance(x, x) < 0
-    assert kernel_distance_of_subsets(x[:50], x[:50], seed=0).std() < 1e-12  # every subset is the whole set
+    assert (
+        kernel_distance_of_subsets(x[:50], x[:50], seed=0, subsets=100, size=100).std() < 1e-12
+    )  # every subset is the whole set
 
 
 def test_too_few_images() -> None:

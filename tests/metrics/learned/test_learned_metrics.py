@@ -1,4 +1,4 @@
-"""FID, KID, LPIPS and PHV from image files to figures, through networks with seeded weights."""
+"""FID, KID, LPIPS and PHV from image files to scores, through networks with seeded weights."""
 
 from pathlib import Path
 
@@ -8,14 +8,13 @@ from PIL import Image
 from seeded import seeded_images
 
 from restain.errors import RestainError
-from restain.metrics import find_protocol
+from restain.metrics import find_protocol, select_metrics
 from restain.metrics.learned.extractor import FeatureExtractor
-from restain.metrics.learned.measurement import LearnedMetrics
-from restain.metrics.learned.rows import LEARNED
+from restain.metrics.learned.networks import LearnedMetrics
 from restain.metrics.statistics.bootstrap import NotComputed
 from restain.weights import WeightFile, cache_folder, find_weights
 
-ALL = [metric.name for metric in LEARNED]
+ALL = select_metrics(["learned"])
 PHV_GOLDEN = {  # torchvision's ResNet-50 under the seeded weights; the pair of ``a_pair``
     "clean": (0.0234375, 0.677734375, 0.9384765625, 0.9326171875),
     "asp2023": (0.0, 0.486328125, 0.908203125, 0.93115234375),
@@ -48,11 +47,13 @@ def a_pair(tmp_path: Path) -> tuple[list[Path], list[Path]]:
 
 def test_missing_weights_are_named_with_the_command_that_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RESTAIN_WEIGHTS", str(tmp_path))
-    learned = LearnedMetrics(find_protocol("asp2023"), [*ALL, "ssim"], seed=0, device="cpu")
-    assert set(learned.missing) == set(ALL) and learned.weights == {}
+    learned = LearnedMetrics(find_protocol("asp2023"), select_metrics(["learned", "ssim"]), seed=0, device="cpu")
+    assert set(learned.missing) == {metric.name for metric in ALL} and learned.weights == {}
     for metric, name in (("fid", "inception-fid"), ("kid", "inception-imagenet"), ("phv_avg", "resnet50-imagenet")):
         assert learned.missing[metric].endswith(f"get it: restain weights fetch {name}")
-    assert LearnedMetrics(find_protocol("clean"), ["kid"], seed=0).missing["kid"].endswith("inception-fid")
+    assert (
+        LearnedMetrics(find_protocol("clean"), select_metrics(["kid"]), seed=0).missing["kid"].endswith("inception-fid")
+    )
     assert learned.columns([], []) == {} and learned.sets([], []) == {}
 
 
@@ -63,11 +64,11 @@ def test_identical_folders(seeded_weights: dict[str, WeightFile], real: list[Pat
     columns = learned.columns(real, real)
     assert set(columns) == {"lpips_alex", "lpips_vgg", "phv_layer1", "phv_layer2", "phv_layer3", "phv_layer4"}
     assert all((column == 0).all() and column.shape == (2,) for column in columns.values())
-    figures = learned.sets(real, real)
-    assert abs(figures["fid"].value) < 1e-9
+    scores = learned.sets(real, real)
+    assert abs(scores["fid"].value) < 1e-9
     if protocol == "clean":
-        assert abs(figures["kid"].value) < 1e-9
-    assert "2 images are fewer than 2048" in figures["fid"].note
+        assert abs(scores["kid"].value) < 1e-9
+    assert "2 images are fewer than 2048" in scores["fid"].note
     assert learned.weights["fid"] == {"name": "inception-fid", "sha256": seeded_weights["inception-fid"].sha256}
     assert learned.weights["lpips_vgg"]["heads_sha256"].startswith("a78928a0")
 
@@ -77,16 +78,18 @@ def test_batch_order_and_a_second_run_move_nothing(
 ) -> None:
     protocol = find_protocol("clean")
 
-    def figures(batch: int, order: list[int]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-        learned = LearnedMetrics(protocol, ["fid", "phv_avg", "lpips_alex"], seed=0, batch=batch, device="cpu")
+    def scores(batch: int, order: list[int]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        learned = LearnedMetrics(
+            protocol, select_metrics(["fid", "phv_avg", "lpips_alex"]), seed=0, batch=batch, device="cpu"
+        )
         sides = [[paths[k] for k in order] for paths in (real, fake)]
         return learned.columns(*sides), {name: one.value for name, one in learned.sets(*sides).items()}
 
     monkeypatch.setenv("RESTAIN_CACHE", str(cache_folder() / "first"))
-    columns, sets = figures(3, [0, 1, 2])
+    columns, sets = scores(3, [0, 1, 2])
     monkeypatch.setenv("RESTAIN_CACHE", str(cache_folder().parent / "second"))
     order = [2, 0, 1]
-    shuffled, again = figures(1, order)
+    shuffled, again = scores(1, order)
     for name, column in columns.items():
         np.testing.assert_allclose(shuffled[name], column[order], rtol=1e-5)
     assert again == pytest.approx(sets, rel=1e-5)
@@ -95,20 +98,22 @@ def test_batch_order_and_a_second_run_move_nothing(
         raise AssertionError("a network was read although all features were there")
 
     monkeypatch.setattr("restain.metrics.learned.extractor.load_network", nobody)
-    assert figures(8, order)[1] == again
+    assert scores(8, order)[1] == again
 
 
 def test_phv_is_that_of_the_published_script(seeded_weights: dict[str, WeightFile], tmp_path: Path) -> None:
     pair = a_pair(tmp_path)
     for protocol, golden in PHV_GOLDEN.items():
-        columns = LearnedMetrics(find_protocol(protocol), ["phv_avg"], seed=0, device="cpu").columns(*pair)
+        columns = LearnedMetrics(find_protocol(protocol), select_metrics(["phv_avg"]), seed=0, device="cpu").columns(
+            *pair
+        )
         assert list(columns) == ["phv_layer1", "phv_layer2", "phv_layer3", "phv_layer4"]
         # These responses reach thousands, where rounding can carry a channel or two across the threshold.
         np.testing.assert_allclose([column[0] for column in columns.values()], golden, atol=2.1 / 1024)
 
 
 def test_bad_files_are_one_sentence(seeded_weights: dict[str, WeightFile], real: list[Path], tmp_path: Path) -> None:
-    learned = LearnedMetrics(find_protocol("clean"), ["fid", "lpips_alex"], seed=0, device="cpu")
+    learned = LearnedMetrics(find_protocol("clean"), select_metrics(["fid", "lpips_alex"]), seed=0, device="cpu")
     grey = save(tmp_path / "grey", [np.zeros((64, 80), np.uint8)])
     smaller = save(tmp_path / "smaller", seeded_images(1, 80, 80))
     with pytest.raises(RestainError, match=r"000\.png: has shape \(64, 80\); expected an RGB image"):
@@ -122,7 +127,7 @@ def test_bad_files_are_one_sentence(seeded_weights: dict[str, WeightFile], real:
 
 
 def test_a_damaged_vector_is_named(seeded_weights: dict[str, WeightFile], real: list[Path]) -> None:
-    learned = LearnedMetrics(find_protocol("clean"), ["lpips_alex"], seed=0, device="cpu")
+    learned = LearnedMetrics(find_protocol("clean"), select_metrics(["lpips_alex"]), seed=0, device="cpu")
     learned.columns(real[:1], real[1:2])
     (vector,) = cache_folder().rglob("*.npy")
     vector.write_bytes(vector.read_bytes()[:20])

@@ -1,12 +1,14 @@
-"""LPIPS and PHV on responses, and the registry's rows."""
+"""LPIPS and PHV on responses, and the rows of the catalogue."""
 
 import numpy as np
 import pytest
 import torch
 
+from restain.metrics import CATALOGUE
 from restain.metrics.learned.lpips import lpips_distance
 from restain.metrics.learned.phv import phv
-from restain.metrics.learned.rows import LEARNED
+
+LEARNED = [metric for metric in CATALOGUE if metric.family == "learned"]
 
 
 def test_lpips_is_a_weighted_distance_of_directions() -> None:
@@ -43,7 +45,7 @@ def test_every_row_says_how_to_read_it() -> None:
         *("fid", "kid"),
     ]
     for metric in LEARNED:
-        assert metric.family == "learned" and metric.direction == "lower"
+        assert metric.direction == "lower"
         assert metric.source and metric.weakness and metric.range and metric.definition
         assert bool(metric.columns) == (metric.level == "image")
     average = next(metric for metric in LEARNED if metric.name == "phv_avg")

@@ -6,13 +6,18 @@ field are the denominator, where a pathologist counts tumour cells alone.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from skimage.segmentation import expand_labels
 
 from restain.images import RGB
+from restain.metrics.amounts import Amount, agreement, amount, over_images
 from restain.metrics.cells.nuclei import DEFAULT_MPP, Nuclei, find_nuclei
+from restain.metrics.measures import ImageMeasure
+from restain.metrics.statistics.agreement import quadratic_kappa
 from restain.stains import Floats
 
 INTENSITY_OD = (0.2, 0.4, 0.6)  # 1+, 2+, 3+ by a nucleus's mean DAB density: QuPath's defaults
@@ -116,3 +121,57 @@ def field_band(scores: npt.NDArray[np.integer]) -> float:
     if not len(scores):
         return float("nan")
     return float(max(band for band in range(4) if band == 0 or np.mean(scores >= band) > FIELD_SHARE))
+
+
+_ALL_CELLS = "counts stroma and lymphocytes with the tumour; needs nuclei that the segmentation sees; for research only"
+_COUNT = Amount(
+    column="nuclei_count",
+    measure=ImageMeasure(
+        names=("nuclei_count", "positive_index", "h_score"),
+        function=lambda image: list(measure_nuclear_stain(image.rgb, image.mpp).values()),
+    ),
+    unit="nuclei",
+    what="number of nuclei",
+    source="H-DAB unmixing, Otsu threshold and watershed: restain.metrics.cells.nuclei",
+    range="[0, inf)",
+    weakness=_ALL_CELLS,
+    family="cells",
+)
+_INDEX = replace(
+    _COUNT,
+    column="positive_index",
+    unit="fraction",
+    what="share of nuclei with a mean DAB density of at least 0.2",
+    range="[0, 1]",
+    weakness=f"the threshold is QuPath's default 1+, not tuned to an antibody; {_ALL_CELLS}",
+    undefined="no nucleus is found on one side of each pair",
+)
+_H_SCORE = replace(
+    _INDEX,
+    column="h_score",
+    unit="",
+    what="H-score at densities of 0.2, 0.4 and 0.6",
+    source="McCarty et al., Arch. Pathol. Lab. Med. 109 (1985); QuPath's default densities",
+    range="[0, 300]",
+    weakness=f"of a nuclear stain: means nothing for HER2; {_ALL_CELLS}",
+)
+_HER2 = replace(
+    _INDEX,
+    column="her2_band",
+    measure=ImageMeasure(
+        names=("her2_band",), function=lambda image: list(measure_membrane_stain(image.rgb, image.mpp).values())
+    ),
+    unit="",
+    what="HER2 category 0 to 3 of the field",
+    source="after ASCO/CAP 2018, Wolff et al., J. Clin. Oncol. 36, simplified: restain.metrics.cells.scores",
+    range="[0, 3]",
+    weakness=f"of a membrane stain; brown background reads as 1+; a field is not a slide; {_ALL_CELLS}",
+)
+
+NUCLEI_COUNT = (*amount(_COUNT), *agreement(_COUNT))
+POSITIVE_INDEX = (*amount(_INDEX), *agreement(_INDEX))
+H_SCORE = (*amount(_H_SCORE), *agreement(_H_SCORE))
+HER2_BAND = (
+    *amount(_HER2),
+    over_images(_HER2, "her2_band_kappa", quadratic_kappa, "Cohen's kappa with quadratic weights (Cohen 1968)"),
+)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from restain.metrics.learned.vectors import Indices, Rows, blocks
+from restain.metrics.learned.vectors import PHOTOGRAPHS, Indices, Rows, blocks
+from restain.metrics.measures import SetMeasure, SetScore
+from restain.metrics.metric import Metric
+from restain.metrics.protocols import Protocol
 from restain.metrics.statistics.bootstrap import NotComputed
 from restain.stains import Floats
 
@@ -132,3 +135,41 @@ def fid_infinity(real: Rows, fake: Rows, seed: int) -> Extrapolation:
         values.append(frechet_distance(fit_gaussian(real, chosen), fit_gaussian(fake, other)))
     _, at_infinity = np.polyfit(1.0 / np.array(sizes), values, deg=1)
     return Extrapolation(float(at_infinity), tuple(sizes), tuple(values))
+
+
+def fid_score(real: Rows, fake: Rows, seed: int) -> SetScore:
+    """FID of rows (n, d) and (m, d), with fid_infinity and the subsets it comes from where there are enough images.
+
+    Raises:
+        NotComputed: a set has fewer than 2 images.
+    """
+    value = frechet_distance(fit_gaussian(real), fit_gaussian(fake))
+    n = min(len(real), len(fake))
+    few = f"{n} images are fewer than {RELIABLE}: too large by an unknown amount, compare only at equal n"
+    try:
+        line = fid_infinity(real, fake, seed)
+    except NotComputed as reason:
+        return SetScore(value, None, f"{few}; no fid_infinity: {reason}")
+    details = {"fid_infinity": line.value, "subset_sizes": list(line.sizes), "subset_values": list(line.values)}
+    return SetScore(value, None, f"{few}; fid_infinity is a rough guess below that" if n < RELIABLE else "", details)
+
+
+def _measure(real: Rows, fake: Rows, protocol: Protocol, seed: int) -> SetScore:
+    return fid_score(real, fake, seed)
+
+
+_OF_SETS = SetMeasure(features=lambda protocol: protocol.fid.features if protocol.fid else None, function=_measure)
+FID = Metric(
+    name="fid",
+    direction="lower",
+    definition="Fréchet distance of the 2048 pooled features of the FID Inception, bilinear resize to 299",
+    source="Heusel et al., NeurIPS 2017; pytorch-fid",
+    measures=(
+        SetMeasure(features=lambda protocol: protocol.fid.features if protocol.fid else None, function=_measure),
+    ),
+    level="set",
+    family="learned",
+    range="[0, ∞)",
+    weakness="grows as n shrinks, so compare at equal n; an image says nothing by itself; "
+    f"the resize without antialiasing drops most of a large image; {PHOTOGRAPHS}",
+)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from restain.metrics.learned.vectors import Rows, blocks
+from restain.metrics.learned.vectors import PHOTOGRAPHS, Rows, blocks
+from restain.metrics.measures import SetMeasure, SetScore
+from restain.metrics.metric import Metric
+from restain.metrics.protocols import KidSettings, Protocol
 from restain.metrics.statistics.bootstrap import NotComputed
 from restain.stains import Floats
 
-SUBSETS = 100
-SUBSET_SIZE = 100
+_THOUSANDTHS = 1000.0  # the unit in which the field prints KID
 
 
 def polynomial_kernel(x: Floats, y: Floats) -> Floats:
@@ -17,7 +19,7 @@ def polynomial_kernel(x: Floats, y: Floats) -> Floats:
     return np.asarray((x @ y.T / x.shape[1] + 1.0) ** 3)
 
 
-def kernel_distance(real: Rows, fake: Rows, paired: bool = False) -> float:
+def kernel_distance(real: Rows, fake: Rows, *, paired: bool = False) -> float:
     """Unbiased estimate of MMD² under the cubic kernel, over all pairs of the two sets.
 
     Args:
@@ -53,9 +55,7 @@ def _sum_without_diagonal(x: Rows, y: Rows) -> float:
     return _sum(x, y) - sum(float(((product / width + 1.0) ** 3).sum()) for product in products)
 
 
-def kernel_distance_of_subsets(
-    real: Rows, fake: Rows, seed: int, subsets: int = SUBSETS, size: int = SUBSET_SIZE
-) -> Floats:
+def kernel_distance_of_subsets(real: Rows, fake: Rows, *, seed: int, subsets: int, size: int) -> Floats:
     """``kernel_distance`` of random subsets: (subsets,), whose mean is the KID of the literature.
 
     Args:
@@ -77,3 +77,47 @@ def kernel_distance_of_subsets(
         chosen, other = (np.sort(generator.choice(len(rows), size, replace=False)) for rows in (real, fake))
         values.append(kernel_distance(np.asarray(real[chosen]), np.asarray(fake[other])))
     return np.array(values)
+
+
+def kid_score(real: Rows, fake: Rows, settings: KidSettings, seed: int) -> SetScore:
+    """KID of rows (n, d) and (m, d) in thousandths, by the estimator of the settings.
+
+    "all-paired" is one estimate over all images; sets of one size are taken as pairs, see ``kernel_distance``.
+    "subsets" is the mean over random subsets, with their standard deviation where subsets differ.
+
+    Raises:
+        NotComputed: a set has fewer than 2 images.
+    """
+    n = min(len(real), len(fake))
+    if settings.estimator == "all-paired":
+        return SetScore(_THOUSANDTHS * kernel_distance(real, fake, paired=len(real) == len(fake)), None, "")
+    values = _THOUSANDTHS * kernel_distance_of_subsets(
+        real, fake, seed=seed, subsets=settings.subsets, size=settings.subset_size
+    )
+    if n <= settings.subset_size:
+        return SetScore(float(values.mean()), None, f"{n} images: every subset is the whole set")
+    return SetScore(float(values.mean()), float(values.std(ddof=1)), f"std over {len(values)} subsets")
+
+
+def _measure(real: Rows, fake: Rows, protocol: Protocol, seed: int) -> SetScore:
+    assert protocol.kid is not None
+    return kid_score(real, fake, protocol.kid, seed)
+
+
+_OF_SETS = SetMeasure(features=lambda protocol: protocol.kid.features if protocol.kid else None, function=_measure)
+KID = Metric(
+    name="kid",
+    unit="×10⁻³",
+    direction="lower",
+    definition="squared maximum mean discrepancy of Inception features, cubic kernel, unbiased; clean: FID "
+    "Inception, antialiased resize, all images, products of one field left out; asp2023: ImageNet Inception, "
+    "mean of 100 subsets of min(n, 100)",
+    source="Bińkowski et al., ICLR 2018; public evaluation script of ASP (2023)",
+    measures=(
+        SetMeasure(features=lambda protocol: protocol.kid.features if protocol.kid else None, function=_measure),
+    ),
+    level="set",
+    family="learned",
+    range="around 0 for equal distributions, can be negative",
+    weakness=f"two protocols see it through different networks; {PHOTOGRAPHS}",
+)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
+from restain.metrics.learned.vectors import PHOTOGRAPHS
+from restain.metrics.measures import DistanceMeasure
+from restain.metrics.metric import Metric
+
+if TYPE_CHECKING:
+    import torch
 
 _EPSILON = 1e-10
 
@@ -24,6 +30,8 @@ def lpips_distance(
 
     Source: Zhang et al., CVPR 2018, Eq. 1, version 0.1 of its public code.
     """
+    import torch  # here, so that metrics can be listed without it
+
     distances = []
     for r, f, weights in zip(real, fake, heads, strict=True):
         difference = _normalised(r).sub_(_normalised(f)).square_()
@@ -33,3 +41,22 @@ def lpips_distance(
 
 def _normalised(responses: torch.Tensor) -> torch.Tensor:
     return responses / (responses.square().sum(dim=1, keepdim=True).sqrt() + _EPSILON)
+
+
+def _row(name: str, title: str, network: str, heads: str) -> Metric:
+    return Metric(
+        name=name,
+        direction="lower",
+        definition=f"learned perceptual distance through {title}, version 0.1, at full size",
+        source="Zhang et al., CVPR 2018",
+        measures=(DistanceMeasure(name=name, network=network, heads=heads),),
+        columns=(name,),
+        family="learned",
+        range="[0, ∞), seldom above 1",
+        weakness=f"depends on the size of the image and the network, so name both; {PHOTOGRAPHS}",
+        undefined="the image is smaller than the network can take",
+    )
+
+
+LPIPS_ALEX = _row("lpips_alex", "AlexNet", "alexnet-imagenet", "lpips-alex")
+LPIPS_VGG = _row("lpips_vgg", "VGG16", "vgg16-imagenet", "lpips-vgg")

@@ -1,4 +1,4 @@
-"""How an image is made ready for a network; each way has a name, since it decides the figure as much as the weights."""
+"""How an image is made ready for a network; each way has a name, since it decides the score as much as the weights."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from torch import nn
 
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # width, blocks
 EXPANSION = 4
-CHANNELS = tuple(width * EXPANSION for width, _ in STAGES)  # 256, 512, 1024, 2048
 
 
 class Bottleneck(nn.Module):

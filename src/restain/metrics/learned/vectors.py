@@ -11,6 +11,7 @@ import numpy.typing as npt
 from restain.stains import Floats
 
 Indices: TypeAlias = npt.NDArray[np.int64]
+PHOTOGRAPHS = "the network was trained on photographs, not on tissue"  # a weakness of every metric made of features
 BLOCK = 512  # rows in memory at a time: 8 MB of 2048 doubles
 
 

@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restain.images import RGB
+from restain.metrics.measures import PairMeasure
+from restain.metrics.metric import Metric
+from restain.metrics.protocols import GAUSSIAN_11, SsimSettings
 
-GAUSSIAN_SIGMA = 1.5  # pixels; Wang 2004
-
-
-@dataclass(frozen=True)
-class SsimWindow:
-    """The local window of SSIM: where its means, variances and covariances are taken."""
-
-    shape: Literal["uniform", "gaussian"]
-    size: int  # pixels on a side, odd
-    sample_covariance: bool  # divide by N - 1 instead of N
+WANG = "Wang et al., IEEE Trans. Image Process. 13 (2004)"
 
 
-UNIFORM_7 = SsimWindow("uniform", size=7, sample_covariance=True)
-GAUSSIAN_11 = SsimWindow("gaussian", size=11, sample_covariance=False)
-
-
-def ssim(real: RGB, fake: RGB, window: SsimWindow = GAUSSIAN_11, data_range: float = 255.0) -> float:
+def ssim(real: RGB, fake: RGB, settings: SsimSettings = GAUSSIAN_11) -> float:
     """Structural similarity, computed per colour channel and averaged.
 
-    K1 = 0.01, K2 = 0.03; the border of half a window is left out of the mean.
+    The border of half a window is left out of the mean.
 
     Args:
-        real: uint8 (H, W, 3), sides at least ``window.size``.
+        real: uint8 (H, W, 3), sides at least ``settings.size``.
         fake: uint8 of the same shape.
-        window: see ``SsimWindow``.
-        data_range: L of the paper, in grey levels of 8 bits. Anything but 255 is an error of the literature that a
+        settings: window, covariance and constants. A data range other than 255 is an error of the literature that a
             protocol repeats: the constants (K L)² grow, and with them every value.
 
     Returns:
@@ -44,31 +30,63 @@ def ssim(real: RGB, fake: RGB, window: SsimWindow = GAUSSIAN_11, data_range: flo
     Source: Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13 (2004), Eq. 13; scikit-image's code.
     """
     # scikit-image truncates its Gaussian at 3.5 sigma: 11 pixels for sigma 1.5, the window of the paper.
-    weights = {"gaussian_weights": True, "sigma": GAUSSIAN_SIGMA} if window.shape == "gaussian" else {}
+    weights = {"gaussian_weights": True, "sigma": settings.sigma} if settings.window == "gaussian" else {}
     value = structural_similarity(  # type: ignore[no-untyped-call]
         real,
         fake,
-        win_size=window.size,
-        data_range=data_range,
+        win_size=settings.size,
+        data_range=settings.data_range,
         channel_axis=2,
-        use_sample_covariance=window.sample_covariance,
-        K1=0.01,
-        K2=0.03,
+        use_sample_covariance=settings.sample_covariance,
+        K1=settings.k1,
+        K2=settings.k2,
         **weights,
     )
     return float(value)
 
 
-def psnr(real: RGB, fake: RGB) -> float:
-    """Peak signal-to-noise ratio 10 log10(255² / MSE) over all pixels and channels, in dB.
+def psnr(real: RGB, fake: RGB, data_range: float = 255.0) -> float:
+    """Peak signal-to-noise ratio 10 log10(L² / MSE) over all pixels and channels, in dB.
 
     Args:
         real: uint8 (H, W, 3).
         fake: uint8 of the same shape.
+        data_range: L, in grey levels of 8 bits.
 
     Returns:
         Decibels, positive infinity for identical images.
     """
     with np.errstate(divide="ignore"):
-        value = peak_signal_noise_ratio(real, fake, data_range=255)  # type: ignore[no-untyped-call]
+        value = peak_signal_noise_ratio(real, fake, data_range=data_range)  # type: ignore[no-untyped-call]
     return float(value)
+
+
+SSIM = Metric(
+    name="ssim",
+    direction="higher",
+    definition="structural similarity to the real stain",
+    source=WANG,
+    measures=(
+        PairMeasure(names=("ssim",), function=lambda pair: (ssim(pair.real.rgb, pair.fake.rgb, pair.protocol.ssim),)),
+    ),
+    columns=("ssim",),
+    family="pixels",
+    range="[-1, 1]",
+    weakness="rewards what is blank or blurred and punishes a shift of a few pixels: a blank image can win",
+)
+PSNR = Metric(
+    name="psnr",
+    unit="dB",
+    direction="higher",
+    definition="peak signal-to-noise ratio",
+    source="10 log10(255² / MSE)",
+    measures=(
+        PairMeasure(
+            names=("psnr",), function=lambda pair: (psnr(pair.real.rgb, pair.fake.rgb, pair.protocol.psnr_data_range),)
+        ),
+    ),
+    columns=("psnr",),
+    family="pixels",
+    range="[0, inf], inf for identical images",
+    weakness="as SSIM; dominated by the colour of large areas",
+)

@@ -8,7 +8,10 @@ from itertools import product
 import numpy as np
 
 from restain.images import RGB
-from restain.metrics.pixels.similarity import GAUSSIAN_11, SsimWindow, ssim
+from restain.metrics.measures import MeasuredPair, PairMeasure
+from restain.metrics.metric import Metric
+from restain.metrics.pixels.similarity import WANG, ssim
+from restain.metrics.protocols import GAUSSIAN_11, SsimSettings
 from restain.stains import Floats
 
 REACH = 8  # pixels at full size, 4 µm at 0.5 µm per pixel: about the residue of a registration of consecutive sections
@@ -34,26 +37,23 @@ class TolerantSsim:
     dx: float
 
 
-def tolerant_ssim(
-    real: RGB, fake: RGB, window: SsimWindow = GAUSSIAN_11, data_range: float = 255.0, reach: int = REACH
-) -> TolerantSsim:
+def tolerant_ssim(real: RGB, fake: RGB, settings: SsimSettings = GAUSSIAN_11, reach: int = REACH) -> TolerantSsim:
     """The best SSIM over integer shifts of the virtual stain by up to ``reach`` pixels each way.
 
-    The real image loses ``reach`` pixels at every border, so that all shifts are judged on the same area. All
+    The real image loses ``reach`` pixels at every border, so that all shifts are measured on the same area. All
     (2 reach + 1)² shifts are compared exactly, but on grey levels and a grid of 8x8 windows; the best four of them and
     the zero shift are then measured as ``ssim`` does. docs/metrics.md says how often that misses the best of all.
 
     Args:
-        real: uint8 (H, W, 3), sides at least 2 reach + the larger of 8 and ``window.size``.
+        real: uint8 (H, W, 3), sides at least 2 reach + the larger of 8 and ``settings.size``.
         fake: uint8 of the same shape.
-        window: of SSIM; see ``SsimWindow``.
-        data_range: of SSIM, grey levels.
+        settings: of SSIM.
         reach: largest shift, pixels per axis.
 
     Returns:
         The value and the shift; all NaN where the image is too small.
     """
-    if min(real.shape[:2]) < 2 * reach + max(_BLOCK, window.size):
+    if min(real.shape[:2]) < 2 * reach + max(_BLOCK, settings.size):
         return TolerantSsim(*4 * [float("nan")])
     height, width = (side - 2 * reach for side in real.shape[:2])
     core = real[reach : reach + height, reach : reach + width]
@@ -65,7 +65,7 @@ def tolerant_ssim(
     values = {}
     for dy, dx in dict.fromkeys([(0, 0), *(shifts[index] for index in best)]):
         moved = fake[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
-        values[dy, dx] = ssim(core, moved, window, data_range)
+        values[dy, dx] = ssim(core, moved, settings)
     shift = max(values, key=lambda place: values[place])  # the zero shift wins a draw: it comes first
     return TolerantSsim(values[shift], values[0, 0], *shift)
 
@@ -94,3 +94,39 @@ def _sliding_mean(values: Floats) -> Floats:
     np.cumsum(np.cumsum(values, axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
     boxes = sums[_BLOCK:, _BLOCK:] - sums[:-_BLOCK, _BLOCK:] - sums[_BLOCK:, :-_BLOCK] + sums[:-_BLOCK, :-_BLOCK]
     return np.asarray((boxes / _BLOCK**2).astype(np.float32))
+
+
+def _measure(pair: MeasuredPair) -> tuple[float, float, float]:
+    best = tolerant_ssim(pair.real.rgb, pair.fake.rgb, pair.protocol.ssim)
+    return best.value, best.dy, best.dx
+
+
+_SHIFT = PairMeasure(names=("ssim_shift", "ssim_shift_y", "ssim_shift_x"), function=_measure)
+_TOO_SMALL = "the images are too small for shifts of 8 pixels"
+
+SSIM_SHIFT = Metric(
+    name="ssim_shift",
+    direction="higher",
+    definition="best structural similarity over shifts of up to 8 pixels each way, on their common area",
+    source=f"{WANG}; the search is our own",
+    measures=(_SHIFT,),
+    columns=("ssim_shift",),
+    family="pixels",
+    range="[-1, 1]",
+    weakness="forgives a shift, not a rotation or another section; rewards what is blank as SSIM does",
+    undefined=_TOO_SMALL,
+)
+SSIM_SHIFT_PX = Metric(
+    name="ssim_shift_px",
+    unit="px",
+    direction="none",
+    definition="length of the shift at which ssim_shift is found",
+    source="own",
+    measures=(_SHIFT,),
+    columns=("ssim_shift_y", "ssim_shift_x"),
+    combine=np.hypot,
+    family="pixels",
+    range="[0, 11.3]",
+    weakness="near 8 the best shift may lie beyond the search; means nothing where SSIM is low at every shift",
+    undefined=_TOO_SMALL,
+)

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from restain.images import RGB
+from restain.metrics.amounts import correlation
+from restain.metrics.measures import MeasuredPair, PairMeasure
+from restain.metrics.metric import Metric
+from restain.metrics.stain.dab import IOD
+from restain.metrics.statistics.averages import mean_defined, pearson
 from restain.stains import Floats
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, the weights of OpenCV's grey conversion
-_CONSTANT = 1e-12  # a spread below this share of the largest value is rounding, not variation
-
-
-def pearson(first: Floats, second: Floats) -> Floats:
-    """Pearson's r along the last axis.
-
-    Args:
-        first: float (..., n).
-        second: float (..., n).
-
-    Returns:
-        float (...), in [-1, 1]; NaN where either side is constant and r has no value.
-    """
-    a = first - first.mean(axis=-1, keepdims=True)
-    b = second - second.mean(axis=-1, keepdims=True)
-    spread_a, spread_b = np.sqrt((a * a).sum(axis=-1)), np.sqrt((b * b).sum(axis=-1))
-    varies = (spread_a > _floor(first)) & (spread_b > _floor(second))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r = (a * b).sum(axis=-1) / (spread_a * spread_b)
-    return np.asarray(np.where(varies, np.clip(r, -1.0, 1.0), np.nan))
-
-
-def _floor(values: Floats) -> Floats:
-    return np.asarray(_CONSTANT * np.sqrt(values.shape[-1]) * np.abs(values).max(axis=-1))
 
 
 def content_correlation(fake: RGB, source: RGB) -> float:
@@ -63,8 +46,38 @@ def average_correlation(content: Floats, density: Floats, density_real: Floats) 
     return np.asarray((mean_defined(content) + pearson(density, density_real)) / 2)
 
 
-def mean_defined(values: Floats) -> Floats:
-    """Mean along the last axis over what is not NaN; NaN where nothing is left."""
-    defined = ~np.isnan(values)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(defined, values, 0.0).sum(axis=-1) / defined.sum(axis=-1))
+def _measure(pair: MeasuredPair) -> tuple[float]:
+    assert pair.source is not None
+    return (content_correlation(pair.fake.rgb, pair.source.rgb),)
+
+
+_USIGAN = "public evaluation code of USIGAN"
+_CONTENT = PairMeasure(names=("r_content",), function=_measure, needs_source=True)
+
+R_CONTENT = Metric(
+    name="r_content",
+    direction="higher",
+    definition="Pearson's r of grey levels, virtual stain and H&E; 1 for a copy of the H&E",
+    source=_USIGAN,
+    measures=(_CONTENT,),
+    columns=("r_content",),
+    family="content",
+    range="[-1, 1]",
+    weakness="1 for a copied H&E; falls where a stain rightly turns pale eosin brown",
+    undefined="one side of each pair is a single flat grey",
+)
+R_PATHOLOGY = correlation(replace(IOD, source=_USIGAN), "r_pathology")
+R_AVG = Metric(
+    name="r_avg",
+    direction="higher",
+    definition="mean of r_content and r_pathology; read it only beside both",
+    source=_USIGAN,
+    measures=(_CONTENT, IOD.measure),
+    columns=("r_content", "dab_iod", "dab_iod_real"),
+    combine=average_correlation,
+    level="set",
+    family="content",
+    range="[-1, 1]",
+    weakness="averages two different questions; a copied H&E already has half of it",
+    complete=False,  # r_content is averaged over the images that have one, r_pathology over all
+)

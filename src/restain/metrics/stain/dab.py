@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from restain.images import RGB
+from restain.metrics.amounts import Amount, amount, correlation
+from restain.metrics.measures import ImageMeasure, MeasuredImage
 from restain.stains import DAB, HEMATOXYLIN, Floats, separate
 
 POSITIVE_OD = 0.2  # QuPath's default threshold "1+" on DAB optical density
@@ -89,3 +91,43 @@ def integrated_density(rgb: RGB, threshold: int = FIJI_THRESHOLD) -> float:
     levels = np.arange(threshold + 1, dtype=np.float64)
     levels[0] = 0.5
     return float(counts @ np.log10(255.0 / levels))
+
+
+def density_of(image: MeasuredImage) -> Floats:
+    """``dab_density`` of an image, for ``MeasuredImage.once``."""
+    return dab_density(image.rgb)
+
+
+RUIFROK = "Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001), vectors of Fiji's H DAB"
+
+_MEAN_OD = Amount(
+    column="dab_mean_od",
+    measure=ImageMeasure(names=("dab_mean_od",), function=lambda image: (mean_density(image.once(density_of)),)),
+    unit="OD",
+    what="mean DAB density",
+    source=RUIFROK,
+    range="[0, 2.4]",
+    weakness="counts brown pigment and eosin as DAB; DAB does not obey Beer-Lambert when dense",
+)
+_AREA = Amount(
+    column="dab_positive_area",
+    measure=ImageMeasure(names=("dab_positive_area",), function=lambda image: (positive_area(image.once(density_of)),)),
+    unit="fraction",
+    what="share of pixels with DAB density of at least 0.2",
+    source=RUIFROK,
+    range="[0, 1]",
+    weakness="the threshold is QuPath's default 1+, not tuned to an antibody; glass counts as area",
+)
+IOD = Amount(
+    column="dab_iod",
+    measure=ImageMeasure(names=("dab_iod",), function=lambda image: (integrated_density(image.rgb),)),
+    unit="OD px",
+    what="integrated DAB density (mIOD)",
+    source="Fiji macro published with PSPStain (2024)",
+    range="[0, 2.7 times the pixels]",
+    weakness="grows with image size; Fiji's third stain vector reads most of pure eosin as DAB",
+)
+
+MEAN_OD = (*amount(_MEAN_OD), correlation(_MEAN_OD, "dab_pearson_r"))
+POSITIVE_AREA = (*amount(_AREA), correlation(_AREA, "dab_positive_area_pearson_r"))
+INTEGRATED_DENSITY = amount(IOD)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from restain.images import RGB
+from restain.metrics.amounts import Amount, amount, correlation
+from restain.metrics.measures import ImageMeasure, MeasuredPair, PairMeasure
+from restain.metrics.metric import Metric
+from restain.metrics.stain.dab import density_of
 from restain.stains import DAB, HEMATOXYLIN, Floats, separate
 
 BINS = 256
@@ -62,3 +66,48 @@ def top_decile(density: Floats) -> float:
     values = density.ravel()
     count = int(np.ceil(_TOP_SHARE * values.size))
     return float(np.partition(values, -count)[-count:].mean(dtype=np.float64))
+
+
+def _measure(pair: MeasuredPair) -> tuple[float, float]:
+    p, q = dab_histograms(pair.real.rgb, pair.fake.rgb)
+    return jensen_shannon(p, q), kullback_leibler(q, p)
+
+
+_ODA_GAN = "evaluation of ODA-GAN as the public code of UNIStainNet repeats it"
+_DIVERGENCES = PairMeasure(names=("dab_histogram_jsd", "dab_histogram_kl"), function=_measure)
+_TOP_DECILE = Amount(
+    column="dab_top_decile",
+    measure=ImageMeasure(names=("dab_top_decile",), function=lambda image: (top_decile(image.once(density_of)),)),
+    unit="OD",
+    what="mean DAB density of the densest tenth of the pixels",
+    source=_ODA_GAN,
+    range="[0, 2.4]",
+    weakness="says nothing of how much is stained; pigment and folds are in the densest tenth",
+)
+
+
+def _divergence(name: str, definition: str, range_: str, weakness: str) -> Metric:
+    return Metric(
+        name=name,
+        unit="nats",
+        direction="lower",
+        definition=f"{definition} of the histograms of DAB density, 256 bins, per image",
+        source=_ODA_GAN,
+        measures=(_DIVERGENCES,),
+        columns=(name,),
+        family="stain",
+        range=range_,
+        weakness=f"blind to where the stain lies; {weakness}",
+    )
+
+
+TOP_DECILE = (*amount(_TOP_DECILE), correlation(_TOP_DECILE, "dab_top_decile_pearson_r"))
+HISTOGRAM_JSD = _divergence(
+    "dab_histogram_jsd", "Jensen-Shannon divergence", "[0, 0.693]", "moves with a small change of the whole stain"
+)
+HISTOGRAM_KL = _divergence(
+    "dab_histogram_kl",
+    "Kullback-Leibler divergence, virtual from real,",
+    "[0, 29]",
+    "a bin that the real stain leaves empty costs as much as the floor of 1e-10 says",
+)

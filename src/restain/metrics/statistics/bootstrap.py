@@ -1,4 +1,4 @@
-"""95 % intervals by resampling images, or whole slides: what the figure would be had others been photographed."""
+"""95 % intervals by resampling images, or whole slides: what the score would be had others been photographed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CHUNK = 1_000_000  # numbers drawn at a time, so that memory does not grow with
 
 
 class NotComputed(Exception):
-    """A figure, an interval or a test has no value for these data; the message is the reason."""
+    """A score, an interval or a test has no value for these data; the message is the reason."""
 
 
 def percentile_interval(

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 from restain.metrics.metric import Family, Metric
 from restain.metrics.statistics.bootstrap import NotComputed
 
-JUDGES: tuple[Family, ...] = ("stain", "cells", "learned")  # a blank image or the H&E itself can win the others
+VOTING: tuple[Family, ...] = ("stain", "cells", "learned")  # a blank image or the H&E itself can win the others
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Ranking:
 
 
 def rank_systems(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, float]]) -> Ranking:
-    """Average rank of each system over metrics that judge.
+    """Average rank of each system over metrics that have a direction.
 
     Ranks (1 = best, ties share their mean) are averaged within a family of metrics and then over families, so that a
-    family does not weigh more because it has more figures. A metric counts where every system has a value. The
+    family does not weigh more because it has more metrics. A metric counts where every system has a value. The
     families "pixels" and "content" have no say: on tissue of consecutive sections a blank image or a copied H&E
     outdoes the true stain in them (docs/evaluation.md).
 
     Args:
-        metrics: the registry.
+        metrics: rows of the catalogue.
         values: by system, then by metric name.
 
     Raises:
@@ -45,8 +45,8 @@ def rank_systems(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, fl
         metric
         for metric in metrics
         if metric.direction != "none"
-        and metric.family in JUDGES
-        and all(np.isfinite(figures.get(metric.name, np.nan)) for figures in values.values())
+        and metric.family in VOTING
+        and all(np.isfinite(scores.get(metric.name, np.nan)) for scores in values.values())
     ]
     if not voters:
         raise NotComputed(
@@ -56,7 +56,7 @@ def rank_systems(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, fl
     names = tuple(values)
     by_family: dict[str, dict[str, float]] = {
         family: dict(zip(names, np.mean([_ranks(metric, values) for metric in members], axis=0).tolist(), strict=True))
-        for family in JUDGES
+        for family in VOTING
         if (members := [metric for metric in voters if metric.family == family])
     }
     mean_rank = {name: float(np.mean([ranks[name] for ranks in by_family.values()])) for name in names}
@@ -65,5 +65,5 @@ def rank_systems(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, fl
 
 
 def _ranks(metric: Metric, values: Mapping[str, Mapping[str, float]]) -> list[float]:
-    figures = np.array([figures[metric.name] for figures in values.values()])
-    return [float(rank) for rank in rankdata(-figures if metric.direction == "higher" else figures)]
+    column = np.array([scores[metric.name] for scores in values.values()])
+    return [float(rank) for rank in rankdata(-column if metric.direction == "higher" else column)]

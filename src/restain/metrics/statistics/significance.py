@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from restain.metrics.stain.correlation import mean_defined
+from restain.metrics.statistics.averages import mean_defined
 from restain.metrics.statistics.bootstrap import Groups, NotComputed, percentile_interval
 from restain.stains import Floats
 
@@ -124,7 +124,7 @@ def _interval(
 ) -> tuple[float, float] | None:
     try:
         return percentile_interval(statistic, columns, seed, groups)
-    except NotComputed:  # too few for an interval: the reason already stands beside the systems' own figures
+    except NotComputed:  # too few for an interval: the reason already stands beside the systems' own scores
         return None
 
 

@@ -1,0 +1,175 @@
+"""What ``summary.json`` holds, written down once for its writer and for every reader; imports no torch.
+
+docs/evaluation.md describes the fields for those who read the file without Python.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+
+from restain.errors import RestainError, in_short
+
+SUMMARY = "summary.json"
+PER_IMAGE = "per_image.csv"  # a row per virtual stain and image: id, system, and a column per measure
+PER_IMAGE_BASELINES = "per_image_baselines.csv"  # the same for the baselines
+FORMAT = 2  # raised when a field changes its meaning or goes
+
+
+def _from_text(value: object) -> object:
+    return float(value) if isinstance(value, str) and value in ("inf", "-inf") else value
+
+
+def _to_text(value: float) -> float | str:
+    return value if math.isfinite(value) else "inf" if value > 0 else "-inf"
+
+
+Number: TypeAlias = Annotated[
+    float, BeforeValidator(_from_text), PlainSerializer(_to_text, when_used="json")
+]  # JSON has no infinity: the text "inf"
+Interval: TypeAlias = tuple[float, float]  # low and high end of 95 %
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True)
+
+
+class Score(_Part):
+    """One metric of one system."""
+
+    mean: Number  # over images; the statistic itself where level is "set"; inf where PSNR is
+    std: float | None  # over images, n - 1; None for a statistic of the set or where it is undefined
+    ci95: Interval | None
+    n: int  # images that have a value
+    level: Literal["image", "set"]
+    family: str
+    protocol: str
+    direction: Literal["higher", "lower", "none"]  # which is better
+    unit: str
+    definition: str
+    source: str
+    note: str = ""  # what a reader must know of this very score
+    details: dict[str, Any] = Field(default_factory=dict)  # further numbers that belong to it
+
+
+Scores: TypeAlias = dict[str, Score]  # by metric
+
+
+class SystemComparison(_Part):
+    """The difference of two systems in one metric: first minus second."""
+
+    metric: str
+    first: str
+    second: str
+    difference: Number
+    ci95: Interval | None
+    p: float | None  # two-sided, before correction; None where there is no test
+    p_holm: float | None
+    better: str | None  # name of the better one where p_holm < 0.05
+    test: str  # its name, or "no test: " and the reason
+    n: int
+
+
+class Ranks(_Part):
+    """The order of all systems and baselines."""
+
+    systems: list[str]  # from best to worst
+    mean_rank: dict[str, float]  # by system: mean over families; 1 is best
+    by_family: dict[str, dict[str, float]]  # family, system: mean rank over its metrics
+    metrics: list[str]  # that voted
+
+
+class PublishedRow(_Part):
+    """One score of the literature."""
+
+    data_set: str
+    method: str
+    metric: str
+    value: float
+    std: float | None
+    protocol: str
+    source: str
+    comparable: bool  # with scores of this evaluation
+
+
+class Literature(_Part):
+    """Published scores of a data set."""
+
+    data_set: str
+    rows: list[PublishedRow]
+
+
+class Groups(_Part):
+    """Which images were drawn together."""
+
+    rule: str
+    count: int | None  # None: every image by itself
+
+
+class Weights(_Part):
+    """Which file of weights a learned metric used."""
+
+    name: str
+    sha256: str
+    heads_sha256: str | None = None  # of LPIPS
+
+
+class Summary(_Part):
+    """Everything that an evaluation found, and how."""
+
+    format: int
+    command: str  # that wrote it: the command line, or the program that called ``evaluate``
+    created: str  # ISO 8601, with time zone
+    restain: str
+    versions: dict[str, str]
+    protocol: str
+    protocol_definition: str
+    protocol_settings: dict[str, Any]  # every setting of the protocol
+    seed: int
+    n: int
+    resolution: str  # "512x512" (width x height), or "mixed (512x512 to 1024x1024)"
+    groups: Groups
+    mpp: float  # microns per pixel
+    files_sha256: str  # of the sorted lines "role name sha256" of all images read
+    folders: dict[str, str | None]  # absolute paths by role
+    weights: dict[str, Weights]  # by learned metric
+    systems: dict[str, Scores]  # the virtual stains, in the order given
+    baselines: dict[str, Scores]
+    comparisons: list[SystemComparison]
+    comparisons_family: str  # over what Holm corrected
+    ranking: Ranks | None
+    literature: Literature | None
+    not_computed: dict[str, str]  # NAME, "NAME ci95", "SYSTEM: NAME" or "ranking" to the reason
+
+
+def to_json(summary: Summary) -> dict[str, Any]:
+    """The summary as plain JSON values."""
+    return summary.model_dump(mode="json")
+
+
+def read_summary(path: Path) -> Summary:
+    """Read ``summary.json``.
+
+    Raises:
+        RestainError: the file is not JSON, is of another version, or a field is missing or has another type.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise RestainError(f"{path}: is not valid JSON ({in_short(error)})") from error
+    if not isinstance(value, dict):
+        raise RestainError(f"{path}: holds a JSON {type(value).__name__}; expected an object")
+    if value.get("format") != FORMAT:
+        raise RestainError(
+            f"{path}: field 'format' is {value.get('format')!r}; expected {FORMAT}: evaluate again with this version"
+        )
+    try:
+        return Summary.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise RestainError(f"{path}: field {field!r} does not fit: {first['msg'].lower()}") from error

@@ -1,0 +1,90 @@
+"""From the results of an evaluation to its summary: circumstances, scores, comparisons and ranks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+from restain.evaluation.baselines import missing_baselines
+from restain.evaluation.comparison import FAMILY, compare_systems, rank_all
+from restain.evaluation.grouping import Grouping
+from restain.evaluation.inputs import Match, format_size
+from restain.evaluation.literature import PublishedScore, place_beside
+from restain.evaluation.results import System, reasons_of, scores_of
+from restain.evaluation.schema import FORMAT, Groups, Summary, Weights
+from restain.metrics import Metric, NotComputed, Protocol
+
+_LIBRARIES = ("numpy", "scipy", "scikit-image", "pillow", "torch", "torchmetrics")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circumstances:
+    """What was evaluated, and under which choices."""
+
+    protocol: Protocol
+    seed: int
+    mpp: float
+    matches: Sequence[Match]
+    grouping: Grouping
+    folders: Mapping[str, Path | None]
+    hashes: Sequence[str]  # one line per file: role, name, content
+    weights: Mapping[str, Mapping[str, str]]  # by learned metric
+    literature: Sequence[PublishedScore]
+
+
+def summarize(
+    of: Circumstances, metrics: Sequence[Metric], systems: Sequence[System], baselines: Sequence[System]
+) -> Summary:
+    """Everything that stands in ``summary.json``."""
+    reasons = reasons_of(systems, baselines) | missing_baselines(of.folders["source"], of.folders["reference"])
+    ranking = None
+    try:
+        ranking = rank_all(metrics, [*systems, *baselines])
+    except NotComputed as reason:
+        reasons["ranking"] = str(reason)
+    return Summary(
+        format=FORMAT,
+        command=shlex.join(sys.argv),
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        restain=_version("restain"),
+        versions={"python": platform.python_version(), **{name: _version(name) for name in _LIBRARIES}},
+        protocol=of.protocol.name,
+        protocol_definition=of.protocol.definition,
+        protocol_settings=json.loads(json.dumps(asdict(of.protocol))),
+        seed=of.seed,
+        n=len(of.matches),
+        resolution=_resolution(of.matches),
+        groups=Groups(rule=of.grouping.rule, count=of.grouping.count),
+        mpp=of.mpp,
+        files_sha256=hashlib.sha256("\n".join(sorted(of.hashes)).encode()).hexdigest(),
+        folders={role: str(folder.resolve()) if folder else None for role, folder in of.folders.items()},
+        weights={name: Weights(**files) for name, files in of.weights.items()},
+        systems={system.name: scores_of(system, metrics, of.protocol.name) for system in systems},
+        baselines={system.name: scores_of(system, metrics, of.protocol.name) for system in baselines},
+        comparisons=compare_systems(metrics, systems, baselines, of.seed, of.grouping.numbers),
+        comparisons_family=FAMILY,
+        ranking=ranking,
+        literature=place_beside(of.literature, of.protocol.name) if of.literature else None,
+        not_computed=reasons,
+    )
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:  # run from a source tree that was never installed
+        return "not installed"
+
+
+def _resolution(matches: Sequence[Match]) -> str:
+    sizes = sorted({match.size for match in matches}, key=lambda size: (size[0] * size[1], size))
+    first, last = format_size(sizes[0]), format_size(sizes[-1])
+    return first if len(sizes) == 1 else f"mixed ({first} to {last})"

@@ -1,0 +1,137 @@
+"""Metrics that recur: an amount of both stains, its error, its correlation, its agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from restain.metrics.measures import ImageMeasure
+from restain.metrics.metric import Family, Metric
+from restain.metrics.statistics.agreement import (
+    absolute_difference,
+    agreement_icc,
+    difference,
+    lower_limit,
+    upper_limit,
+)
+from restain.metrics.statistics.averages import pearson
+from restain.stains import Floats
+
+_BLIND_TO_SCALE = "blind to a wrong scale or offset; needs fields that differ; one extreme field can carry it"
+_BLAND = "Bland and Altman, Lancet 327 (1986)"
+_SHROUT = "Shrout and Fleiss, Psychological Bulletin 86 (1979)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amount:
+    """Something measured on the virtual and on the real stain: the columns ``column`` and ``column``_real."""
+
+    column: str
+    measure: ImageMeasure  # that fills them
+    unit: str
+    what: str
+    source: str
+    range: str
+    weakness: str
+    family: Family = "stain"
+    undefined: str = "a measure has no value"
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """Virtual and real."""
+        return self.column, f"{self.column}_real"
+
+
+def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
+    """The amount on the virtual and on the real stain, and the absolute difference of both, where less is better."""
+    virtual, real = (
+        Metric(
+            name=column,
+            unit=of.unit,
+            direction="none",
+            definition=f"{of.what}, {side}",
+            source=of.source,
+            measures=(of.measure,),
+            columns=(column,),
+            family=of.family,
+            range=of.range,
+            weakness=of.weakness,
+            undefined=of.undefined,
+        )
+        for column, side in zip(of.columns, ("virtual", "real"), strict=True)
+    )
+    error = Metric(
+        name=f"{of.column}_error",
+        unit=of.unit,
+        direction="lower",
+        definition=f"absolute difference of {of.what}, virtual and real, per image",
+        source=of.source,
+        measures=(of.measure,),
+        columns=of.columns,
+        combine=absolute_difference,
+        family=of.family,
+        range=of.range,
+        weakness=f"small where most fields are negative; {of.weakness}",
+        undefined=of.undefined,
+    )
+    return virtual, real, error
+
+
+def over_images(of: Amount, name: str, statistic: Callable[[Floats, Floats], Floats], definition: str) -> Metric:
+    """A statistic of both columns over the set, such as a coefficient of agreement; higher is better."""
+    return Metric(
+        name=name,
+        unit="",
+        direction="higher",
+        definition=f"{definition} over images of {of.what}, virtual and real",
+        source=of.source,
+        measures=(of.measure,),
+        columns=of.columns,
+        combine=statistic,
+        level="set",
+        family=of.family,
+        range="[-1, 1]",
+        weakness=_BLIND_TO_SCALE if statistic is pearson else "falls where fields differ little from each other",
+    )
+
+
+def correlation(of: Amount, name: str) -> Metric:
+    """Pearson's r of an amount over images."""
+    return over_images(of, name, pearson, "Pearson's r")
+
+
+def agreement(of: Amount) -> tuple[Metric, Metric, Metric, Metric]:
+    """Bland and Altman's bias and 95 % limits of an amount, and its intraclass correlation ICC(2,1)."""
+    bias = Metric(
+        name=f"{of.column}_bias",
+        unit=of.unit,
+        direction="none",
+        definition=f"mean of virtual minus real {of.what}; 0 is none",
+        source=_BLAND,
+        measures=(of.measure,),
+        columns=of.columns,
+        combine=difference,
+        family=of.family,
+        range="(-inf, inf)",
+        weakness="errors of both signs cancel: read it with the limits",
+        undefined=of.undefined,
+    )
+    lower, upper = (
+        Metric(
+            name=f"{of.column}_limit_{side}",
+            unit=of.unit,
+            direction="none",
+            definition=f"{side} 95 % limit of agreement of {of.what}: bias {sign} 1.96 standard deviations",
+            source=_BLAND,
+            measures=(of.measure,),
+            columns=of.columns,
+            combine=statistic,
+            level="set",
+            family=of.family,
+            range="(-inf, inf)",
+            weakness="assumes differences that are normal and alike over the whole range",
+        )
+        for side, sign, statistic in (("lower", "-", lower_limit), ("upper", "+", upper_limit))
+    )
+    icc = over_images(of, f"{of.column}_icc", agreement_icc, f"ICC(2,1), absolute agreement ({_SHROUT}),")
+    return bias, lower, upper, icc

@@ -1,0 +1,138 @@
+"""How the numbers come about that metrics are made of: measures of an image, of a pair, of feature vectors, of sets.
+
+A measure is a function together with the columns of ``per_image.csv`` that it fills. It is written down beside its
+function; a ``Metric`` names the measures that it needs, and an evaluation runs each of them once per image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar, cast
+
+from restain.images import RGB
+from restain.metrics.learned.vectors import Rows
+from restain.metrics.protocols import FeatureSettings, Protocol
+from restain.stains import Floats
+
+T = TypeVar("T")
+
+
+class MeasuredImage:
+    """One image and what was computed from it.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        mpp: microns per pixel.
+    """
+
+    def __init__(self, rgb: RGB, mpp: float) -> None:
+        self.rgb, self.mpp = rgb, mpp
+        self._known: dict[Callable[[MeasuredImage], Any], Any] = {}
+
+    def once(self, compute: Callable[[MeasuredImage], T]) -> T:
+        """The result of ``compute`` on this image; several measures that need it cost one computation."""
+        if compute not in self._known:
+            self._known[compute] = compute(self)
+        return cast(T, self._known[compute])
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredPair:
+    """A virtual stain and what it is compared with, all uint8 (H, W, 3) of one shape."""
+
+    real: MeasuredImage
+    fake: MeasuredImage
+    source: MeasuredImage | None  # the H&E
+    protocol: Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageMeasure:
+    """Measured on the virtual and on the real stain by itself: the columns NAME and NAME_real for each name."""
+
+    names: tuple[str, ...]
+    function: Callable[[MeasuredImage], Sequence[float]]  # a value for each name; NaN where there is none
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairMeasure:
+    """Measured on a pair: one column for each name."""
+
+    names: tuple[str, ...]
+    function: Callable[[MeasuredPair], Sequence[float]]  # a value for each name; NaN where there is none
+    needs_source: bool = False  # left out where no H&E is given
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureMeasure:
+    """Measured on the feature vectors (d,) of a pair, real first: one column for each name."""
+
+    names: tuple[str, ...]
+    features: Callable[[Protocol], FeatureSettings | None]  # None: the protocol does not define it
+    function: Callable[[Floats, Floats, Protocol], Sequence[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistanceMeasure:
+    """Learned distance of a pair through a network whose maps stay at full size (LPIPS): one column."""
+
+    name: str
+    network: str  # name of the weight file of the convolutions
+    heads: str  # name of the weight file of the weights of their channels
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column."""
+        return (self.name,)
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """A score of two sets of images as a whole.
+
+    Attributes:
+        value: in the unit of the metric.
+        std: over random subsets, where the score is a mean of such.
+        note: what a reader must know of this very score; empty where nothing.
+        details: further numbers, such as fid_infinity; each can stand in JSON.
+    """
+
+    value: float
+    std: float | None
+    note: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetMeasure:
+    """Measured on the feature vectors of two whole sets, (n, d) real and (m, d) virtual."""
+
+    features: Callable[[Protocol], FeatureSettings | None]  # None: the protocol does not define it
+    function: Callable[[Rows, Rows, Protocol, int], SetScore]  # the last argument seeds subsets
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """No column: an image by itself has no value."""
+        return ()
+
+
+Measure: TypeAlias = ImageMeasure | PairMeasure | FeatureMeasure | DistanceMeasure | SetMeasure
+
+
+def measure_image(image: MeasuredImage, measures: Iterable[Measure]) -> dict[str, float]:
+    """The values of all image measures among ``measures``, by name."""
+    row: dict[str, float] = {}
+    for measure in measures:
+        if isinstance(measure, ImageMeasure):
+            row |= zip(measure.names, map(float, measure.function(image)), strict=True)
+    return row
+
+
+def measure_pair(pair: MeasuredPair, measures: Iterable[Measure]) -> dict[str, float]:
+    """The values of all pair measures among ``measures``, by name; those that need a missing H&E are left out."""
+    row: dict[str, float] = {}
+    for measure in measures:
+        if isinstance(measure, PairMeasure) and (pair.source is not None or not measure.needs_source):
+            row |= zip(measure.names, map(float, measure.function(pair)), strict=True)
+    return row

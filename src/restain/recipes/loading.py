@@ -1,0 +1,182 @@
+"""Recipes from YAML: by name or from a file, with ``extends`` and overrides, and errors that name the field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from restain.errors import RestainError
+from restain.methods import MethodConfig
+from restain.networks.specs import GeneratorSpec
+from restain.recipes.recipe import Recipe
+
+COMMON = frozenset(Recipe.model_fields)
+
+
+def _variants(union: Any, tag: str) -> dict[str, type[BaseModel]]:
+    """The models of a tagged union by the value of their tag."""
+    return {model.model_fields[tag].default: model for model in get_args(get_args(union)[0])}
+
+
+METHODS = _variants(MethodConfig, "name")
+GENERATORS = _variants(GeneratorSpec, "kind")
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship with the package."""
+    folder = resources.files("restain") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by its name or from a YAML file, apply overrides, and check it.
+
+    Args:
+        recipe: a shipped name (see ``recipe_names``) or the path of a YAML file.
+        overrides: ``section.field=value`` strings, the value in YAML syntax.
+
+    Raises:
+        RestainError: no such recipe, unreadable YAML, an unknown field, or a value that is not allowed.
+    """
+    values = _read(recipe, seen=())
+    for override in overrides:
+        values = _merge(values, _parse_override(override))
+    return recipe_of(values, f"recipe {recipe}")
+
+
+def recipe_of(flat: Mapping[str, Any], name: str) -> Recipe:
+    """Check flat values, as they stand in YAML; ``name`` is what the message calls them.
+
+    Raises:
+        RestainError: naming every field that is not allowed, with the value seen and what was expected.
+    """
+    common = {key: value for key, value in flat.items() if key in COMMON and key != "method"}
+    own = {key: value for key, value in flat.items() if key not in COMMON}
+    if "method" not in flat:
+        raise RestainError(f"{name}: field method is missing; expected {' or '.join(METHODS)}")
+    if not isinstance(flat["method"], str) or flat["method"] not in METHODS:
+        raise RestainError(f"{name}: field method is {flat['method']!r}; expected {' or '.join(METHODS)}")
+    try:
+        return Recipe.model_validate(common | {"method": {"name": flat["method"]} | own})
+    except ValidationError as error:
+        raise RestainError(f"{name}: " + "; ".join(_explain(error, METHODS[flat["method"]]))) from None
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON schema of a recipe file, for editors: every section and field with its description."""
+    variants = []
+    for name, config in METHODS.items():
+        schema = Recipe.model_json_schema(ref_template="#/$defs/{model}")
+        own = config.model_json_schema(ref_template="#/$defs/{model}")
+        properties = schema["properties"] | own["properties"]
+        properties["method"] = {"const": name, "description": config.__doc__}
+        del properties["name"]
+        properties["name"] = schema["properties"]["name"]
+        properties["extends"] = {"type": "string", "description": "a recipe, by name or file, that this one changes"}
+        variants.append(
+            {
+                "title": name,
+                "type": "object",
+                "properties": properties,
+                "additionalProperties": False,
+                "$defs": schema["$defs"] | own.get("$defs", {}),
+            }
+        )
+    definitions: dict[str, Any] = {}
+    for variant in variants:
+        definitions |= variant.pop("$defs")
+        # A file that extends another need not say which kind of generator it changes, and then fits several.
+        variant["properties"]["generator"] = {"anyOf": variant["properties"]["generator"]["oneOf"]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "restain recipe",
+        "anyOf": variants,
+        "$defs": definitions,
+    }
+
+
+def _read(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    name = str(recipe)
+    if name in seen:
+        raise RestainError(f"recipe {name} extends itself: {' -> '.join((*seen, name))}")
+    if name in recipe_names():
+        content = (resources.files("restain") / "recipes" / f"{name}.yaml").read_bytes()
+    elif Path(recipe).is_file():
+        content = Path(recipe).read_bytes()
+    else:
+        raise RestainError(f"no recipe named {name} and no such file; recipes: {', '.join(recipe_names())}")
+    try:
+        values = yaml.safe_load(content)
+    except (yaml.YAMLError, UnicodeError) as error:
+        raise RestainError(f"recipe {name}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(values, dict):
+        raise RestainError(f"recipe {name}: holds {type(values).__name__}; expected fields with values")
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    if base not in recipe_names():
+        base = Path(name).parent / str(base)  # a file beside the one that names it
+    return _merge(_read(base, (*seen, name)), values)
+
+
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        # Another kind of network has other fields: nothing of the former one is kept.
+        nested = nested and value.get("kind", merged[key].get("kind")) == merged[key].get("kind")
+        merged[key] = _merge(merged[key], value) if nested else value
+    return merged
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    field, equals, text = override.partition("=")
+    if not equals or not field:
+        raise RestainError(f"override {override!r}: expected section.field=value, such as optim.lr=1e-4")
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise RestainError(f"override {override!r}: the value is not valid YAML") from None
+    for key in reversed(field.split(".")):
+        value = {key: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def _explain(error: ValidationError, config: type[BaseModel]) -> Iterator[str]:
+    for problem in error.errors():
+        path, holder = _locate([str(part) for part in problem["loc"]], config)
+        field, kind = ".".join(path), problem["type"]
+        if kind == "extra_forbidden":
+            allowed = holder.model_fields if holder else [*Recipe.model_fields, *list(config.model_fields)[1:]]
+            yield f"unknown field {field}; allowed here: {', '.join(allowed)}"
+        elif kind == "missing":
+            yield f"field {field} is missing"
+        elif kind == "value_error":
+            yield problem["msg"].removeprefix("Value error, ")
+        elif kind.startswith("union_tag"):
+            found = problem["ctx"].get("tag")
+            yield f"field {field}.kind is {found!r}; expected {' or '.join(map(repr, GENERATORS))}"
+        else:
+            message = problem["msg"][0].lower() + problem["msg"][1:]
+            yield f"field {field} is {problem['input']!r}; {message}"
+
+
+def _locate(location: list[str], config: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:
+    """A pydantic location as a path in YAML, without the tags of unions; and the section, None for the top."""
+    if location[:1] == ["method"]:
+        location = location[2:]
+    if location[:1] == ["generator"]:
+        spec = GENERATORS.get(location[1]) if len(location) > 1 else None
+        return ["generator", *location[2:]], spec
+    holder: Any = None
+    fields: Mapping[str, Any] = {**Recipe.model_fields, **config.model_fields}
+    for part in location[:-1]:
+        holder = fields[part].annotation if part in fields else None
+        fields = getattr(holder, "model_fields", {})
+    return location, holder if hasattr(holder, "model_fields") else None

@@ -1,0 +1,68 @@
+"""The adversarial term, with or without the diffusion module in front of the discriminator (Eq. 4-7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from restain.diffusion import AdaptiveHorizon, HorizonRule, NoiseSchedule, diffuse, draw_times
+from restain.losses.adversarial import discriminator_terms, generator_term
+from restain.terms.config import DiffusionConfig, GanConfig
+from restain.types import RandomStreams
+
+
+class Adversarial(nn.Module):
+    """Losses of a discriminator that sees images alone; its horizon is part of a checkpoint.
+
+    Args:
+        gan: the objective.
+        diffusion: the diffusion module's settings.
+        discriminator: D; called with images, and with diffusion times where the module is on. Its parameters belong to
+            whoever made it.
+    """
+
+    def __init__(self, gan: GanConfig, diffusion: DiffusionConfig, discriminator: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self._gan, self._diffusion = gan, diffusion
+        self._score_of = (discriminator,)  # in a tuple, so that it is not registered a second time
+        self.horizon: AdaptiveHorizon | None = None
+        if diffusion.enabled:
+            c = diffusion
+            self._schedule = NoiseSchedule(c.beta_start, c.beta_end, c.t_max)
+            self.horizon = AdaptiveHorizon(HorizonRule(c.t_min, c.t_max, c.target, c.interval, c.ramp_kimg))
+
+    def for_discriminator(
+        self, fake: Tensor, real: Tensor, streams: tuple[RandomStreams, RandomStreams]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Eq. 6 and what there is to log; times and noise of fake and real images are drawn from a stream each."""
+        images = torch.cat([fake.detach(), real])
+        scores_fake, scores_real = self._score(images, [*streams[0], *streams[1]]).chunk(2)
+        loss_fake, loss_real = discriminator_terms(scores_fake, scores_real, self._gan.mode)
+        terms = {"D_fake": loss_fake, "D_real": loss_real}
+        if self.horizon is not None:
+            # The target midway between the labels 0 and 1 takes the place of 0 in Diffusion-GAN's sign test.
+            middle = 0.5 if self._gan.mode == "lsgan" else 0.0
+            terms["D_sign"] = (scores_real.float() - middle).sign().mean()
+            terms["horizon"] = self.horizon.horizon().float()
+        return loss_fake + loss_real, terms
+
+    def for_generator(self, fake: Tensor, streams: RandomStreams) -> Tensor:
+        """Eq. 7."""
+        return generator_term(self._score(fake, streams), self._gan.mode)
+
+    def after_step(self, terms: Mapping[str, Tensor], images: int) -> None:
+        """Move the diffusion horizon; ``terms`` are means over all processes, ``images`` counts all of them."""
+        if self.horizon is not None:
+            self.horizon.observe(terms["D_sign"], images)
+
+    def _score(self, images: Tensor, streams: RandomStreams) -> Tensor:
+        """D(x) of the images, or D(x_t, t) at drawn diffusion times."""
+        (discriminator,) = self._score_of
+        if self.horizon is None:
+            return discriminator(images)
+        horizon = self.horizon.horizon()
+        t = draw_times(horizon, self._diffusion.clean_fraction, streams)
+        noised = diffuse(images, self._schedule.alpha_bar(horizon)[t], self._diffusion.sigma, streams)
+        return discriminator(noised, t)

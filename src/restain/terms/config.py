@@ -1,0 +1,110 @@
+"""Settings of the terms. No torch, so that recipes are read in a blink."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from restain.sections import Section
+
+
+class PatchesConfig(Section):
+    """What the contrastive terms share: layers, patches per layer, embedding, temperature."""
+
+    layers: tuple[int, ...] = Field((0, 4, 8, 12, 16), min_length=1, description="contrastive layers, CUT's numbering")
+    count: PositiveInt = Field(256, description="locations drawn in each layer")
+    dim: PositiveInt = Field(256, description="length of an embedding")
+    tau: PositiveFloat = Field(0.07, description="temperature of InfoNCE")
+    gain: PositiveFloat = Field(
+        1.0, description="gain of the initial weights of the projection heads; 0.02 in CUT's and ASP's published code"
+    )
+
+
+class GanConfig(Section):
+    """The adversarial term."""
+
+    weight: NonNegativeFloat = Field(1.0, description="weight of the term")
+    mode: Literal["lsgan", "vanilla"] = Field(
+        "lsgan", description="least squares, or binary cross-entropy on logits (vanilla)"
+    )
+
+
+class PatchNceConfig(Section):
+    """PatchNCE between the H&E and the virtual IHC."""
+
+    weight: NonNegativeFloat = Field(10.0, description="weight of the term")
+    identity: bool = Field(False, description="CUT: the real IHC is translated too, and the two terms are averaged")
+    flip_equivariance: bool = Field(False, description="FastCUT: translate the mirrored H&E half of the time")
+
+
+class A2spConfig(Section):
+    """The attention-guided adaptive supervised patch loss (Eq. 1-3)."""
+
+    weight: NonNegativeFloat = Field(10.0, description="weight of the term")
+    locations: Literal["attention", "uniform"] = Field("attention", description="how locations are drawn (Eq. 1)")
+    tissue_prior: bool = Field(False, description="multiply the attention by the tissue under each location")
+    schedule: Literal["lambda", "linear", "sigmoid", "zero"] = Field(
+        "lambda", description="how the share of uniform weight falls over the run"
+    )
+    lookup: Literal["linear", "top", "bell", "uniform"] = Field("linear", description="weight by similarity")
+
+
+class PyramidConfig(Section):
+    """The Gaussian pyramid term."""
+
+    weight: NonNegativeFloat = Field(10.0, description="weight of the term")
+    form: Literal["asp", "bci"] = Field("asp", description="the pyramid of ASP, or of BCI's PyramidPix2Pix")
+
+    @property
+    def smallest_image(self) -> int:
+        """Least side in pixels: a blurred map must exceed its reflected border."""
+        return 33 if self.form == "asp" else 5
+
+
+class DiffusionConfig(Section):
+    """The diffusion module in front of the discriminator (Eq. 4-7)."""
+
+    enabled: bool = Field(True, description="whether the discriminator sees diffused images")
+    beta_start: float = Field(1e-4, gt=0, lt=1, description="beta of the first step")
+    beta_end: float = Field(2e-2, gt=0, lt=1, description="beta of the last step")
+    sigma: NonNegativeFloat = Field(0.05, description="standard deviation of the noise; 1.0 is Eq. 5 as printed")
+    clean_fraction: float = Field(0.5, ge=0, le=1, description="share of images that stay clean")
+    t_min: int = Field(10, ge=2, description="least horizon T")
+    t_max: int = Field(1000, ge=2, le=100_000, description="largest horizon T")
+    target: float = Field(0.6, ge=-1, le=1, description="r above which the discriminator is taken to overfit")
+    interval: PositiveInt = Field(4, description="steps between two moves of the horizon")
+    ramp_kimg: PositiveFloat = Field(100.0, description="thousand images in which the horizon can go from end to end")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DiffusionConfig:
+        for low, high in (("t_min", "t_max"), ("beta_start", "beta_end")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(
+                    f"field diffusion.{low} is {getattr(self, low)}; expected at most diffusion.{high}, "
+                    f"{getattr(self, high)}"
+                )
+        return self
+
+
+class ReconstructionConfig(Section):
+    """A mean absolute difference of pixels."""
+
+    weight: NonNegativeFloat = Field(100.0, description="weight of the term")
+
+
+class CycleConsistencyConfig(Section):
+    """Cycle consistency of two generators (CycleGAN)."""
+
+    weight: NonNegativeFloat = Field(10.0, description="weight of the cycle terms, the same in both directions")
+    identity: NonNegativeFloat = Field(0.5, description="weight of the identity terms, as a share of the cycle terms'")
+    pool: PositiveInt = Field(50, description="earlier virtual images that each discriminator may be shown again")
+
+
+class CorrectionConfig(Section):
+    """Comparison of a warped virtual IHC with the real one, and the smoothness of the warp (RegGAN)."""
+
+    weight: NonNegativeFloat = Field(20.0, description="weight of the mean absolute difference after warping")
+    smoothness: NonNegativeFloat = Field(
+        10.0, description="weight of the squared differences of neighbouring displacements, which grow with resolution"
+    )
