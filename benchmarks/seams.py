@@ -27,13 +27,15 @@ from restain.metrics.pixels.similarity import ssim
 from restain.metrics.stain.dab import dab_density, mean_density
 from restain.slides.seamless.frozen import LocalStatistics, Statistics, measure_slide
 from restain.slides.seamless.local import measure_local
-from restain.slides.seamless.sampling import sample_count, sample_windows
+from restain.slides.seamless.normalisation import window_side
 from restain.slides.seamless.seam_score import SeamMeter, SeamScore
-from restain.slides.seamless.statistics import window_side
-from restain.slides.tiles import SlideStainer, padded_region, tile_grid
+from restain.slides.seamless.windows import sample_windows, window_count
+from restain.slides.slide_stainer import LATTICE, SlideStainer
+from restain.slides.tiling import Tiling, padded_region
 from restain.stainer import load_stainer
 from restain.stains import tissue_mask
 from restain.tensors import find_device, to_rgb, to_tensor
+from restain.wsi.geometry import Region, Size
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,16 @@ class Picture:
     tissue: npt.NDArray[np.bool_]
     fields: list[tuple[slice, slice]]
 
-    def read(self, region: tuple[int, int, int, int]) -> RGB:
+    @property
+    def size(self) -> Size:
+        """Of the picture."""
+        return Size.of(self.source)
+
+    def read(self, region: Region) -> RGB:
         """Pixels of a region, white outside."""
-        x, y, width, height = region
-        pixels = np.full((height, width, 3), 255, dtype=np.uint8)
-        inside = self.source[y : y + height, x : x + width]
-        pixels[: inside.shape[0], : inside.shape[1]] = inside
+        pixels = np.full((*region.size.shape, 3), 255, dtype=np.uint8)
+        inside = region.clip(self.size)
+        pixels[inside.within(region)] = self.source[inside.within(self.size.region)]
         return pixels
 
 
@@ -86,19 +92,19 @@ def mosaic(fields: list[RGB]) -> RGB:
 
 def stain(stainer: SlideStainer, picture: Picture, side: int) -> tuple[RGB, SeamScore | None]:
     """Stain tile by tile, as a slide; tiles without tissue stay white and out of the score."""
-    height, width, _ = picture.source.shape
     out = np.full_like(picture.source, 255)
     meter = SeamMeter()
-    for row in tile_grid(height, width, side):
+    tiling = Tiling(picture.size, side)
+    for row in range(tiling.rows):
         band: list[RGB | None] = []
-        for tile in row:
-            rows, columns = slice(tile.y, tile.y + tile.height), slice(tile.x, tile.x + tile.width)
-            if not picture.tissue[rows, columns].any():
+        for tile in (tiling.tile(row, column) for column in range(tiling.columns)):
+            place = tile.region.within(picture.size.region)
+            if not picture.tissue[place].any():
                 band.append(None)
                 continue
-            pixels = picture.read(padded_region(tile, stainer.halo, height, width))
-            out[rows, columns] = stainer.stain([pixels], [tile])[0]
-            band.append(out[rows, columns])
+            pixels = picture.read(padded_region(tile.region, stainer.halo, picture.size, LATTICE))
+            out[place] = stainer.stain([pixels], [tile])[0]
+            band.append(out[place])
         meter.add_band(band)
     return out, meter.score()
 
@@ -144,16 +150,17 @@ def main() -> None:
     picture = load(arguments.source, arguments.real, arguments.field, arguments.size)
     stainer = load_stainer(arguments.stainer, find_device("auto"))
     generator, crop = stainer.generator, window_side(stainer)
-    size = picture.tissue.shape
+    size = picture.size
 
     def by_slide(side: int) -> Statistics:
-        windows = sample_windows(picture.tissue, size, sample_count(picture.tissue, size, side), side, seed=0)
+        count = window_count(picture.tissue, size, side)
+        windows = sample_windows(picture.tissue, size, count=count, side=side, seed=0)
         return measure_slide(generator, [picture.read(window) for window in windows])
 
     def by_place(spacing: int) -> LocalStatistics:
         return measure_local(generator, picture.read, picture.tissue, size, crop, spacing)
 
-    print(f"{size[1]} x {size[0]} pixels, {len(picture.fields)} fields with tissue, tiles of {arguments.tile}")
+    print(f"{size} pixels, {len(picture.fields)} fields with tissue, tiles of {arguments.tile}")
     print("                SSIM  mean DAB  std DAB  DAB error  r(DAB) | score excess   jump beside  worst | s")
     if picture.real is not None:
         print(f"{'H&E as it is':12} {fidelity(picture.source, picture)} |")

@@ -23,12 +23,15 @@ import restain
 from restain.inference import prepare
 from restain.networks.resnet import ResnetGenerator
 from restain.slides.plan import plan_slide
-from restain.slides.run.single import Job, stain_slide
+from restain.slides.run.job import Job
+from restain.slides.run.single import stain_slide
 from restain.slides.seamless.frozen import measure_slide
-from restain.slides.tiles import SlideStainer, padded_region, receptive_radius
+from restain.slides.slide_stainer import LATTICE, SlideStainer, receptive_radius
+from restain.slides.tiling import padded_region
 from restain.stainer import Stainer, StainerCard, load_stainer
 from restain.tensors import find_device
-from restain.wsi.reader import Region, open_slide, read_region
+from restain.wsi.reader import open_slide
+from restain.wsi.resample import read_region
 
 TILES = 4  # for the bare network's rate
 
@@ -38,10 +41,10 @@ def bare_rate(slide: Path, stainer: Stainer, options: restain.SlideOptions) -> t
     with open_slide(slide) as opened:
         plan = plan_slide(opened, stainer.card.mpp, options)
         first = plan.tiles[0]
-        like = [tile for tile in plan.tiles if (tile.width, tile.height) == (first.width, first.height)][:TILES]
+        like = [tile for tile in plan.tiles if tile.region.size == first.region.size][:TILES]
         halo = receptive_radius(stainer.generator)
-        regions = [padded_region(tile, halo, *plan.size) for tile in like]
-        inputs = [read_region(opened, Region(*region), plan.mpp) for region in regions]
+        regions = [padded_region(tile.region, halo, plan.grid.size, LATTICE) for tile in like]
+        inputs = [read_region(opened, region, plan.grid.mpp) for region in regions]
     statistics = measure_slide(stainer.generator, inputs[:1])
     network = SlideStainer(stainer.generator, statistics, lambda net: prepare(net, options.precision))
     network.stain(inputs[:1], like[:1])
@@ -49,8 +52,8 @@ def bare_rate(slide: Path, stainer: Stainer, options: restain.SlideOptions) -> t
     for pixels, tile in zip(inputs, like, strict=True):
         network.stain([pixels], [tile])
     seconds = time.perf_counter() - start
-    inner = sum(tile.width * tile.height for tile in like)
-    padded = sum(width * height for _, _, width, height in regions)
+    inner = sum(tile.region.area for tile in like)
+    padded = sum(region.area for region in regions)
     return inner / 1e6 / seconds, padded / 1e6 / seconds
 
 
@@ -82,7 +85,7 @@ def main() -> None:
         after = bare_rate(slide, stainer, options)
     if record.status != "stained" or not record.seconds or not record.megapixels:
         raise SystemExit(record.error)
-    inner, padded = ((one + other) / 2 for one, other in zip(before, after, strict=True))
+    inner, padded = ((first + second) / 2 for first, second in zip(before, after, strict=True))
     tiles = (record.read_seconds or 0) + (record.network_seconds or 0) + (record.write_seconds or 0)
     print(
         f"{record.width} x {record.height} pixels, {record.tiles} of {record.tiles_in_all} tiles with tissue, {device}"

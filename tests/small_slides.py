@@ -6,7 +6,8 @@ import numpy as np
 import tifffile
 
 from restain.images import RGB
-from restain.slides.tiles import Tile
+from restain.slides.record import JournalIdentity
+from restain.slides.tiling import Lattice, Tile
 
 MPP = 0.5
 
@@ -33,10 +34,18 @@ def write_slide(path: Path, image: RGB, mpp: float | None = MPP) -> Path:
     return path
 
 
+def identity(weights: str = "a") -> JournalIdentity:
+    """Of a journal whose tiles nobody stained."""
+    return JournalIdentity(
+        slide="s", slide_mpp=MPP, weights_sha256=weights, restain="0", torch="0", device="cpu", precision="32",
+        mpp=MPP, width=1, height=1, norm="slide", tile=64, stain_background=False,
+    )  # fmt: skip
+
+
 class Identity:
     """In place of a network with its halo: the virtual stain is the H&E."""
 
-    halo = 100
+    halo, lattice = 100, Lattice(4, 16)
 
     def __init__(self, *_: object) -> None:
         pass
@@ -44,5 +53,6 @@ class Identity:
     def stain(self, inputs: list[RGB], tiles: list[Tile]) -> list[RGB]:
         """One tile a call, as the pipeline does."""
         (pixels,), (tile,) = inputs, tiles
-        top, left = tile.y - max(0, tile.y - self.halo), tile.x - max(0, tile.x - self.halo)
-        return [pixels[top : top + tile.height, left : left + tile.width]]
+        region = tile.region
+        top, left = region.y - max(0, region.y - self.halo), region.x - max(0, region.x - self.halo)
+        return [pixels[top : top + region.height, left : left + region.width]]

@@ -21,8 +21,9 @@ from restain.slides.seamless.frozen import (
     save_statistics,
 )
 from restain.slides.seamless.local import Place, localise, measure_local
-from restain.slides.seamless.sampling import sample_count, sample_positions, sample_windows
+from restain.slides.seamless.windows import sample_positions, sample_windows, window_count
 from restain.tensors import to_tensor
+from restain.wsi.geometry import Region, Size
 
 
 @pytest.fixture(scope="module")
@@ -120,15 +121,14 @@ def test_windows_of_glass_do_not_count_and_one_window_of_tissue_gives_its_own_st
     slide[144:, 144:] = _samples(1)[0]
     tissue = np.zeros((8, 8), dtype=bool)
     tissue[6:, 6:] = True
-    squares: list[tuple[int, int, int, int]] = []
+    squares: list[Region] = []
 
-    def read(region: tuple[int, int, int, int]) -> RGB:
+    def read(region: Region) -> RGB:
         squares.append(region)
-        x, y, width, height = region
-        return slide[y : y + height, x : x + width]
+        return slide[region.within(Size.of(slide).region)]
 
-    local = measure_local(generator, read, tissue, (192, 192), side=48, spacing=100)
-    assert squares == [(96, 96, 96, 96)]  # the nodes are 96 pixels apart: two windows
+    local = measure_local(generator, read, tissue, Size(192, 192), side=48, spacing=100)
+    assert squares == [Region(96, 96, 96, 96)]  # the nodes are 96 pixels apart: two windows
     assert local.spacing == 96
     alone = measure_slide(generator, _samples(1))
     for mean, deviation, expected, variance in zip(
@@ -147,7 +147,7 @@ def test_a_node_averages_its_windows_and_neighbours_by_kernel_and_tissue(generat
     tissue[:8] = True
     tissue[4:8, 24:] = False  # half of the last window
     local = measure_local(
-        generator, lambda r: slide[r[1] : r[1] + r[3], r[0] : r[0] + r[2]], tissue, (96, 192), side=48, spacing=96
+        generator, lambda r: slide[r.within(Size.of(slide).region)], tissue, Size(192, 96), side=48, spacing=96
     )
     x = generator.layers[1](generator.layers[0](_tensor(windows)))
     means, variances = x.double().mean(dim=(2, 3)), x.double().var(dim=(2, 3), correction=0)
@@ -161,14 +161,14 @@ def test_a_node_averages_its_windows_and_neighbours_by_kernel_and_tissue(generat
 def test_a_node_far_from_tissue_takes_the_whole_slides_average(generator: ResnetGenerator) -> None:
     tissue = np.zeros((4, 4), dtype=bool)
     tissue[0, 0] = True
-    local = measure_local(generator, lambda r: _samples(1)[0], tissue, (192, 192), side=48, spacing=48)
+    local = measure_local(generator, lambda r: _samples(1)[0], tissue, Size(192, 192), side=48, spacing=48)
     assert local.means[3].shape[:2] == (4, 4)
     assert torch.equal(local.means[3][0, 0], local.means[3][3, 3])
 
 
 def test_statistics_come_back_exactly(generator: ResnetGenerator, tmp_path: Path) -> None:
     frozen = measure_slide(generator, _samples(2))
-    local = measure_local(generator, lambda r: _samples(1)[0], np.ones((2, 3), dtype=bool), (96, 144), 48, 48)
+    local = measure_local(generator, lambda r: _samples(1)[0], np.ones((2, 3), dtype=bool), Size(144, 96), 48, 48)
     for statistics in (frozen, local):
         save_statistics(tmp_path / "statistics.safetensors", statistics)
         again = load_statistics(tmp_path / "statistics.safetensors")
@@ -182,7 +182,7 @@ def test_refusals(generator: ResnetGenerator, tmp_path: Path) -> None:
     with pytest.raises(RestainError, match="no sample of tissue was given"):
         measure_slide(generator, [])
     with pytest.raises(RestainError, match="the slide has no tissue"):
-        measure_local(generator, lambda r: _samples(1)[0], np.zeros((2, 2), dtype=bool), (96, 96), 48)
+        measure_local(generator, lambda r: _samples(1)[0], np.zeros((2, 2), dtype=bool), Size(96, 96), 48)
     with pytest.raises(RestainError, match=r"have channels \[4\]; this generator's norms have \[4, 8, 16"):
         freeze(generator, Statistics((torch.zeros(4),), (torch.ones(4),)))
     with pytest.raises(TypeError, match="not by a Linear"):
@@ -217,17 +217,17 @@ def test_a_mask_with_too_few_pixels_gives_them_all() -> None:
 @pytest.mark.parametrize(("side", "count"), [(512, 16), (96, 455), (1024, 8)])
 def test_four_megapixels_are_sampled_but_no_more_than_there_are(side: int, count: int) -> None:
     mask = np.ones((10, 20), dtype=bool)
-    assert sample_count(mask, (20_000, 40_000), side) == count
+    assert window_count(mask, Size(40_000, 20_000), side) == count
     mask[:, 5:] = False  # a quarter is left
-    assert sample_count(mask, (side * 2, side * 2), side) == 1
-    assert sample_count(mask, (side * 2, side * 2 + 8), side) == 2
+    assert window_count(mask, Size(side * 2, side * 2), side) == 1
+    assert window_count(mask, Size(side * 2 + 8, side * 2), side) == 2
 
 
 def test_windows_lie_in_the_grid_on_the_lattice() -> None:
     mask = np.zeros((10, 20), dtype=bool)
     mask[0, 0] = mask[9, 19] = mask[5, 10] = True
-    windows = sample_windows(mask, (1001, 2002), 3, 256, seed=0)
-    assert windows == [(0, 0, 256, 256), (920, 420, 256, 256), (1744, 744, 256, 256)]
-    assert sample_windows(mask, (30, 10), 1, 256, seed=0)[0][2:] == (16, 32)
+    windows = sample_windows(mask, Size(2002, 1001), count=3, side=256, seed=0)
+    assert windows == [Region(x, y, 256, 256) for x, y in ((0, 0), (920, 420), (1744, 744))]
+    assert sample_windows(mask, Size(10, 30), count=1, side=256, seed=0)[0].size == Size(16, 32)
     with pytest.raises(RestainError, match="the slide has no tissue"):
-        sample_windows(np.zeros((2, 2), dtype=bool), (64, 64), 3, 32, seed=0)
+        sample_windows(np.zeros((2, 2), dtype=bool), Size(64, 64), count=3, side=32, seed=0)

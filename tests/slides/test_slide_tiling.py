@@ -12,10 +12,13 @@ from restain.images import RGB
 from restain.networks.resnet import ResnetGenerator
 from restain.slides.seamless.frozen import LocalStatistics, Statistics, measure_slide
 from restain.slides.seamless.local import measure_local
-from restain.slides.tiles import SlideStainer, Tile, padded_region, receptive_radius, tile_grid
+from restain.slides.slide_stainer import LATTICE, SlideStainer, receptive_radius
+from restain.slides.tiling import Tile, Tiling, check_tile_side, padded_region
 from restain.tensors import to_rgb, to_tensor
+from restain.wsi.geometry import Region, Size
 
 HEIGHT, WIDTH = 250, 390  # neither of them a multiple of 4
+SIZE = Size(WIDTH, HEIGHT)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +47,11 @@ def slide() -> RGB:
     return tissue.clip(0, 255).astype(np.uint8)
 
 
-def _read(slide: RGB, region: tuple[int, int, int, int]) -> RGB:
+def _read(slide: RGB, region: Region) -> RGB:
     """As a slide reader: white outside."""
-    x, y, width, height = region
-    pixels = np.full((height, width, 3), 255, dtype=np.uint8)
-    inside = slide[y : y + height, x : x + width]
-    pixels[: inside.shape[0], : inside.shape[1]] = inside
+    pixels = np.full((*region.size.shape, 3), 255, dtype=np.uint8)
+    inside = region.clip(SIZE)
+    pixels[inside.within(region)] = slide[inside.within(SIZE.region)]
     return pixels
 
 
@@ -57,9 +59,9 @@ def _stained(stainer: SlideStainer, slide: RGB, tiles: list[Tile], batch: int = 
     out = np.zeros_like(slide)
     for start in range(0, len(tiles), batch):
         part = tiles[start : start + batch]
-        inputs = [_read(slide, padded_region(tile, stainer.halo, HEIGHT, WIDTH)) for tile in part]
+        inputs = [_read(slide, padded_region(tile.region, stainer.halo, SIZE, LATTICE)) for tile in part]
         for tile, rgb in zip(part, stainer.stain(inputs, part), strict=True):
-            out[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] = rgb
+            out[tile.region.within(SIZE.region)] = rgb
     return out
 
 
@@ -67,7 +69,7 @@ def _grid(tile: int, shift: int = 0) -> list[Tile]:
     """The tiles of a grid whose first row and column are ``shift`` pixels short."""
     rows, columns = (sorted({0, *range(tile - shift if shift else 0, extent, tile)}) for extent in (HEIGHT, WIDTH))
     return [
-        Tile(row, column, x, y, min([*columns[column + 1 :], WIDTH]) - x, min([*rows[row + 1 :], HEIGHT]) - y)
+        Tile(row, column, Region(x, y, min([*columns[column + 1 :], WIDTH]) - x, min([*rows[row + 1 :], HEIGHT]) - y))
         for row, y in enumerate(rows)
         for column, x in enumerate(columns)
     ]
@@ -78,11 +80,11 @@ def _farthest(first: RGB, second: RGB) -> int:
 
 
 def _frozen(generator: ResnetGenerator, slide: RGB) -> Statistics:
-    return measure_slide(generator, [_read(slide, (x, 64, 96, 96)) for x in (80, 176, 272)])
+    return measure_slide(generator, [_read(slide, Region(x, 64, 96, 96)) for x in (80, 176, 272)])
 
 
 def _local(generator: ResnetGenerator, slide: RGB) -> LocalStatistics:
-    return measure_local(generator, lambda region: _read(slide, region), slide.min(2) < 235, slide.shape[:2], 32, 64)
+    return measure_local(generator, lambda region: _read(slide, region), slide.min(2) < 235, SIZE, 32, 64)
 
 
 MEASURES: dict[str, Callable[[ResnetGenerator, RGB], Statistics | LocalStatistics]] = {
@@ -92,31 +94,34 @@ MEASURES: dict[str, Callable[[ResnetGenerator, RGB], Statistics | LocalStatistic
 
 
 def test_a_grid_covers_every_pixel_once() -> None:
-    rows = tile_grid(HEIGHT, WIDTH, 64)
+    tiling = Tiling(SIZE, 64)
     covered = np.zeros((HEIGHT, WIDTH), dtype=int)
-    for tile in (tile for row in rows for tile in row):
-        covered[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width] += 1
+    for tile in tiling:
+        covered[tile.region.within(SIZE.region)] += 1
     assert (covered == 1).all()
-    assert [len(rows), len(rows[0])] == [4, 7]
-    assert (rows[3][6].height, rows[3][6].width) == (250 - 192, 390 - 384)
-    assert (rows[2][1].row, rows[2][1].column) == (2, 1)
+    assert (tiling.rows, tiling.columns, len(tiling)) == (4, 7, 28)
+    assert tiling.tile(3, 6).region.size == Size(390 - 384, 250 - 192)
+    assert [(tile.row, tile.column) for tile in tiling][8] == (1, 1)
+    under = [(tile.row, tile.column) for tile in tiling.under(Region(63, 128, 66, 64))]
+    assert under == [(2, 0), (2, 1), (2, 2)]
 
 
 @pytest.mark.parametrize("side", [0, -4, 66])
 def test_a_tile_off_the_lattice_is_refused(side: int) -> None:
-    with pytest.raises(RestainError, match=f"tile is {side} pixels; expected a positive multiple of 4"):
-        tile_grid(100, 100, side)
+    with pytest.raises(RestainError, match=f"tile is {side} pixels; expected a multiple of 4, the generator's stride"):
+        check_tile_side(side, LATTICE)
 
 
 def test_padded_regions_lie_on_the_lattice_within_the_canonical_domain() -> None:
     for tile in _grid(64, shift=20):
-        x, y, width, height = region = padded_region(tile, 40, HEIGHT, WIDTH)
-        assert all(number % 4 == 0 for number in region)
-        assert 0 <= x <= tile.x and tile.x + tile.width <= x + width <= 392
-        assert 0 <= y <= tile.y and tile.y + tile.height <= y + height <= 252
-        assert x in (0, tile.x - 40) and y in (0, tile.y - 40)
-        assert x + width == min(392, tile.x + tile.width + 40 + (-tile.width % 4))
-    assert padded_region(Tile(0, 0, 0, 0, 3, 5), 40, 5, 3) == (0, 0, 16, 16)
+        inner = tile.region
+        padded = padded_region(inner, 40, SIZE, LATTICE)
+        assert all(number % 4 == 0 for number in (padded.x, padded.y, padded.width, padded.height))
+        assert 0 <= padded.x <= inner.x and inner.right <= padded.right <= 392
+        assert 0 <= padded.y <= inner.y and inner.bottom <= padded.bottom <= 252
+        assert padded.x in (0, inner.x - 40) and padded.y in (0, inner.y - 40)
+        assert padded.right == min(392, inner.right + 40 + (-inner.width % 4))
+    assert padded_region(Region(0, 0, 3, 5), 40, Size(3, 5), LATTICE) == Region(0, 0, 16, 16)
 
 
 @pytest.mark.parametrize(("blocks", "radius"), [(6, 69), (9, 93)])
@@ -182,8 +187,8 @@ def test_the_same_call_twice_gives_the_same_bits(generator: ResnetGenerator, sli
 
 
 def test_one_tile_normalised_by_itself_is_the_generator(generator: ResnetGenerator, slide: RGB) -> None:
-    tile = Tile(0, 0, 0, 0, 120, 80)
-    pixels = _read(slide, (100, 0, 120, 80))
+    tile = Tile(0, 0, Region(0, 0, 120, 80))
+    pixels = _read(slide, Region(100, 0, 120, 80))
     assert np.array_equal(
         SlideStainer(generator).stain([pixels], [tile])[0], to_rgb(generator(to_tensor(pixels)[None])[0])
     )
@@ -191,6 +196,6 @@ def test_one_tile_normalised_by_itself_is_the_generator(generator: ResnetGenerat
 
 def test_what_is_run_can_be_prepared(generator: ResnetGenerator, slide: RGB) -> None:
     stainer = SlideStainer(generator, prepare=lambda network: lambda x: -network(x))
-    tile, pixels = Tile(0, 0, 0, 0, 64, 64), _read(slide, (100, 0, 64, 64))
+    tile, pixels = Tile(0, 0, Region(0, 0, 64, 64)), _read(slide, Region(100, 0, 64, 64))
     expected = 255 - SlideStainer(generator).stain([pixels], [tile])[0].astype(int)
     assert np.abs(stainer.stain([pixels], [tile])[0] - expected).max() <= 1

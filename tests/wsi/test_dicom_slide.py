@@ -10,7 +10,8 @@ import pytest
 
 from restain.errors import RestainError
 from restain.images import RGB
-from restain.wsi.reader import Region, open_slide
+from restain.wsi.geometry import Region
+from restain.wsi.reader import open_slide
 
 TILE = 64
 SPACING = 0.00025  # mm

@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 
 import restain
 from restain.cli import app
+from restain.console.check import print_check
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.types import Mpp
-from restain.wsi.check.checking import CheckResult, print_check
+from restain.wsi.check.checking import CheckResult
 from restain.wsi.check.tiff_info import chroma_subsampling
+from restain.wsi.geometry import Size
 from restain.wsi.write.pyramid import Encoding, PyramidWriter, SlideMetadata
 
 READERS = ["tifffile", "openslide", "libvips"]
@@ -35,7 +37,7 @@ def write(path: Path, pixels: RGB, lossless: bool = False) -> Path:
     height, width, side = *pixels.shape[:2], 256
     metadata = SlideMetadata(Mpp(0.5), "slide", {"note": "virtual stain, not a real IHC"})
     encoding = Encoding(tile=side, lossless=lossless)
-    with PyramidWriter(path, (height, width), metadata, (243, 243, 243), encoding) as writer:
+    with PyramidWriter(path, Size(width, height), metadata, background=(243, 243, 243), encoding=encoding) as writer:
         for y in range(0, height, side):
             writer.write_row([pixels[y : y + side, x : x + side] for x in range(0, width, side)])
     return path
@@ -54,12 +56,12 @@ def test_readers_agree_on_what_restain_writes(tmp_path: Path, size: tuple[int, i
     assert result.ok and not result.notes
     assert [view.reader for view in result.views] == READERS
     for view in result.views:
-        assert view.levels == result.views[0].levels and view.levels[0] == size[::-1]
+        assert view.levels == result.views[0].levels and view.levels[0] == Size.of(texture(*size))
         assert view.mpp == pytest.approx((0.5, 0.5))
-    assert all(difference.largest == 0 for difference in result.differences if difference.size == size[::-1])
+    assert all(difference.largest == 0 for difference in result.differences if difference.size == Size(*size[::-1]))
     assert all(difference.largest == 0 for difference in result.differences if difference.readers[1] == "libvips")
-    assert result.facts["tiles"] == f"256 x 256 pixels, {'ADOBE_DEFLATE' if lossless else 'JPEG 4:4:4'}"
-    assert result.facts["note"] == "virtual stain, not a real IHC"
+    assert result.tiff_info["tiles"] == f"256 x 256 pixels, {'ADOBE_DEFLATE' if lossless else 'JPEG 4:4:4'}"
+    assert result.tiff_info["note"] == "virtual stain, not a real IHC"
     assert all(step < (0.3 if lossless else 6) for step in result.steps.values())  # rounding: 0, 1/4, 1/2, 1/4
     text = printed(result)
     assert "3 readers agree" in text and "0.5 µm" in text and "problem" not in text
@@ -128,7 +130,7 @@ def test_a_format_of_one_reader_is_no_problem_of_the_others(tmp_path: Path) -> N
 def test_a_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
     for size in ((1100, 1304), (1301, 2051)):
         result = restain.check(write(tmp_path / "a.ome.tif", texture(*size)))
-        assert result.ok and {view.levels[0] for view in result.views} == {size[::-1]}
+        assert result.ok and {view.levels[0] for view in result.views} == {Size(*size[::-1])}
         assert {difference.readers[1] for difference in result.differences} == {"openslide", "libvips"}
 
 
@@ -147,7 +149,7 @@ def test_what_no_reader_opens_is_refused(tmp_path: Path) -> None:
 def test_a_reader_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyvips", None)
     result = restain.check(write(tmp_path / "a.ome.tif", texture()))
-    assert result.ok and result.notes == ("libvips was not asked; pip install pyvips",)
+    assert result.ok and result.notes == ("libvips was not used: it is not installed (pip install pyvips)",)
 
 
 @pytest.mark.parametrize(("subsampling", "name"), [("444", "4:4:4"), ("422", "4:2:2"), ("420", "4:2:0")])

@@ -1,4 +1,4 @@
-"""Slides spread over a Ray cluster: one process for each GPU, and a lost one loses nothing but time."""
+"""Slides spread over a Ray cluster: one process per GPU; a lost one costs time only."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 from restain.errors import RestainError
 from restain.progress import ProgressBar
-from restain.slides.plan import SlideOptions
-from restain.slides.run.single import Job, SlideRecord, failed, stain_slide
+from restain.slides.options import SlideOptions
+from restain.slides.record import SlideRecord
+from restain.slides.run.job import Job
+from restain.slides.run.single import failed, stain_slide
 from restain.stainer import load_stainer
 from restain.tensors import find_device
 
@@ -32,17 +34,17 @@ class _Worker:
 def stain_on_ray(
     jobs: Sequence[Job], stainer: Path, options: SlideOptions, device: str, workers: int | None
 ) -> Iterator[SlideRecord]:
-    """Stain slides on a Ray cluster: the running one, as RAY_ADDRESS or ``ray start`` tell, or a local one.
+    """Stain slides on a Ray cluster: the running one, found by RAY_ADDRESS or ``ray start``, or a local one.
 
     Paths must mean the same on every machine. A worker that is lost is started again up to three times, and the slide
-    that it had in hand continues from its journal.
+    that it was staining continues from its journal.
 
     Args:
         jobs: slides and their outputs.
         stainer: folder, loaded once by every worker.
         options: as for one slide.
         device: auto, cpu or cuda.
-        workers: processes; None for one a GPU, or one for every 4 cores without GPUs.
+        workers: processes; None for one per GPU, or one for every 4 cores without GPUs.
 
     Yields:
         records in the order in which slides are finished.

@@ -8,7 +8,6 @@ Ideas of KIN (Ho et al., "Ultra-high-resolution unpaired stain transformation vi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,10 +17,11 @@ from scipy.ndimage import convolve
 from torch import Tensor, nn
 
 from restain.errors import RestainError
-from restain.images import RGB
 from restain.slides.seamless.anatomy import find_norms, plain_copy
 from restain.slides.seamless.frozen import LocalStatistics, check_channels, moments
+from restain.slides.tiling import Read
 from restain.tensors import to_tensor
+from restain.wsi.geometry import Mask, Region, Size
 
 _SPACING = 512  # pixels between nodes, about: a whole number of windows
 _KERNEL = (1.0, 2.0, 1.0)  # weights of neighbouring nodes along each axis
@@ -34,15 +34,15 @@ class Place:
     corners: list[tuple[int, int]] = field(default_factory=list)
 
     def __deepcopy__(self, memo: object) -> Place:
-        """Itself: a copy of a network still runs for the one who says here where its images lie."""
+        """Itself: whoever sets the corners sets them for the copies of the network, too."""
         return self
 
 
 def measure_local(
     generator: nn.Module,
-    read: Callable[[tuple[int, int, int, int]], RGB],
-    tissue: npt.NDArray[np.bool_],
-    size: tuple[int, int],
+    read: Read,
+    tissue: Mask,
+    size: Size,
     side: int,
     spacing: int = _SPACING,
 ) -> LocalStatistics:
@@ -50,14 +50,14 @@ def measure_local(
 
     The slide is cut into windows of the size of the training crops; each passes through the network once, normalised by
     itself. A node averages its square of windows and the eight squares around it, with binomial weights times the
-    windows' share of tissue, so that glass, whose variance is next to nothing, does not spoil the edge of the tissue.
-    Memory: two numbers for each channel of each norm at each node, in the end 30 kB a node at ngf 64.
+    windows' share of tissue, so that background, whose variance is next to nothing, does not spoil the edge of
+    the tissue. Memory: two numbers for each channel of each norm at each node, in the end 30 kB a node at ngf 64.
 
     Args:
         generator: on its device; it is left as it is.
-        read: (x, y, width, height) in the grid -> uint8 (height, width, 3), also outside the slide.
+        read: pixels of a region of the grid, also outside the slide.
         tissue: mask over the whole grid, at any resolution.
-        size: (height, width) of the grid, pixels.
+        size: of the grid.
         side: of a window, pixels; a multiple of 4, 16 at least.
         spacing: of the nodes, pixels; rounded down to a multiple of ``side``, which it is at least.
 
@@ -77,7 +77,7 @@ def measure_local(
         norm.module.register_forward_pre_hook(lambda _, inputs: seen.append(moments(inputs[0])))
     with torch.inference_mode():
         for i, j in np.argwhere(share.any(axis=(2, 3))).tolist():
-            square = to_tensor(read((j * across * side, i * across * side, across * side, across * side)))
+            square = to_tensor(read(Region(j, i, 1, 1).scaled(across * side)))
             weights = torch.from_numpy(share[i, j].ravel())
             windows = square.unfold(1, side, side).unfold(2, side, side).permute(1, 2, 0, 3, 4).flatten(0, 1)
             network(windows[weights > 0].to(device))
@@ -98,7 +98,7 @@ def localise(generator: nn.Module, statistics: LocalStatistics, place: Place) ->
     Args:
         generator: in any state; it is left as it is.
         statistics: of ``measure_local`` with the same generator.
-        place: read whenever the network runs; whoever runs it says there where the images lie.
+        place: read whenever the network runs; the caller sets its corners before each run.
     """
     network = plain_copy(generator)
     norms = find_norms(network)
@@ -136,15 +136,13 @@ class _LocalNorm(nn.Module):
         return (1 - distance).clamp(min=0)
 
 
-def _tissue_share(
-    tissue: npt.NDArray[np.bool_], size: tuple[int, int], side: int, across: int
-) -> npt.NDArray[np.float64]:
+def _tissue_share(tissue: Mask, size: Size, side: int, across: int) -> npt.NDArray[np.float64]:
     """The share of tissue in each window, (rows, columns, across, across): node, then window of its square."""
-    rows, columns = (-(-extent // (across * side)) for extent in size)
+    rows, columns = (-(-extent // (across * side)) for extent in size.shape)
     # A window may be smaller than a pixel of the mask, so the mask is looked at 8 x 8 times in each window.
     y, x = (
         ((np.arange(count * across * 8) + 0.5) * (side / 8) * (cells / extent)).astype(int)
-        for count, cells, extent in zip((rows, columns), tissue.shape, size, strict=True)
+        for count, cells, extent in zip((rows, columns), tissue.shape, size.shape, strict=True)
     )
     inside = np.pad(tissue, ((0, 1), (0, 1)))
     looked = inside[np.minimum(y, tissue.shape[0])][:, np.minimum(x, tissue.shape[1])]

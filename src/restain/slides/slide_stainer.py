@@ -1,83 +1,25 @@
-"""A slide in tiles, stained so that nobody can tell where one tile ends: the receptive field sets the halo.
-
-All of it is arithmetic on a pixel grid; nothing here knows a file. A tile is stained from its *padded region*: the tile
-and, on each side, as many real pixels as the network can see. Only at the border of the slide does the network pad.
-"""
+"""A network with its normalisation decided: padded regions in, stained tiles out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from restain.errors import RestainError
 from restain.images import RGB
 from restain.networks.layers import BlurPool, BlurUpsample
+from restain.slides.options import Norm
 from restain.slides.seamless.anatomy import flat_layers
 from restain.slides.seamless.frozen import LocalStatistics, Statistics, freeze
 from restain.slides.seamless.local import Place, localise
+from restain.slides.tiling import Lattice, Tile
 from restain.tensors import to_rgb, to_tensor
 
-STRIDE = 4  # pixels of the image per pixel of the network's coarsest feature map
-_SMALLEST = 16  # pixels; the generator takes nothing smaller
+LATTICE = Lattice(stride=4, smallest=16)
 
-Norm: TypeAlias = Literal["tile", "slide", "local"]
 Run: TypeAlias = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One rectangle of the output, in pixels of the slide's grid."""
-
-    row: int
-    column: int
-    x: int
-    y: int
-    width: int
-    height: int
-
-
-def tile_grid(height: int, width: int, tile: int) -> list[list[Tile]]:
-    """Cut a grid of ``height`` x ``width`` pixels into rows of square tiles; those at the right and bottom are cropped.
-
-    Args:
-        height: of the grid, pixels.
-        width: of the grid, pixels.
-        tile: side in pixels, a multiple of 4.
-    """
-    if tile < STRIDE or tile % STRIDE:
-        raise RestainError(f"tile is {tile} pixels; expected a positive multiple of {STRIDE}")
-    return [
-        [
-            Tile(row, column, x, y, min(tile, width - x), min(tile, height - y))
-            for column, x in enumerate(range(0, width, tile))
-        ]
-        for row, y in enumerate(range(0, height, tile))
-    ]
-
-
-def padded_region(tile: Tile, halo: int, height: int, width: int) -> tuple[int, int, int, int]:
-    """What must be read to stain a tile: (x, y, width, height), all multiples of 4.
-
-    The region is clipped to the slide's *canonical domain*: its grid, padded at the right and the bottom to a multiple
-    of 4 (and to the 16 pixels that the generator needs). So the network's coarse pixels lie in one lattice whatever the
-    tiling, and the result does not depend on it. Where the region leaves the grid, the reader says what is there.
-    """
-    x, right = _padded(tile.x, tile.width, halo, width)
-    y, bottom = _padded(tile.y, tile.height, halo, height)
-    return x, y, right - x, bottom - y
-
-
-def _padded(start: int, length: int, halo: int, extent: int) -> tuple[int, int]:
-    last = max(_SMALLEST, _round_up(extent))
-    return max(0, start - halo), min(last, _round_up(start + length + halo))
-
-
-def _round_up(pixels: int) -> int:
-    return -(-pixels // STRIDE) * STRIDE
 
 
 def receptive_radius(generator: nn.Module) -> int:
@@ -88,12 +30,12 @@ def receptive_radius(generator: nn.Module) -> int:
     """
     layers = flat_layers(generator)
     radius = 0
-    for phase in range(STRIDE):
+    for phase in range(LATTICE.stride):
         first = last = phase
         for layer in reversed(layers):
             first, last = _sources(layer, first, last)
         radius = max(radius, phase - first, last - phase)
-    return _round_up(radius)
+    return LATTICE.up(radius)
 
 
 def _sources(layer: nn.Module, first: int, last: int) -> tuple[int, int]:
@@ -128,7 +70,7 @@ class SlideStainer:
         statistics: Statistics | LocalStatistics | None = None,
         prepare: Callable[[nn.Module], Run] = lambda network: network,
     ) -> None:
-        self.halo = receptive_radius(generator)
+        self.halo, self.lattice = receptive_radius(generator), LATTICE
         self._device = next(generator.parameters()).device
         self._place = Place()
         self.norm: Norm
@@ -162,11 +104,11 @@ class SlideStainer:
             with torch.inference_mode():
                 images = self._run(batch)
             for index, (x, y), image in zip(members, corners, images, strict=True):
-                tile = tiles[index]
-                top, left = tile.y - y, tile.x - x
-                stained[index] = to_rgb(image[:, top : top + tile.height, left : left + tile.width])
+                region = tiles[index].region
+                top, left = region.y - y, region.x - x
+                stained[index] = to_rgb(image[:, top : top + region.height, left : left + region.width])
         return [stained[index] for index in range(len(inputs))]
 
     def _corner(self, tile: Tile) -> tuple[int, int]:
         """Where a tile's padded region begins, (x, y)."""
-        return max(0, tile.x - self.halo), max(0, tile.y - self.halo)
+        return max(0, tile.region.x - self.halo), max(0, tile.region.y - self.halo)

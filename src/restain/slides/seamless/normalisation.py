@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from restain.images import RGB
+from restain.slides.options import Norm
 from restain.slides.plan import Plan
 from restain.slides.seamless.frozen import (
     LocalStatistics,
@@ -18,17 +16,16 @@ from restain.slides.seamless.frozen import (
     save_statistics,
 )
 from restain.slides.seamless.local import measure_local
-from restain.slides.seamless.sampling import sample_count, sample_windows
-from restain.slides.tiles import STRIDE
+from restain.slides.seamless.windows import sample_windows, window_count
+from restain.slides.slide_stainer import LATTICE
+from restain.slides.tiling import Read
 from restain.stainer import Stainer
 
 _SEED = 0
 
-Read = Callable[[tuple[int, int, int, int]], RGB]
-
 
 def find_statistics(
-    folder: Path, stainer: Stainer, norm: Literal["tile", "slide", "local"], plan: Plan, read: Read
+    folder: Path, stainer: Stainer, norm: Norm, plan: Plan, read: Read
 ) -> Statistics | LocalStatistics | None:
     """The statistics that ``norm`` asks for, from ``folder`` where an interrupted run has left them.
 
@@ -39,25 +36,28 @@ def find_statistics(
         stainer: on its device.
         norm: "tile" needs none.
         plan: of the slide.
-        read: (x, y, width, height) in the plan's grid -> pixels.
+        read: pixels of a region of the plan's grid.
     """
     if norm == "tile" or not plan.tiles:
         return None
     path = folder / "statistics.safetensors"
     if path.exists():
         return load_statistics(path)
-    mask = plan.tissue.mask if plan.tissue.mask.any() else np.ones_like(plan.tissue.mask)  # glass alone, asked for
+    mask = (
+        plan.tissue.mask if plan.tissue.mask.any() else np.ones_like(plan.tissue.mask)
+    )  # bare glass alone, to be stained
     measured: Statistics | LocalStatistics
     side = window_side(stainer)
     if norm == "slide":
-        windows = sample_windows(mask, plan.size, sample_count(mask, plan.size, side), side, _SEED)
+        count = window_count(mask, plan.grid.size, side)
+        windows = sample_windows(mask, plan.grid.size, count=count, side=side, seed=_SEED)
         measured = measure_slide(stainer.generator, [read(window) for window in windows])
     else:
-        measured = measure_local(stainer.generator, read, mask, plan.size, side)
+        measured = measure_local(stainer.generator, read, mask, plan.grid.size, side)
     save_statistics(path, measured)
     return measured
 
 
 def window_side(stainer: Stainer) -> int:
     """Side in pixels of the windows that statistics are measured in."""
-    return max(16, stainer.card.tile_size // STRIDE * STRIDE)
+    return max(16, stainer.card.tile_size // LATTICE.stride * LATTICE.stride)
