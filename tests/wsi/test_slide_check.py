@@ -7,6 +7,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from dicom_files import write_dicom
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
@@ -106,6 +107,31 @@ def test_a_missing_and_an_absurd_scale_are_told(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "b.tif", texture(), resolution=(20, 20), resolutionunit="CENTIMETER", **options)
     problems = restain.check(tmp_path / "b.tif").problems
     assert problems == tuple(f"{reader} finds a pixel size of 500 µm, which no microscope has" for reader in READERS)
+
+
+def test_a_scale_that_only_one_reader_knows_is_no_problem(tmp_path: Path) -> None:
+    """Aperio's, in the description: libvips reads the file as a plain TIFF."""
+    description = "Aperio Image Library v12\n1304x1100 (256x256) JPEG/RGB Q=90|AppMag = 20|MPP = 0.5"
+    tifffile.imwrite(
+        tmp_path / "a.svs", texture(), tile=(256, 256), photometric="rgb", compression="jpeg", metadata=None,
+        description=description,
+    )  # fmt: skip
+    result = restain.check(tmp_path / "a.svs")
+    assert {view.reader: view.mpp for view in result.views}["libvips"] is None
+    assert result.ok and "libvips finds no pixel size; tifffile finds 0.5 µm" in result.notes
+
+
+def test_dicom_is_opened_as_a_folder_and_as_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("wsidicom", reason="wsidicom is not installed")
+    pixels = texture(200, 300)
+    folder = write_dicom(tmp_path / "slide", [pixels, np.ascontiguousarray(pixels[::2, ::2])])
+    result = restain.check(folder)
+    assert [view.reader for view in result.views] == ["dicom"]
+    assert result.views[0].levels == (Size(300, 200), Size(150, 100)) and result.views[0].scale == "0.25 µm"
+    assert "dicom" in [view.reader for view in restain.check(folder / "0.dcm").views]
+    (tmp_path / "other").mkdir()
+    with pytest.raises(RestainError, match="other: is a folder without DICOM files"):
+        restain.check(tmp_path / "other")
 
 
 def test_a_damaged_tile_is_told(tmp_path: Path) -> None:

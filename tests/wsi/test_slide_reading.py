@@ -296,6 +296,17 @@ def test_listing_takes_named_files_and_searches_folders(tmp_path: Path) -> None:
             find_slides(wrong)
 
 
+def test_a_link_to_a_folder_above_is_not_followed_for_ever(tmp_path: Path) -> None:
+    inner = tmp_path / "slides" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "a.svs").touch()
+    (inner / "up").symlink_to(tmp_path / "slides", target_is_directory=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.svs").touch()
+    (inner / "beside").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert find_slides([tmp_path / "slides"]).slides == (inner / "a.svs", inner / "beside" / "b.svs")
+
+
 @real_slides
 def test_openslide_reads_a_scanner_slide_as_its_tiles_hold_it() -> None:
     with open_slide(SVS, mpp=0.5) as slide, tifffile.TiffFile(SVS) as file:

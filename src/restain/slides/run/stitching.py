@@ -25,7 +25,7 @@ _MARGIN = 2  # pixels of the network's grid that resampling looks beyond a recta
 class StainedSlide:
     """The finished tiles, read as a slide of one level in the network's grid; white where nothing was stained.
 
-    Its last pixels are repeated a little beyond the grid: on another grid the slide may end a fraction of a pixel later.
+    Its last pixels are repeated just beyond the grid: on another grid the slide may end a fraction of a pixel later.
     """
 
     reader, icc = "journal", None

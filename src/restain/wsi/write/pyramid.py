@@ -192,7 +192,7 @@ class PyramidWriter:
             yield _result(ahead.popleft())
 
     def _filled(self, tile: RGB) -> RGB:
-        """A whole tile, as TIFF wants it: its last pixels are repeated past the slide's edge, which costs JPEG nothing."""
+        """A whole tile, as TIFF wants it; pixels are repeated past the slide's edge, which costs JPEG nothing."""
         height, width = tile.shape[:2]
         full = self.encoding.tile
         if (height, width) == (full, full):
