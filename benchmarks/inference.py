@@ -31,7 +31,7 @@ from restain.exporting import export
 from restain.files import write_json
 from restain.images import RGB, list_images, read_rgb
 from restain.inference import prepare
-from restain.networks.resnet import ResnetGenerator
+from restain.networks.specs import ResnetSpec
 from restain.slides.seamless.frozen import freeze, measure_slide
 from restain.stainer import Stainer, StainerCard, load_stainer
 from restain.tensors import to_tensor
@@ -191,7 +191,12 @@ def main() -> None:
             for name in names:
                 rows[name] |= differences(trained, VARIANTS[name](trained), images)
         torch.manual_seed(0)
-        generator = ResnetGenerator(arguments.ngf, arguments.blocks).eval().requires_grad_(False)
+        generator = (
+            ResnetSpec(ngf=arguments.ngf, blocks=arguments.blocks, spectral_norm=False)
+            .build()
+            .eval()
+            .requires_grad_(False)
+        )
         network = _normalised(generator, arguments.norm, [_tissue(256)])
         runs = {name: VARIANTS[name](network) for name in names}
         least = seconds(runs, to_tensor(_tissue(arguments.size))[None], arguments.rounds)

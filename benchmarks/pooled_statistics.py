@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from restain.images import RGB, list_images, read_rgb
 from restain.metrics.stain.dab import dab_density, mean_density
+from restain.networks.norms import ImageNorm
 from restain.stainer import load_stainer
 from restain.tensors import to_rgb, to_tensor
 
@@ -51,7 +52,7 @@ def main() -> None:
     for name in ("image", "pooled"):
         if name == "pooled":
             for module in generator.modules():
-                if isinstance(module, nn.InstanceNorm2d):
+                if isinstance(module, ImageNorm):
                     module.forward = pooled  # type: ignore[method-assign]
         with torch.inference_mode():
             virtual = generator(images) if name == "pooled" else torch.cat([generator(i[None]) for i in images])

@@ -21,7 +21,7 @@ import torch
 
 import restain
 from restain.inference import prepare
-from restain.networks.resnet import ResnetGenerator
+from restain.networks.specs import ResnetSpec
 from restain.slides.plan import plan_slide
 from restain.slides.run.job import Job
 from restain.slides.run.single import stain_slide
@@ -71,7 +71,7 @@ def main() -> None:
         stainer = load_stainer(arguments.stainer, device)
     else:
         torch.manual_seed(0)
-        generator = ResnetGenerator(64, 6).to(device).eval().requires_grad_(False)
+        generator = ResnetSpec(ngf=64, blocks=6, spectral_norm=False).build().to(device).eval().requires_grad_(False)
         stainer = Stainer(generator, StainerCard("none", 0.5, 256, "none", {}), "0" * 64)
     options = restain.SlideOptions(tile=arguments.tile, precision=arguments.precision)
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ import torch
 import restain.exporting
 from restain.errors import RestainError
 from restain.exporting import Exported, export
-from restain.networks.resnet import ResnetGenerator
+from restain.networks.specs import ResnetSpec
 from restain.stainer import Stainer, StainerCard
 
 onnx = pytest.importorskip("onnx", reason="the extra `export` is not installed")
@@ -20,7 +20,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is n
 @pytest.fixture(scope="module")
 def stainer() -> Stainer:
     torch.manual_seed(0)
-    generator = ResnetGenerator(4, 1).eval().requires_grad_(False)
+    generator = ResnetSpec(ngf=4, blocks=1, spectral_norm=False).build().eval().requires_grad_(False)
     return Stainer(generator, StainerCard("ER", 0.5, 96, "cut", {}), "ab" * 32)
 
 

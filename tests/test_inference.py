@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from restain.errors import RestainError
-from restain.inference import _ImageNorm, find_precision, prepare
+from restain.inference import find_precision, prepare
 from restain.networks.resnet import ResnetGenerator
+from restain.networks.specs import ResnetSpec
 
 GREY = 1 / 127.5
 
@@ -18,7 +19,7 @@ def generator() -> ResnetGenerator:
     """Random, with strong last weights: its images use the whole range, as a trained one's do."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made = ResnetGenerator(8, 2).eval()
+        made = ResnetSpec(ngf=8, blocks=2, spectral_norm=False).build().eval()
     final = made.layers[-2]
     final.weight.data *= 20
     final.bias.data += 0.5
@@ -70,20 +71,6 @@ def test_bf16_keeps_the_statistics_and_the_last_activation_wide(generator: Resne
     found = prepare(generator, "bf16")(he)
     white = found[(found > 0.5) & (found < 1)]
     assert (white.bfloat16().float() != white).float().mean() > 0.5  # bf16 has steps of half a grey level there
-
-
-def test_the_norm_is_instance_norm() -> None:
-    x = torch.randn(3, 5, 12, 9, generator=torch.Generator().manual_seed(0)) * 3 + 7
-    torch.testing.assert_close(_ImageNorm(1e-5)(x), nn.InstanceNorm2d(5)(x))
-    last = x.contiguous(memory_format=torch.channels_last)
-    assert _ImageNorm(1e-5)(last).is_contiguous(memory_format=torch.channels_last)
-
-
-def test_a_norm_with_weights_of_its_own_is_kept() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 3, 3), nn.InstanceNorm2d(3, affine=True)).eval()
-    network[1].weight.data *= 3
-    x = torch.rand(1, 3, 20, 20)
-    torch.testing.assert_close(prepare(network, "32")(x), network(x).detach(), rtol=1e-4, atol=1e-4)
 
 
 def test_auto_goes_by_what_the_processor_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from restain.errors import RestainError
-from restain.networks.layers import fold_spectral_norm
-from restain.networks.resnet import ResnetGenerator
+from restain.networks.generator import plain_copy
+from restain.networks.specs import ResnetSpec
 from restain.stainer import StainerCard, load_stainer, save_stainer
 from restain.training.checkpoint import load_checkpoint
 
@@ -37,13 +37,13 @@ def test_foreign_files_are_refused_and_never_run(tmp_path: Path, capsys: pytest.
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    save_stainer(tmp_path / "stainer", ResnetGenerator(4, 2), CARD)
+    save_stainer(tmp_path / "stainer", ResnetSpec(ngf=4, blocks=2, spectral_norm=False).build(), CARD)
     return tmp_path / "stainer"
 
 
 def test_a_stainer_gives_what_its_generator_gave(tmp_path: Path) -> None:
     torch.manual_seed(1)
-    generator = ResnetGenerator(4, 2, spectral=True)
+    generator = ResnetSpec(ngf=4, blocks=2).build()
     x = torch.rand(1, 3, 24, 20) * 2 - 1
     generator.eval()
     expected = generator(x)
@@ -58,8 +58,7 @@ def test_a_stainer_gives_what_its_generator_gave(tmp_path: Path) -> None:
 
 def test_folded_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
     torch.manual_seed(2)
-    generator = ResnetGenerator(4, 2, spectral=True)
-    fold_spectral_norm(generator)
+    generator = plain_copy(ResnetSpec(ngf=4, blocks=2).build())
     x = torch.rand(2, 3, 24, 20) * 2 - 1
     expected = generator(x)
     save_stainer(tmp_path / "stainer", generator, CARD)
@@ -77,7 +76,7 @@ def test_the_folder_says_what_it_is(folder: Path) -> None:
 
 def test_a_stainer_is_replaced_whole(folder: Path) -> None:
     (folder / "stray.txt").touch()
-    save_stainer(folder, ResnetGenerator(4, 3), CARD)
+    save_stainer(folder, ResnetSpec(ngf=4, blocks=3, spectral_norm=False).build(), CARD)
     assert {path.name for path in folder.iterdir()} == {"README.md", "config.json", "model.safetensors"}
     assert {path.name for path in folder.parent.iterdir()} == {"stainer"}
 
@@ -86,13 +85,13 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path, monkeypatc
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "README.md").write_text("a thesis")
     with pytest.raises(RestainError, match=r"docs: holds something that is not a stainer"):
-        save_stainer(tmp_path / "docs", ResnetGenerator(4, 2), CARD)
+        save_stainer(tmp_path / "docs", ResnetSpec(ngf=4, blocks=2, spectral_norm=False).build(), CARD)
     with pytest.raises(RestainError, match=r"README\.md: holds something"):
-        save_stainer(tmp_path / "docs" / "README.md", ResnetGenerator(4, 2), CARD)
+        save_stainer(tmp_path / "docs" / "README.md", ResnetSpec(ngf=4, blocks=2, spectral_norm=False).build(), CARD)
     assert (tmp_path / "docs" / "README.md").read_text() == "a thesis"
     (tmp_path / "new").mkdir()
     monkeypatch.chdir(tmp_path / "new")
-    save_stainer(Path(), ResnetGenerator(4, 2), CARD)
+    save_stainer(Path(), ResnetSpec(ngf=4, blocks=2, spectral_norm=False).build(), CARD)
     load_stainer(tmp_path / "new")
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from restain.errors import RestainError
 from restain.images import read_rgb, write_png
-from restain.networks.resnet import ResnetGenerator
+from restain.networks.specs import ResnetSpec
 from restain.stainer import StainerCard, load_stainer, save_stainer
 from restain.staining import stain
 from restain.tensors import to_rgb, to_tensor
@@ -22,7 +22,9 @@ SIZES = {"a.png": (65, 97), "sub/b.png": (40, 40), "sub/deep/c.png": (65, 97), "
 def stainer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("model") / "stainer"
-    save_stainer(folder, ResnetGenerator(4, 2), StainerCard(None, None, 64, "tiny", {}))
+    save_stainer(
+        folder, ResnetSpec(ngf=4, blocks=2, spectral_norm=False).build(), StainerCard(None, None, 64, "tiny", {})
+    )
     return folder
 
 

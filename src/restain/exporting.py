@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from restain.errors import RestainError
 from restain.files import write_aside
+from restain.networks.generator import replace_module
 from restain.networks.resnet import ResnetGenerator
 from restain.stainer import Stainer, load_stainer
 
@@ -87,6 +88,8 @@ class _Portable(nn.Module):
         if not isinstance(generator, ResnetGenerator):
             raise TypeError(f"only a ResnetGenerator can be exported, not a {type(generator).__name__}")
         self.layers = copy.deepcopy(generator.layers).cpu().float()
+        for site in generator.norm_sites():  # an operator of ONNX, as ours written out is not
+            replace_module(self, site.name, nn.InstanceNorm2d(site.channels))
         self.eval().requires_grad_(False)
 
     def forward(self, he: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restain.errors import RestainError
@@ -43,7 +42,7 @@ def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], T
     """A network as it is run: the same function, to rounding, and faster.
 
     - Feature maps are laid out channels last, which convolutions want on both kinds of device.
-    - Instance norms are computed in that layout, and rectifiers write over their input, which nobody else reads.
+    - Rectifiers write over their input, which nobody else reads.
     - With bf16, convolutions take and give it. Their sums are float32 inside, so are a norm's statistics, and so is the
       last activation, since bf16 has only half a grey level near white.
 
@@ -62,7 +61,6 @@ def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], T
     device = next(network.parameters()).device
     chosen = find_precision(precision, device)
     prepared = copy.deepcopy(network).requires_grad_(False)
-    _replace_norms(prepared)
     for module in prepared.modules():
         if isinstance(module, nn.ReLU):
             module.inplace = True
@@ -76,29 +74,6 @@ def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], T
             return image.contiguous()
 
     return run
-
-
-class _ImageNorm(nn.Module):
-    """Instance norm as the batch norm of one image at a time.
-
-    PyTorch's own sees (1, N * C, H, W), which tears channels that lie last out of their layout.
-    """
-
-    def __init__(self, eps: float) -> None:
-        super().__init__()
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W), each channel of each image of mean 0 and variance 1."""
-        images = [F.batch_norm(image, None, None, training=True, eps=self.eps) for image in torch.split(x, 1)]
-        return images[0] if len(images) == 1 else torch.cat(images)
-
-
-def _replace_norms(network: nn.Module) -> None:
-    for parent in list(network.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, nn.InstanceNorm2d) and not child.affine and not child.track_running_stats:
-                setattr(parent, name, _ImageNorm(child.eps))
 
 
 def _narrow_convolutions(network: nn.Module) -> None:

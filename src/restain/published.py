@@ -16,7 +16,7 @@ from torch import Tensor
 
 from restain.errors import RestainError, in_short
 from restain.files import sha256
-from restain.networks.resnet import ResnetGenerator
+from restain.networks.specs import ResnetSpec
 from restain.stainer import StainerCard, save_stainer
 
 Family: TypeAlias = Literal["asp", "cut"]
@@ -43,7 +43,7 @@ def import_weights(
     path = Path(weights)
     state = fold_state(_read_state(path), path)
     ngf, blocks = network_shape(state, path)
-    generator = ResnetGenerator(ngf, blocks)
+    generator = ResnetSpec(ngf=ngf, blocks=blocks, spectral_norm=False).build()
     try:
         generator.load_state_dict(state)
     except RuntimeError as error:

@@ -18,8 +18,8 @@ from torch import nn
 
 from restain.errors import RestainError
 from restain.files import sha256, write_json, write_text
-from restain.networks.layers import fold_spectral_norm
-from restain.networks.resnet import ResnetGenerator
+from restain.networks.generator import Generator, plain_copy
+from restain.networks.specs import ResnetSpec
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,12 @@ class Stainer:
     weights_sha256: str
 
 
-def save_stainer(folder: Path, generator: ResnetGenerator, card: StainerCard) -> None:
+def save_stainer(folder: Path, generator: Generator, card: StainerCard) -> None:
     """Write ``model.safetensors``, ``config.json`` and the model card ``README.md``; replaces ``folder`` whole.
 
     Args:
         folder: a new or empty folder, or a stainer that is to be replaced.
-        generator: in any state; its spectral norms are folded into plain weights in the file. It is consumed: its
-            norms are folded in place.
+        generator: in any state; its spectral norms are folded into plain weights in the file. It is left as it is.
         card: what to say of it.
 
     Raises:
@@ -58,7 +57,8 @@ def save_stainer(folder: Path, generator: ResnetGenerator, card: StainerCard) ->
     replaceable = folder.is_dir() and ((folder / "model.safetensors").exists() or not any(folder.iterdir()))
     if folder.exists() and not replaceable:
         raise RestainError(f"{folder}: holds something that is not a stainer; expected a new or an empty folder")
-    fold_spectral_norm(generator)
+    generator = plain_copy(generator)
+    assert isinstance(generator.spec, ResnetSpec)
     aside = folder.with_name(f".{folder.name}-new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
@@ -69,7 +69,7 @@ def save_stainer(folder: Path, generator: ResnetGenerator, card: StainerCard) ->
     config = {
         "spec_version": "1.0",
         "restain": metadata.version("restain"),
-        "architecture": {"name": "resnet", "ngf": generator.ngf, "blocks": generator.blocks},
+        "architecture": {"name": "resnet", "ngf": generator.spec.ngf, "blocks": generator.spec.blocks},
         **asdict(card),
         "weights_sha256": digest,
     }
@@ -101,7 +101,7 @@ def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Staine
         shape, expected = config["architecture"], config["weights_sha256"]
         if shape["name"] != "resnet":
             raise ValueError(f"architecture {shape['name']!r}, expected 'resnet'")
-        generator = ResnetGenerator(shape["ngf"], shape["blocks"])
+        generator = ResnetSpec(ngf=shape["ngf"], blocks=shape["blocks"], spectral_norm=False).build()
         card = StainerCard(**{key: config[key] for key in StainerCard.__dataclass_fields__})
     except (ValueError, KeyError, TypeError, RuntimeError, ArithmeticError) as error:
         raise RestainError(f"{folder / 'config.json'}: is not a stainer's configuration ({error!r})") from None
@@ -119,7 +119,8 @@ def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Staine
     return Stainer(generator, card, found)
 
 
-def _model_card(card: StainerCard, generator: ResnetGenerator, digest: str) -> str:
+def _model_card(card: StainerCard, generator: Generator, digest: str) -> str:
+    assert isinstance(generator.spec, ResnetSpec)
     parameters = sum(p.numel() for p in generator.parameters())
     stain = card.stain or "IHC (marker not recorded)"
     mpp = f"{card.mpp} µm/px" if card.mpp else "not recorded"
@@ -137,7 +138,7 @@ immunohistochemistry**; it is a research tool and **not for clinical use**.
 | | |
 |---|---|
 | recipe | {card.recipe} |
-| network | ResNet, {generator.blocks} blocks, ngf {generator.ngf}, {parameters:,} parameters |
+| network | ResNet, {generator.spec.blocks} blocks, ngf {generator.spec.ngf}, {parameters:,} parameters |
 | resolution | {mpp} |
 | training crops | {card.tile_size} px |
 | weights SHA-256 | `{digest}` |

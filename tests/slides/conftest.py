@@ -7,7 +7,7 @@ import torch
 from small_slides import MPP, draw_tissue, write_slide
 
 from restain.images import RGB
-from restain.networks.resnet import ResnetGenerator
+from restain.networks.specs import ResnetSpec
 from restain.stainer import StainerCard, save_stainer
 
 
@@ -27,7 +27,7 @@ def he_slide(tmp_path: Path, he_image: RGB) -> Path:
 def stainer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stainer of 0.5 µm/px."""
     folder = tmp_path_factory.mktemp("stainer") / "stainer"
-    generator = ResnetGenerator(ngf=4, blocks=1)
+    generator = ResnetSpec(ngf=4, blocks=1, spectral_norm=False).build()
     stream = torch.Generator().manual_seed(1)
     for parameter in generator.parameters():
         parameter.data = torch.randn(parameter.shape, generator=stream) * (0.3 if parameter.dim() > 1 else 0.1)

@@ -18,9 +18,10 @@ from restain.losses.adversarial import discriminator_terms, generator_term
 from restain.losses.contrastive import adaptive_weights, info_nce, trust
 from restain.losses.pyramid import SMALLEST_IMAGE, pyramid_loss
 from restain.methods.base import Method, Step, Translation, frozen
-from restain.networks.patchgan import PatchDiscriminator, smallest_image
+from restain.networks.patchgan import PatchDiscriminator
 from restain.networks.projector import PatchProjector
 from restain.networks.resnet import ResnetGenerator
+from restain.networks.specs import PatchganSpec, ResnetSpec
 from restain.recipes.recipe import Recipe
 from restain.sampling import attention_map, draw_locations, tissue_prior
 from restain.types import Batch, RandomStreams
@@ -45,9 +46,11 @@ class ContrastiveMethod(Method):
         g, d, conditioned = recipe.generator, recipe.discriminator, recipe.diffusion.enabled
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            generator = ResnetGenerator(g.ngf, g.blocks, g.spectral_norm)
+            generator = ResnetGenerator(ResnetSpec(ngf=g.ngf, blocks=g.blocks, spectral_norm=g.spectral_norm))
             projector = PatchProjector(_channels(generator, self.taps), recipe.patches.dim)
-            discriminator = PatchDiscriminator(d.ndf, d.layers, d.spectral_norm, conditioned)
+            discriminator = PatchDiscriminator(
+                PatchganSpec(ndf=d.ndf, layers=d.layers, spectral_norm=d.spectral_norm), timed=conditioned
+            )
         self.networks = nn.ModuleDict({"generator": generator, "projector": projector, "discriminator": discriminator})
         self.horizon: AdaptiveHorizon | None = None
         if conditioned:
@@ -208,7 +211,7 @@ class ContrastiveMethod(Method):
 
 def _channels(generator: ResnetGenerator, taps: Sequence[int]) -> list[int]:
     try:
-        return [generator.channels(tap) for tap in taps]
+        return [generator.spec.contrastive_channels(tap) for tap in taps]
     except ValueError as error:
         raise RestainError(f"recipe field patches.layers: {error}") from None
 
@@ -223,7 +226,8 @@ def _detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _check(recipe: Recipe) -> None:
     crop = recipe.data.crop
-    least = {f"discriminator.layers {recipe.discriminator.layers}": smallest_image(recipe.discriminator.layers)}
+    layers = recipe.discriminator.layers
+    least = {f"discriminator.layers {layers}": PatchganSpec(layers=layers).smallest_image}
     if recipe.pyramid.weight:
         least[f"pyramid.form {recipe.pyramid.form}"] = SMALLEST_IMAGE[recipe.pyramid.form]
     if crop % 4:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -46,7 +47,7 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def receptive_field(self) -> ReceptiveField:
-        """How far the network sees, and the lattice on which it works."""
+        """How far the network sees, and the lattice on which it works; always the same object."""
 
     @abstractmethod
     def norm_sites(self) -> Sequence[NormSite]:
@@ -75,3 +76,50 @@ class Generator(nn.Module, ABC):
         stride = self.receptive_field().stride
         right, bottom = -width % stride, -height % stride
         return F.pad(x, (0, right, 0, bottom), mode="reflect") if right or bottom else x
+
+
+def plain_state(generator: Generator) -> dict[str, Tensor]:
+    """The generator's state with every spectrally normalised weight as the plain weight that it evaluates to.
+
+    The generator is left as it is, the power iterations of its spectral norms included.
+    """
+    state = {key: value for key, value in generator.state_dict().items() if ".parametrizations." not in key}
+    with torch.no_grad():
+        for name, module in generator.named_modules():
+            for key, parametrization in getattr(module, "parametrizations", {}).items():
+                training = parametrization.training
+                parametrization.eval()  # in training, each look at the weight is a power iteration
+                state[f"{name}.{key}"] = getattr(module, key).detach().clone()
+                parametrization.train(training)
+    return state
+
+
+def plain_copy(generator: Generator) -> Generator:
+    """A copy on the same device, in eval mode and without gradients, whose spectral norms are folded into its weights.
+
+    It is built anew from the specification. To fold a deep copy would break the original: modules with a
+    parametrization share their class with their deep copies. Norms that were folded before are so in the copy.
+    """
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
+        copied = generator.spec.plain().build()
+    present = {site.name for site in generator.norm_sites()}
+    for site in copied.norm_sites():
+        if site.name not in present:
+            remove_norm(copied, site)
+    copied.load_state_dict(plain_state(generator))
+    return copied.to(next(generator.parameters())).eval().requires_grad_(False)
+
+
+def remove_norm(generator: Generator, site: NormSite) -> None:
+    """Put an identity in the place of a norm; the convolution before it has a bias from then on."""
+    replace_module(generator, site.name, nn.Identity())
+    convolution = generator.get_submodule(site.convolution)
+    assert isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d)
+    if convolution.bias is None:
+        convolution.bias = nn.Parameter(convolution.weight.new_zeros(convolution.out_channels))
+
+
+def replace_module(network: nn.Module, name: str, module: nn.Module) -> None:
+    """Put ``module`` at the dotted path ``name``."""
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, module)

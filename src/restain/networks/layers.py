@@ -6,7 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-from torch.nn.utils.parametrize import remove_parametrizations
+
+from restain.networks.norms import ImageNorm
+from restain.networks.specs import Init, NormKind
+
+GAIN = 0.02  # of initial weights, in the published systems
 
 
 class BlurPool(nn.Module):
@@ -42,26 +46,62 @@ class BlurUpsample(nn.Module):
         return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-def conv(channels_in: int, channels_out: int, kernel: int, padding: int = 0, spectral: bool = False) -> nn.Module:
-    """A stride-1 convolution with bias, initialised, with spectral normalisation where asked for."""
-    layer = initialised(nn.Conv2d(channels_in, channels_out, kernel, padding=padding))
+def conv(
+    channels_in: int,
+    channels_out: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    bias: bool = True,
+    init: Init = "xavier",
+    spectral: bool = False,
+) -> nn.Module:
+    """A convolution, initialised, with spectral normalisation where asked for."""
+    layer = nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=bias)
+    return _finished(layer, init, spectral)
+
+
+def transposed_conv(
+    channels_in: int,
+    channels_out: int,
+    kernel: int,
+    *,
+    output_padding: int = 0,
+    bias: bool = True,
+    init: Init = "xavier",
+    spectral: bool = False,
+) -> nn.Module:
+    """A transposed convolution of stride 2 and padding 1, initialised likewise."""
+    layer = nn.ConvTranspose2d(channels_in, channels_out, kernel, 2, 1, output_padding, bias=bias)
+    return _finished(layer, init, spectral)
+
+
+def _finished(layer: nn.Conv2d | nn.ConvTranspose2d, init: Init, spectral: bool) -> nn.Module:
+    initialised(layer, init=init)
     return spectral_norm(layer) if spectral else layer
 
 
-def initialised(layer: nn.Conv2d | nn.Linear, gain: float = 0.02) -> nn.Conv2d | nn.Linear:
-    """Xavier-normal weights of a small gain and zero biases, as CUT and ASP start.
+def norm_layer(kind: NormKind, channels: int) -> nn.Module:
+    """Normalisation of ``channels`` maps: by each image itself, or by running averages over batches."""
+    if kind == "instance":
+        return ImageNorm()
+    batch_norm = nn.BatchNorm2d(channels)
+    nn.init.normal_(batch_norm.weight, 1.0, GAIN)
+    return batch_norm
+
+
+def initialised(
+    layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, gain: float = GAIN, init: Init = "xavier"
+) -> nn.Module:
+    """Xavier-normal weights of a small gain, or normal ones of that deviation, and zero biases.
 
     Done as a layer is made, since spectral normalisation takes its first estimate from the weights it wraps.
     """
-    nn.init.xavier_normal_(layer.weight, gain=gain)
+    if init == "xavier":
+        nn.init.xavier_normal_(layer.weight, gain=gain)
+    else:
+        nn.init.normal_(layer.weight, 0.0, gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
-
-
-def fold_spectral_norm(network: nn.Module) -> None:
-    """Replace every spectrally normalised weight, in place, by the plain weight that it evaluates to."""
-    network.eval()
-    for module in network.modules():
-        if hasattr(module, "parametrizations"):
-            remove_parametrizations(module, "weight", leave_parametrized=True)

@@ -1,4 +1,4 @@
-"""The anti-aliased PatchGAN discriminator, plain or conditioned on a diffusion time."""
+"""The PatchGAN discriminator, anti-aliased or strided, plain or conditioned on a diffusion time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from restain.networks.layers import BlurPool, conv, initialised
+from restain.networks.layers import BlurPool, conv, initialised, norm_layer
+from restain.networks.specs import PatchganSpec
 
 
 class TimeEmbedding(nn.Module):
@@ -31,32 +32,36 @@ class TimeEmbedding(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """Image -> map of realism scores, one a patch (least squares: no final activation).
+    """Image -> map of realism scores, one for each patch (no final activation).
 
-    Each of ``layers`` stages is a 4x4 stride-1 convolution, (instance norm,) leaky ReLU and a blur-pool; then a
-    last 4x4 stage h and a 4x4 convolution to one channel. With ``conditioned``, the score also projects the
-    diffusion time: conv(h) + <h, c(t)> / sqrt(C) at each location (Miyato and Koyama 2018, in patch form).
+    Each stage is a 4x4 convolution, (a norm,) leaky ReLU and a blur-pool, or, strided, the same without the blur-pool
+    and with stride 2; then a last 4x4 stage h of stride 1 and a 4x4 convolution to one channel. With three stages,
+    strided, a score sees 70x70 pixels (Isola et al. 2017). A timed one also projects the diffusion time:
+    conv(h) + <h, c(t)> / sqrt(C) at each location (Miyato and Koyama 2018, in patch form).
 
     Args:
-        ndf: channels of the first stage, doubled at each stage up to 8 * ndf.
-        layers: stages; 5 in ASP-DGRank (Sec. 6), 3 in CUT (70x70 patches).
-        spectral: spectral normalisation on every convolution.
-        conditioned: whether ``forward`` takes diffusion times.
+        spec: ``ndf`` channels in the first stage, doubled at each stage up to 8 * ndf.
+        channels: of the input: 3, or 6 where it sees the H&E beside the IHC.
+        timed: whether ``forward`` takes diffusion times.
     """
 
-    def __init__(self, ndf: int = 64, layers: int = 3, spectral: bool = False, conditioned: bool = False) -> None:
+    def __init__(self, spec: PatchganSpec, channels: int = 3, *, timed: bool = False) -> None:
         super().__init__()
-        widths = [ndf * min(2**stage, 8) for stage in range(layers + 1)]
-        trunk: list[nn.Module] = [conv(3, ndf, 4, 1, spectral), nn.LeakyReLU(0.2), BlurPool(ndf)]
-        for before, after in pairwise(widths):
-            trunk += [conv(before, after, 4, 1, spectral), nn.InstanceNorm2d(after), nn.LeakyReLU(0.2)]
-            trunk += [BlurPool(after)]
-        self.trunk = nn.Sequential(*trunk[:-1])  # the last stage keeps its resolution
-        self.head = conv(widths[-1], 1, 4, 1, spectral)
-        self.time = TimeEmbedding(widths[-1]) if conditioned else None
+        self.spec = spec
+        widths = [spec.ndf * min(2**stage, 8) for stage in range(spec.layers + 1)]
+        stride = 1 if spec.antialias else 2
+        trunk: list[nn.Module] = [_conv(spec, channels, widths[0], stride), nn.LeakyReLU(0.2), *_blur(spec, widths[0])]
+        for stage, (before, after) in enumerate(pairwise(widths), start=1):
+            last = stage == spec.layers  # keeps its resolution
+            convolution = _conv(spec, before, after, 1 if last else stride, bias=spec.norm == "instance")
+            trunk += [convolution, norm_layer(spec.norm, after), nn.LeakyReLU(0.2)]
+            trunk += [] if last else _blur(spec, after)
+        self.trunk = nn.Sequential(*trunk)
+        self.head = _conv(spec, widths[-1], 1, 1)
+        self.time = TimeEmbedding(widths[-1]) if timed else None
 
     def forward(self, x: Tensor, t: Tensor | None = None) -> Tensor:
-        """x (N, 3, H, W) and, if conditioned, times t (N,) -> scores (N, 1, h, w)."""
+        """x (N, channels, H, W) and, if timed, times t (N,) -> scores (N, 1, h, w)."""
         h = self.trunk(x)
         score: Tensor = self.head(h)
         if self.time is None:
@@ -69,11 +74,9 @@ class PatchDiscriminator(nn.Module):
         return score + nn.functional.avg_pool2d(projection, 2, stride=1)
 
 
-def smallest_image(layers: int) -> int:
-    """Least side in pixels for which a discriminator of ``layers`` stages still gives one score."""
-    side = 1
-    for _ in range(2):  # the last stage and the head: 4x4, padding 1
-        side += 1
-    for _ in range(layers):  # blur-pool rounds up, the convolution before it takes one pixel
-        side = 2 * side
-    return side
+def _conv(spec: PatchganSpec, before: int, after: int, stride: int, bias: bool = True) -> nn.Module:
+    return conv(before, after, 4, stride=stride, padding=1, bias=bias, init=spec.init, spectral=spec.spectral_norm)
+
+
+def _blur(spec: PatchganSpec, channels: int) -> list[nn.Module]:
+    return [BlurPool(channels)] if spec.antialias else []

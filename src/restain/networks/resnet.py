@@ -1,4 +1,4 @@
-"""The anti-aliased ResNet generator of CUT, which ASP and ASP-DGRank share."""
+"""The ResNet generator: anti-aliased, as in CUT, ASP and ASP-DGRank, or strided, as in CycleGAN and pix2pix."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restain.networks.layers import BlurPool, BlurUpsample, conv
+from restain.networks.generator import Generator, NormSite, ReceptiveField
+from restain.networks.geometry import Interval, chain_sites, chain_sources, hull, layer_sources, receptive_field
+from restain.networks.layers import BlurPool, BlurUpsample, conv, norm_layer, transposed_conv
+from restain.networks.specs import ResnetSpec
 
 
 class ResidualBlock(nn.Module):
-    """x + IN(conv(ReLU(IN(conv(x))))), 3x3 convolutions with reflection padding."""
+    """x + norm(conv(ReLU(norm(conv(x))))), 3x3 convolutions with reflection padding."""
 
-    def __init__(self, channels: int, spectral: bool) -> None:
+    def __init__(self, channels: int, spec: ResnetSpec) -> None:
         super().__init__()
         self.conv_block = nn.Sequential(
             nn.ReflectionPad2d(1),
-            conv(channels, channels, 3, spectral=spectral),
-            nn.InstanceNorm2d(channels),
+            conv(channels, channels, 3, bias=_bias(spec), init=spec.init, spectral=spec.spectral_norm),
+            norm_layer(spec.norm, channels),
             nn.ReLU(inplace=True),
+            *([nn.Dropout(0.5)] if spec.dropout else []),
             nn.ReflectionPad2d(1),
-            conv(channels, channels, 3, spectral=spectral),
-            nn.InstanceNorm2d(channels),
+            conv(channels, channels, 3, bias=_bias(spec), init=spec.init, spectral=spec.spectral_norm),
+            norm_layer(spec.norm, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,42 +36,63 @@ class ResidualBlock(nn.Module):
         return x + out
 
 
-class ResnetGenerator(nn.Module):
-    """H&E -> IHC, image tensor to image tensor, any height and width from 16 pixels.
+class ResnetGenerator(Generator):
+    """Two halvings, residual blocks, two doublings (Johnson et al. 2016; Zhu et al. 2017).
 
-    ``layers`` is CUT's sequential with CUT's numbering, run in order, so that a contrastive layer is an index into
-    it: 0 pad, 1 conv 7x7, 4 conv, 7 down, 8 conv, 11 down, 12... residual blocks, then the decoder. Parameters map
-    one to one onto published CUT and ASP weights (``model.N`` there is ``layers.N`` here).
-
-    Args:
-        ngf: channels after the first convolution; 4 * ngf in the residual blocks.
-        blocks: number of residual blocks, 6 in ASP-DGRank (Sec. 6), 9 in CUT.
-        spectral: spectral normalisation on every convolution.
+    ``layers`` is the published sequential with its numbering, run in order, so that a contrastive layer is an index
+    into it. Anti-aliased: 0 pad, 1 conv 7x7, 4 conv, 7 down, 8 conv, 11 down, 12... residual blocks, then the decoder.
+    Parameters map one to one onto published CUT and ASP weights (``model.N`` there is ``layers.N`` here). Strided: 0
+    pad, 1 conv 7x7, 4 conv, 7 conv, 10... residual blocks.
     """
 
-    first_block = 12
+    smallest = 16  # pixels: the residual blocks see at least 4 x 4
 
-    def __init__(self, ngf: int = 64, blocks: int = 6, spectral: bool = False) -> None:
+    def __init__(self, spec: ResnetSpec) -> None:
         super().__init__()
-        self.ngf, self.blocks = ngf, blocks
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), *_normed(conv(3, ngf, 7, spectral=spectral), ngf)]
+        self.spec: ResnetSpec = spec
+        ngf = spec.ngf
+        first = conv(3, ngf, 7, bias=_bias(spec), init=spec.init, spectral=spec.spectral_norm)
+        final = conv(ngf, 3, 7, init=spec.init, spectral=spec.spectral_norm)
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), *_normed(first, spec, ngf)]
         for channels in (ngf, 2 * ngf):
-            layers += [*_normed(conv(channels, 2 * channels, 3, 1, spectral), 2 * channels)]
-            layers += [BlurPool(2 * channels)]
-        layers += [ResidualBlock(4 * ngf, spectral) for _ in range(blocks)]
+            layers += _down(channels, spec)
+        layers += [ResidualBlock(4 * ngf, spec) for _ in range(spec.blocks)]
         for channels in (4 * ngf, 2 * ngf):
-            layers += [BlurUpsample()]
-            layers += [*_normed(conv(channels, channels // 2, 3, 1, spectral), channels // 2)]
-        layers += [nn.ReflectionPad2d(3), conv(ngf, 3, 7, spectral=spectral), nn.Tanh()]
+            layers += _up(channels, spec)
+        layers += [nn.ReflectionPad2d(3), final, nn.Tanh()]
         self.layers = nn.ModuleList(layers)
+        self._field = receptive_field(self._sources, 4)
+
+    def receptive_field(self) -> ReceptiveField:
+        """See ``Generator``."""
+        return self._field
+
+    def _sources(self, pixels: Interval) -> Interval:
+        for layer in reversed(self.layers):
+            if isinstance(layer, ResidualBlock):
+                pixels = hull(pixels, chain_sources(layer.conv_block, pixels))
+            else:
+                pixels = layer_sources(layer, pixels)
+        return pixels
+
+    def norm_sites(self) -> Sequence[NormSite]:
+        """See ``Generator``."""
+        start, end = self.spec.first_block, self.spec.first_block + self.spec.blocks
+        layers = list(self.layers)
+        sites, scale = chain_sites(layers[:start], "layers", 1)
+        for index in range(start, end):
+            block = layers[index]
+            assert isinstance(block, ResidualBlock)
+            sites += chain_sites(list(block.conv_block), f"layers.{index}.conv_block", scale)[0]
+        return sites + chain_sites(layers, "layers", scale, start=end)[0]
 
     def compile(self, *args: Any, **options: Any) -> None:
         """Compile the pass that ``forward``, ``translate`` and ``encode`` share (see ``torch.compile``)."""
         self._run = torch.compile(self._run, *args, **options)  # type: ignore[method-assign]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Translate ``x``, (N, 3, H, W) in [-1, 1]; sizes that 4 does not divide are reflected, then cropped."""
-        return self.translate(x, ())[0]
+    def paint(self, x: Tensor) -> Tensor:
+        """See ``Generator``."""
+        return self._run(x, (), len(self.layers))[0]
 
     def translate(self, x: Tensor, taps: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
         """One pass that gives both G(x) and the features f_l(x) at the layers ``taps``.
@@ -77,12 +101,7 @@ class ResnetGenerator(nn.Module):
             the image, of x's size, and a feature map (N, C_l, H_l, W_l) for each tap, in the order of ``taps``.
         """
         height, width = x.shape[-2:]
-        if min(height, width) < 16:
-            raise ValueError(f"image is {height}x{width} pixels; the generator needs at least 16x16")
-        padded = x
-        if height % 4 or width % 4:
-            padded = F.pad(x, (0, -width % 4, 0, -height % 4), mode="reflect")
-        image, features = self._run(padded, taps, len(self.layers))
+        image, features = self._run(self.padded(x), taps, len(self.layers))
         return image[..., :height, :width].to(x.dtype), features
 
     def encode(self, x: Tensor, taps: Sequence[int]) -> list[Tensor]:
@@ -100,15 +119,35 @@ class ResnetGenerator(nn.Module):
                 found[index] = x
         return x, [found[tap] for tap in taps]
 
-    def channels(self, tap: int) -> int:
-        """Channels of the feature map at layer ``tap`` of the encoder."""
-        last_block = self.first_block + self.blocks - 1
-        if not 0 <= tap <= last_block:
-            raise ValueError(f"contrastive layer {tap} is not in the encoder, which has layers 0 to {last_block}")
-        widths = {0: 3, 1: self.ngf, 4: 2 * self.ngf, 8: 4 * self.ngf}
-        return widths[max(start for start in widths if start <= tap)]
+
+def _bias(spec: ResnetSpec) -> bool:
+    return spec.norm == "instance"  # a batch norm has a bias of its own
 
 
-def _normed(convolution: nn.Module, channels: int) -> tuple[nn.Module, ...]:
+def _normed(convolution: nn.Module, spec: ResnetSpec, channels: int) -> list[nn.Module]:
     # ReLU is not in place: a contrastive layer may tap the convolution or the norm before it.
-    return convolution, nn.InstanceNorm2d(channels), nn.ReLU()
+    return [convolution, norm_layer(spec.norm, channels), nn.ReLU()]
+
+
+def _down(channels: int, spec: ResnetSpec) -> list[nn.Module]:
+    convolution = conv(
+        channels,
+        2 * channels,
+        3,
+        stride=1 if spec.antialias else 2,
+        padding=1,
+        bias=_bias(spec),
+        init=spec.init,
+        spectral=spec.spectral_norm,
+    )
+    blur = [BlurPool(2 * channels)] if spec.antialias else []
+    return [*_normed(convolution, spec, 2 * channels), *blur]
+
+
+def _up(channels: int, spec: ResnetSpec) -> list[nn.Module]:
+    half, bias, init, spectral = channels // 2, _bias(spec), spec.init, spec.spectral_norm
+    if spec.antialias:
+        convolution = conv(channels, half, 3, padding=1, bias=bias, init=init, spectral=spectral)
+        return [BlurUpsample(), *_normed(convolution, spec, half)]
+    convolution = transposed_conv(channels, half, 3, output_padding=1, bias=bias, init=init, spectral=spectral)
+    return _normed(convolution, spec, half)

@@ -16,23 +16,34 @@ if TYPE_CHECKING:
     from restain.networks.generator import Generator
     from restain.networks.patchgan import PatchDiscriminator
 
+NormKind: TypeAlias = Literal["instance", "batch"]
+Init: TypeAlias = Literal["xavier", "normal"]
+_INIT = "initial weights, at a gain of 0.02: xavier-normal (CUT, ASP) or normal (pix2pix, CycleGAN)"
+
 
 class ResnetSpec(Section):
     """A ResNet generator: two halvings, residual blocks, two doublings (Johnson et al. 2016; CycleGAN, CUT, ASP)."""
 
     kind: Literal["resnet"] = "resnet"
-    ngf: Annotated[int, Field(ge=1, le=512)] = Field(64, description="channels after the first convolution")
-    blocks: Annotated[int, Field(ge=1, le=64)] = Field(6, description="residual blocks: 6 in ASP-DGRank, 9 in CUT")
-    spectral_norm: bool = Field(True, description="spectral normalisation of every convolution")
-    norm: Literal["instance", "batch"] = Field("instance", description="normalisation after each convolution")
-    dropout: bool = Field(False, description="dropout of 0.5 in the residual blocks while training")
-    antialias: bool = Field(True, description="blur-pool and bilinear doubling (CUT); false: strided convolutions")
+    ngf: Annotated[int, Field(ge=1, le=512)] = Field(default=64, description="channels after the first convolution")
+    blocks: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=6, description="residual blocks: 6 (ASP-DGRank), 9 (CUT)"
+    )
+    spectral_norm: bool = Field(default=True, description="spectral normalisation of every convolution")
+    norm: NormKind = Field(default="instance", description="normalisation after each convolution")
+    dropout: bool = Field(default=False, description="dropout of 0.5 in the residual blocks while training")
+    antialias: bool = Field(default=True, description="blur-pool and bilinear doubling; false: strided layers")
+    init: Init = Field(default="xavier", description=_INIT)
 
     def build(self) -> Generator:
         """The network, freshly initialised."""
         from restain.networks.resnet import ResnetGenerator
 
         return ResnetGenerator(self)
+
+    def plain(self) -> ResnetSpec:
+        """The same network without spectral normalisation: what a stainer holds, whose weights are folded."""
+        return self.model_copy(update={"spectral_norm": False})
 
     def contrastive_channels(self, layer: int) -> int:
         """Channels of the encoder's feature map at contrastive layer ``layer`` (CUT's numbering).
@@ -57,16 +68,21 @@ class UnetSpec(Section):
     """The U-Net of pix2pix: 4x4 convolutions of stride 2 down to one pixel and back, with skips (Isola et al. 2017)."""
 
     kind: Literal["unet"] = "unet"
-    ngf: Annotated[int, Field(ge=1, le=512)] = Field(64, description="channels after the first convolution")
-    downs: Annotated[int, Field(ge=2, le=10)] = Field(8, description="halvings: 8 is U-Net-256, 7 is U-Net-128")
-    norm: Literal["instance", "batch"] = Field("batch", description="normalisation after each convolution")
-    dropout: bool = Field(True, description="dropout of 0.5 in the three widest decoder stages while training")
+    ngf: Annotated[int, Field(ge=1, le=512)] = Field(default=64, description="channels after the first convolution")
+    downs: Annotated[int, Field(ge=2, le=10)] = Field(default=8, description="halvings: 8 is U-Net-256, 7 is U-Net-128")
+    norm: NormKind = Field(default="batch", description="normalisation after each convolution")
+    dropout: bool = Field(default=True, description="dropout of 0.5 in the widest decoder stages while training")
+    init: Init = Field(default="normal", description=_INIT)
 
     def build(self) -> Generator:
         """The network, freshly initialised."""
         from restain.networks.unet import UnetGenerator
 
         return UnetGenerator(self)
+
+    def plain(self) -> UnetSpec:
+        """Itself: this network has no spectral normalisation."""
+        return self
 
 
 GeneratorSpec: TypeAlias = Annotated[ResnetSpec | UnetSpec, Field(discriminator="kind")]
@@ -75,11 +91,14 @@ GeneratorSpec: TypeAlias = Annotated[ResnetSpec | UnetSpec, Field(discriminator=
 class PatchganSpec(Section):
     """A PatchGAN discriminator."""
 
-    ndf: Annotated[int, Field(ge=1, le=512)] = Field(32, description="channels of the first stage")
-    layers: Annotated[int, Field(ge=1, le=8)] = Field(5, description="halvings: 3 is the 70x70 PatchGAN, 5 ASP-DGRank's")
-    spectral_norm: bool = Field(True, description="spectral normalisation of every convolution")
-    norm: Literal["instance", "batch"] = Field("instance", description="normalisation between the stages")
-    antialias: bool = Field(True, description="blur-pool after stride-1 convolutions (CUT); false: strided convolutions")
+    ndf: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels of the first stage")
+    layers: Annotated[int, Field(ge=1, le=8)] = Field(
+        default=5, description="halvings: 3 (70x70 pixels), 5 (ASP-DGRank)"
+    )
+    spectral_norm: bool = Field(default=True, description="spectral normalisation of every convolution")
+    norm: NormKind = Field(default="instance", description="normalisation between the stages")
+    antialias: bool = Field(default=True, description="blur-pool after each stage; false: strided convolutions")
+    init: Init = Field(default="xavier", description=_INIT)
 
     def build(self, channels: PositiveInt = 3, *, timed: bool = False) -> PatchDiscriminator:
         """The network, freshly initialised.

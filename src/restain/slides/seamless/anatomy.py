@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
+from restain.networks import generator as networks
 from restain.networks.layers import BlurPool, BlurUpsample
+from restain.networks.norms import ImageNorm
 from restain.networks.resnet import ResidualBlock, ResnetGenerator
 
 
@@ -20,10 +21,10 @@ class Norm:
     scale: int  # pixels of the image per pixel of the feature map
 
     @property
-    def module(self) -> nn.InstanceNorm2d:
+    def module(self) -> ImageNorm:
         """The norm, which has no parameters of its own."""
         module = self.layers[self.index]
-        assert isinstance(module, nn.InstanceNorm2d)
+        assert isinstance(module, ImageNorm)
         return module
 
     @property
@@ -46,20 +47,8 @@ def as_resnet(generator: nn.Module) -> ResnetGenerator:
 
 
 def plain_copy(generator: nn.Module) -> ResnetGenerator:
-    """A copy in eval mode, on the same device, whose spectral norms are folded into plain weights.
-
-    Built anew: modules with spectral norm share a class with their deep copies, so folding a copy breaks the original.
-    """
-    original = as_resnet(generator)
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
-        copied = ResnetGenerator(original.ngf, original.blocks)
-    for mine, theirs in zip(_convolutions(copied), _convolutions(original), strict=True):
-        mine.load_state_dict({"weight": theirs.weight, "bias": theirs.bias})
-    return copied.to(next(original.parameters())).eval().requires_grad_(False)
-
-
-def _convolutions(network: ResnetGenerator) -> list[nn.Conv2d]:
-    return [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    """See ``restain.networks.generator.plain_copy``."""
+    return as_resnet(networks.plain_copy(as_resnet(generator)))
 
 
 def flat_layers(generator: nn.Module) -> list[nn.Module]:
@@ -80,9 +69,9 @@ def find_norms(generator: nn.Module) -> list[Norm]:
             scale *= 2
         elif isinstance(layer, BlurUpsample):
             scale //= 2
-        elif isinstance(layer, nn.InstanceNorm2d):
+        elif isinstance(layer, ImageNorm):
             norms.append(Norm(layers, index, scale))
         elif isinstance(layer, ResidualBlock):
             inside = enumerate(layer.conv_block)
-            norms += [Norm(layer.conv_block, i, scale) for i, part in inside if isinstance(part, nn.InstanceNorm2d)]
+            norms += [Norm(layer.conv_block, i, scale) for i, part in inside if isinstance(part, ImageNorm)]
     return norms

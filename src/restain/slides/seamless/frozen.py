@@ -19,17 +19,10 @@ from torch import Tensor, nn
 from restain.errors import RestainError, in_short
 from restain.files import write_aside
 from restain.images import RGB
+from restain.networks.norms import EPS, Statistics, moments
 from restain.networks.resnet import ResidualBlock, ResnetGenerator
 from restain.slides.seamless.anatomy import Norm, find_norms, plain_copy
 from restain.tensors import to_tensor
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What a slide's norms are frozen to, in the order in which they run: float32 (C,), on the CPU."""
-
-    means: tuple[Tensor, ...]
-    variances: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -42,12 +35,6 @@ class LocalStatistics:
     spacing: int  # pixels of the image
     means: tuple[Tensor, ...]  # float32 (rows, columns, C), on the CPU
     deviations: tuple[Tensor, ...]  # sqrt(variance + eps), likewise
-
-
-def moments(x: Tensor) -> Tensor:
-    """Mean and population variance of each image and channel of a feature map (N, C, H, W): (2, N, C), on the CPU."""
-    variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
-    return torch.stack([mean, variance]).double().cpu()
 
 
 def measure_slide(generator: nn.Module, samples: Sequence[RGB]) -> Statistics:
@@ -71,7 +58,7 @@ def measure_slide(generator: nn.Module, samples: Sequence[RGB]) -> Statistics:
         raise RestainError("normalisation: no sample of tissue was given; expected at least one")
     network = plain_copy(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     norms = find_norms(network)
-    first, last = network.first_block, network.first_block + network.blocks
+    first, last = network.spec.first_block, network.spec.first_block + network.spec.blocks
     outer = [norm for norm in norms if norm.layers is network.layers]
     found: list[Tensor] = []
     with torch.inference_mode():
@@ -110,7 +97,7 @@ def _measure_block(norms: Sequence[Norm], waiting: list[Tensor], device: torch.d
         found.append(_average(moments(x) for x in inner))
         mean, variance = (values[:, None, None] for values in found[-1])
         for x in inner:
-            x.sub_(mean).div_(torch.sqrt(variance + norm.module.eps))
+            x.sub_(mean).div_(torch.sqrt(variance + EPS))
         start = norm.index + 1
     for index, x in enumerate(inner):
         waiting[index] = waiting[index] + x
@@ -163,7 +150,7 @@ def check_channels(norms: Sequence[Norm], values: Sequence[Tensor]) -> None:
 def _fold(norm: Norm, mean: Tensor, variance: Tensor) -> None:
     weight, bias = norm.convolution.weight, norm.convolution.bias
     assert bias is not None  # the generator's convolutions all have one
-    sigma = torch.sqrt(variance + norm.module.eps).to(weight)
+    sigma = torch.sqrt(variance + EPS).to(weight)
     weight.data = weight / sigma[:, None, None, None]
     bias.data = (bias - mean.to(bias)) / sigma
     norm.replace(nn.Identity())

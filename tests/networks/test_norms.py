@@ -1,0 +1,206 @@
+"""The image norm against its formula in every layout, and statistics that take its place."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from restain.errors import RestainError
+from restain.networks.generator import Generator, NormSite, replace_module
+from restain.networks.norms import (
+    ImageNorm,
+    Statistics,
+    check_channels,
+    freeze,
+    load_statistics,
+    measure,
+    save_statistics,
+)
+from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
+
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+SHAPES = ((1, 5, 12, 9), (3, 5, 12, 9), (2, 1, 7, 8), (1, 6, 2, 3))
+
+
+def _formula(x: Tensor) -> Tensor:
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    return (x - mean) / torch.sqrt((x - mean).square().mean(dim=(2, 3), keepdim=True) + 1e-5)
+
+
+def _draw(shape: tuple[int, ...], seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 3 + 7
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("layout", "incoming"), list(itertools.product(LAYOUTS, LAYOUTS)))
+def test_value_and_gradient_are_right_in_every_layout(
+    shape: tuple[int, ...], layout: torch.memory_format, incoming: torch.memory_format
+) -> None:
+    exact = _draw(shape, 0).requires_grad_()
+    weights = _draw(shape, 1)
+    (expected,) = torch.autograd.grad((_formula(exact) * weights).sum(), exact)
+    x = exact.detach().float().contiguous(memory_format=layout).requires_grad_()
+    found = ImageNorm()(x)
+    torch.testing.assert_close(found.double(), _formula(exact), rtol=1e-4, atol=1e-4)
+    (gradient,) = torch.autograd.grad(found, x, weights.float().contiguous(memory_format=incoming))
+    torch.testing.assert_close(gradient.double(), expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
+
+
+def test_strange_layouts_are_right_too() -> None:
+    whole = _draw((2, 8, 10, 9), 0)
+    for exact in (whole[:, 1:6, 2:8], whole.transpose(2, 3), whole[:1, ::2].expand(3, 4, 10, 9)):
+        exact = exact.detach().requires_grad_()
+        (expected,) = torch.autograd.grad((_formula(exact) * exact.detach()).sum(), exact)
+        (found,) = torch.autograd.grad((ImageNorm()(exact) * exact.detach()).sum(), exact)
+        torch.testing.assert_close(found, expected)
+
+
+def test_gradients_of_gradients() -> None:
+    for layout in LAYOUTS:
+        x = _draw((2, 2, 3, 4), 0).contiguous(memory_format=layout).requires_grad_()
+        assert torch.autograd.gradgradcheck(ImageNorm(), (x,))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_layout_stays(count: int) -> None:
+    x = torch.randn(count, 5, 12, 9)
+    assert ImageNorm()(x).is_contiguous()
+    last = ImageNorm()(x.contiguous(memory_format=torch.channels_last))
+    assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_half_precision_has_the_statistics_of_single(layout: torch.memory_format) -> None:
+    x = (_draw((2, 4, 40, 40), 0) + 90).bfloat16().contiguous(memory_format=layout).requires_grad_()
+    found = ImageNorm()(x)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.double(), _formula(x.double()), rtol=0.01, atol=0.01)
+    weights = _draw((2, 4, 40, 40), 1).bfloat16()
+    (gradient,) = torch.autograd.grad(found, x, weights)
+    exact = x.detach().double().requires_grad_()
+    (expected,) = torch.autograd.grad(_formula(exact), exact, weights.double())
+    assert nn.functional.cosine_similarity(gradient.double().flatten(), expected.flatten(), dim=0) > 0.999
+
+
+def test_traced_it_is_the_same_for_any_size() -> None:
+    height, width = torch.export.Dim("height", min=4), torch.export.Dim("width", min=4)
+    x = _draw((2, 3, 9, 7), 0).float()
+    program = torch.export.export(ImageNorm(), (x,), dynamic_shapes=({2: height, 3: width},))
+    for shape in ((2, 3, 9, 7), (2, 3, 20, 31)):
+        x = _draw(shape, 1).float()
+        torch.testing.assert_close(program.module()(x), ImageNorm()(x), rtol=1e-4, atol=1e-5)
+
+
+SPECS: list[GeneratorSpec] = [
+    ResnetSpec(ngf=4, blocks=2),
+    ResnetSpec(ngf=4, blocks=2, spectral_norm=False, antialias=False),
+    UnetSpec(ngf=4, downs=4, norm="instance"),
+]
+
+
+def _generator(spec: GeneratorSpec) -> Generator:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = spec.build()
+    stream = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=stream) * (0.3 if parameter.dim() > 1 else 0.1)
+    for _ in range(5):
+        network(torch.rand(1, 3, 32, 32, generator=stream))
+    return network.eval()
+
+
+def _crops(count: int, side: int = 32) -> list[Tensor]:
+    stream = torch.Generator().manual_seed(1)
+    levels = torch.rand(count, generator=stream)
+    return [torch.rand(1, 3, side, side, generator=stream) * 2 * level - 1 for level in levels]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_frozen_on_one_image_it_stains_that_image_as_ever(spec: GeneratorSpec) -> None:
+    generator = _generator(spec)
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    (crop,) = _crops(1)
+    frozen = freeze(generator, measure(generator, iter([crop])))
+    assert not any(isinstance(module, ImageNorm) for module in frozen.modules()) and not frozen.norm_sites()
+    assert not frozen.training and not any(p.requires_grad for p in frozen.parameters())
+    torch.testing.assert_close(frozen(crop), generator(crop), atol=1e-4, rtol=0)
+    assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
+
+
+class _CropsAverage(nn.Module):
+    """What a norm that is frozen over several crops does, in one pass over them all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(dim=(2, 3), keepdim=True).mean(dim=0)
+        variance = x.var(dim=(2, 3), correction=0, keepdim=True).mean(dim=0)
+        return (x - mean) / torch.sqrt(variance + 1e-5)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_frozen_on_several_it_uses_their_average_in_every_layer(spec: GeneratorSpec) -> None:
+    generator, averaging, crops = _generator(spec), _generator(spec), _crops(4)
+    frozen = freeze(generator, measure(generator, crops))
+    for site in averaging.norm_sites():
+        replace_module(averaging, site.name, _CropsAverage())
+    together = torch.cat(crops)
+    torch.testing.assert_close(frozen(together), averaging(together), atol=1e-3, rtol=0)
+    assert (frozen(together) - generator(together)).abs().max() > 0.05
+
+
+def test_crops_pass_in_groups_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator, crops = _generator(SPECS[0]), [*_crops(5), *_crops(3, 48)]
+    monkeypatch.setattr("restain.networks.norms._PASS", 2 * 32 * 32)
+    found = measure(generator, crops)
+    groups = [crops[0:2], crops[2:4], crops[4:5], *([crop] for crop in crops[5:])]
+    parts = [measure(generator, group) for group in groups]
+    for values, expected in ((found.means, [p.means for p in parts]), (found.variances, [p.variances for p in parts])):
+        for site, value in enumerate(values):
+            weighted = sum(len(group) * part[site] for group, part in zip(groups, expected, strict=True)) / 8
+            torch.testing.assert_close(value, weighted)
+
+
+def test_a_generator_whose_norms_are_fixed_has_no_statistics() -> None:
+    generator = UnetSpec(ngf=2, downs=3).build().eval()
+    statistics = measure(generator, _crops(1))
+    assert statistics == Statistics((), ())
+    x = _crops(1)[0]
+    torch.testing.assert_close(freeze(generator, statistics)(x), generator(x))
+
+
+def test_statistics_come_back_exactly(tmp_path: Path) -> None:
+    statistics = measure(_generator(SPECS[0]), _crops(2))
+    save_statistics(tmp_path / "statistics.safetensors", statistics)
+    again = load_statistics(tmp_path / "statistics.safetensors")
+    assert all(map(torch.equal, again.means, statistics.means))
+    assert all(map(torch.equal, again.variances, statistics.variances))
+
+
+def test_refusals(tmp_path: Path) -> None:
+    generator = _generator(SPECS[0])
+    with pytest.raises(RestainError, match="no crop of tissue was given"):
+        measure(generator, [])
+    with pytest.raises(RestainError, match=r"have channels \[4\]; this generator's norms have \[4, 8, 16"):
+        freeze(generator, Statistics((torch.zeros(4),), (torch.ones(4),)))
+    check_channels([NormSite("a", "b", 4, 1)], [torch.zeros(2, 3, 4)])
+    path = tmp_path / "s.safetensors"
+    with pytest.raises(RestainError, match=r"s\.safetensors: holds no normalisation statistics"):
+        load_statistics(path)
+    path.write_bytes(b"not safetensors")
+    with pytest.raises(RestainError, match=r"s\.safetensors: holds no normalisation statistics"):
+        load_statistics(path)
+    good = {"000.mean": torch.zeros(3), "000.variance": torch.ones(3)}
+    for wrong in (
+        {"000.mean": torch.zeros(3)},
+        {**good, "000.variance": torch.ones(2)},
+        {**good, "000.variance": -torch.ones(3)},
+        {**good, "000.mean": torch.full((3,), float("nan"))},
+        {**good, "000.mean": torch.zeros(3, dtype=torch.float64)},
+        {**good, "weight": torch.zeros(3)},
+    ):
+        save_file(wrong, path)
+        with pytest.raises(RestainError, match="expected a mean and a variance for each norm"):
+            load_statistics(path)
