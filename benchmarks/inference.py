@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from restain.slides.seamless.frozen import freeze, measure_slide
 from torch import Tensor, nn
 
 from restain.exporting import export
@@ -32,7 +33,6 @@ from restain.files import write_json
 from restain.images import RGB, list_images, read_rgb
 from restain.inference import prepare
 from restain.networks.specs import ResnetSpec
-from restain.slides.seamless.frozen import freeze, measure_slide
 from restain.stainer import Stainer, StainerCard, load_stainer
 from restain.tensors import to_tensor
 

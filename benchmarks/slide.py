@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import torch
+from restain.slides.seamless.frozen import measure_slide
 
 import restain
 from restain.inference import prepare
@@ -25,7 +26,6 @@ from restain.networks.specs import ResnetSpec
 from restain.slides.plan import plan_slide
 from restain.slides.run.job import Job
 from restain.slides.run.single import stain_slide
-from restain.slides.seamless.frozen import measure_slide
 from restain.slides.slide_stainer import LATTICE, SlideStainer, receptive_radius
 from restain.slides.tiling import padded_region
 from restain.stainer import Stainer, StainerCard, load_stainer

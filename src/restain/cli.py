@@ -88,9 +88,14 @@ def slide(
     ] = None,
     model_mpp: Annotated[float | None, typer.Option(help="microns per pixel at which the stainer works")] = None,
     norm: Annotated[
-        Literal["tile", "slide", "local"], typer.Option(help="whose statistics normalise the network")
-    ] = "slide",
+        Literal["stainer", "slide", "local", "tile"] | None,
+        typer.Option(help="whose statistics normalise the network [default: stainer, if it has them, else slide]"),
+    ] = None,
     tile: Annotated[int, typer.Option(help="side in pixels of what the network stains at once")] = 1024,
+    seams: Annotated[
+        Literal["auto", "exact", "feather"],
+        typer.Option(help="exact halo, feathered windows, or exact while the halo is at most half a tile"),
+    ] = "auto",
     match_source: Annotated[bool, typer.Option("--match-source", help="write on the H&E's own pixel grid")] = False,
     stain_background: Annotated[
         bool, typer.Option("--stain-background", help="stain the bare glass too, instead of filling it with white")
@@ -123,6 +128,7 @@ def slide(
         model_mpp=model_mpp,
         norm=norm,
         tile=tile,
+        seams=seams,
         match_source=match_source,
         stain_background=stain_background,
         lossless=lossless,

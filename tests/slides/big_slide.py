@@ -12,19 +12,19 @@ import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
 
 sys.path.append(str(Path(__file__).parents[1]))
 from small_slides import Identity
 
 from restain.images import RGB
+from restain.networks.specs import ResnetSpec
 from restain.slides.options import SlideOptions
 from restain.slides.run import single
 from restain.slides.run.job import Job
+from restain.stainer import Stainer, StainerCard
 from restain.types import Mpp
 from restain.wsi.geometry import Region, Size
 from restain.wsi.slide import Level
@@ -72,11 +72,8 @@ def main(out: Path) -> None:
     opened = patched.open_slide
     patched.open_slide = lambda path, mpp=None: Ruled(path) if path == source else opened(path, mpp)
     patched.SlideStainer = Identity
-    stainer = SimpleNamespace(
-        generator=SimpleNamespace(parameters=lambda: iter([torch.zeros(1)])),
-        card=SimpleNamespace(mpp=0.5, stain="none", recipe="none"),
-        weights_sha256="0" * 64,
-    )
+    generator = ResnetSpec(ngf=1, blocks=1).build()  # never run
+    stainer = Stainer(generator, StainerCard("none", 0.5, 256, "none", {}), "0" * 64)
     job = Job(source, out / "ruled.ome.tif")
     record = patched.stain_slide(job, stainer, SlideOptions(norm="tile"), quiet=True)
     if record.status != "stained":

@@ -25,6 +25,7 @@ from restain.slides.run.identity import describe
 from restain.slides.run.job import Job, list_jobs
 from restain.slides.run.journal import Journal
 from restain.slides.run.single import stain_slide
+from restain.slides.seamless.normalisation import needs_of
 from restain.stainer import load_stainer
 from restain.wsi.geometry import Region
 from restain.wsi.reader import open_slide
@@ -124,7 +125,7 @@ def test_a_journal_belongs_to_one_version_of_a_file_at_one_resolution(he_slide: 
     def identified(**options: Any) -> JournalIdentity:
         chosen = SlideOptions(**options)
         with open_slide(he_slide, chosen.mpp) as slide:
-            return describe(he_slide, plan_slide(slide, 0.5, chosen), stainer, chosen).identity
+            return describe(he_slide, plan_slide(slide, needs_of(stainer, None), chosen), stainer, chosen).identity
 
     first = identified()
     assert identified() == first and identified(quality=50, match_source=True) == first  # no pixel of a tile moves

@@ -5,35 +5,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_slides import identity
+from small_slides import identity, make_plan
 
 from restain.errors import RestainError
 from restain.images import RGB
+from restain.networks.norms import measure
 from restain.slides.run.journal import Journal
 from restain.slides.run.pipeline import Stages, run_tiles
-from restain.slides.seamless.frozen import measure_slide
 from restain.slides.slide_stainer import SlideStainer
-from restain.slides.tiling import Tile, Tiling
+from restain.slides.tiling import Footprint, Tile, Tiling
 from restain.stainer import load_stainer
+from restain.tensors import to_tensor
 from restain.wsi.geometry import Region, Size
 
 SIZE = Size(448, 320)
+FOOTPRINT = Footprint(radius=32, stride=4, smallest=16)
 
 
 @pytest.fixture
 def frozen(stainer_folder: Path, he_image: RGB) -> SlideStainer:
     generator = load_stainer(stainer_folder).generator
-    return SlideStainer(generator, measure_slide(generator, [he_image[:256, :256]]))
+    return SlideStainer(generator, measure(generator, [to_tensor(he_image[:256, :256])[None]]))
 
 
 def run(journal: Journal, stainer: SlideStainer, image: RGB, tile: int = 192) -> list[Tile]:
-    tiles = list(Tiling(SIZE, tile))
     done: list[Tile] = []
 
     def read(region: Region) -> RGB:
         return image[region.within(Size.of(image).region)]
 
-    run_tiles(tiles, SIZE, journal, Stages(read, stainer, lambda rgb, _: rgb, lambda: None, done.append))
+    plan = make_plan(SIZE, tile, FOOTPRINT)
+    run_tiles(plan, journal, Stages(read, stainer, lambda rgb, _: rgb, lambda: None, done.append))
     return done
 
 
@@ -87,7 +89,6 @@ def test_hopelessly_little_memory_is_one_sentence(tmp_path: Path, frozen: SlideS
 
 
 def test_errors_of_readers_and_writers_stop_the_run(tmp_path: Path, frozen: SlideStainer) -> None:
-    tiles = list(Tiling(SIZE, 192))
     blank = np.zeros((512, 512, 3), dtype=np.uint8)
 
     def broken_read(region: Region) -> RGB:
@@ -104,4 +105,4 @@ def test_errors_of_readers_and_writers_stop_the_run(tmp_path: Path, frozen: Slid
         (Stages(read, frozen, lambda rgb, _: rgb, broken_write, lambda _: None), OSError, "No space"),
     ):
         with pytest.raises(error, match=words):
-            run_tiles(tiles, SIZE, Journal(tmp_path / words, identity()), stages)
+            run_tiles(make_plan(SIZE, 192, FOOTPRINT), Journal(tmp_path / words, identity()), stages)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from restain.errors import RestainError
 from restain.slides.background import Background
-from restain.slides.options import SlideOptions
-from restain.slides.tiling import Tile, Tiling
+from restain.slides.options import Norm, SlideOptions
+from restain.slides.seamless.policy import SeamPolicy, choose_policy
+from restain.slides.tiling import Footprint, Tile, Tiling, padded_region
 from restain.types import Mpp
-from restain.wsi.geometry import Grid
+from restain.wsi.geometry import Grid, Region
 from restain.wsi.resample import grid_size
 from restain.wsi.slide import Slide
 from restain.wsi.tissue import Tissue, find_tissue
@@ -18,30 +19,55 @@ WARN_RATIO, REFUSE_RATIO = 1.1, 2.0  # of two resolutions that ought to be the s
 
 
 @dataclass(frozen=True)
+class StainerNeeds:
+    """What a plan must know of a stainer.
+
+    Attributes:
+        mpp: microns per pixel of the images that it learned from, where it states them.
+        footprint: of its generator.
+        norm: whose statistics will normalise.
+    """
+
+    mpp: float | None
+    footprint: Footprint
+    norm: Norm
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything about a slide that follows from its size, its tissue and the options."""
 
     grid: Grid  # in which the network works
     tiling: Tiling  # of that grid
+    footprint: Footprint  # of the generator, in that grid
+    norm: Norm
+    seams: SeamPolicy
     tiles: tuple[Tile, ...]  # with tissue, row by row
     tissue: Tissue
     background: Background | None  # None where the bare glass is stained too
     output: Grid
     warnings: tuple[str, ...]
 
+    def padded(self, region: Region) -> Region:
+        """What must be read to stain a region of the network's grid."""
+        return padded_region(region, self.seams.halo, self.grid.size, self.footprint)
 
-def plan_slide(slide: Slide, trained_mpp: float | None, options: SlideOptions) -> Plan:
+
+def plan_slide(slide: Slide, needs: StainerNeeds, options: SlideOptions) -> Plan:
     """Decide resolution and tiles of a slide; its tissue is looked for at low resolution.
 
     Args:
         slide: an open slide.
-        trained_mpp: microns per pixel of the images that the stainer learned from, where it knows.
+        needs: of the stainer.
         options: see there.
 
     Raises:
-        RestainError: the stainer's resolution is not known, or the slide is more than twice as coarse.
+        RestainError: the stainer's resolution is not known, the slide is more than twice as coarse, or the tiles do not
+            lie on the generator's lattice.
     """
-    mpp, warnings = _working_mpp(trained_mpp, options)
+    footprint = needs.footprint
+    footprint.check_side(options.tile)
+    mpp, warnings = _working_mpp(needs.mpp, options)
     ratio = slide.mpp / mpp
     if ratio > REFUSE_RATIO and not options.force:
         raise RestainError(
@@ -55,10 +81,14 @@ def plan_slide(slide: Slide, trained_mpp: float | None, options: SlideOptions) -
     if not options.stain_background and not tissue.mask.any():
         warnings.append("no tissue was found: the output is plain white (--stain-background stains everything)")
     background = None if options.stain_background else Background(tissue, grid.size)
-    tiling = Tiling(grid.size, options.tile)
+    seams = choose_policy(options.seams, options.tile, footprint)
+    tiling = Tiling(grid.size, options.tile, seams.feather)
     return Plan(
         grid=grid,
         tiling=tiling,
+        footprint=footprint,
+        norm=needs.norm,
+        seams=seams,
         tiles=tuple(tile for tile in tiling if background is None or not background.hides(tile.region)),
         tissue=tissue,
         background=background,

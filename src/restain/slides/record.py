@@ -31,8 +31,10 @@ class JournalIdentity(Section):
     mpp: float  # of the network's grid
     width: int  # of the network's grid, pixels
     height: int
-    norm: Norm
+    norm: Norm  # whose statistics normalise
     tile: int  # pixels
+    halo: int  # pixels
+    feather: int  # pixels; 0: tiles are not blended
     stain_background: bool
 
 
@@ -57,6 +59,7 @@ class MadeBy(Section):
             "Recipe": self.recipe,
             "WeightsSHA256": self.identity.weights_sha256,
             "Normalisation": self.identity.norm,
+            "Seams": "feathered" if self.identity.feather else "exact",
             "Source": self.source,
         }
 
@@ -77,6 +80,8 @@ class SlideRecord(Section):
     width: int | None = None  # of the output, pixels
     height: int | None = None
     tissue_mm2: float | None = None
+    norm: Norm | None = None  # whose statistics normalised
+    seams: Literal["exact", "feather"] | None = None  # how tiles were joined
     seam_score: float | None = None  # steps across tile borders over steps beside them: 1 is none
     seam_borders: int | None = None  # tile borders behind the score; of few, chance in the tissue shows
     seam_step: float | None = None  # mean step along a tile border, in grey levels

@@ -6,50 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from restain.images import RGB
-from restain.networks.layers import BlurPool, BlurUpsample
-from restain.slides.options import Norm
-from restain.slides.seamless.anatomy import flat_layers
-from restain.slides.seamless.frozen import LocalStatistics, Statistics, freeze
-from restain.slides.seamless.local import Place, localise
-from restain.slides.tiling import Lattice, Tile
+from restain.networks.generator import Generator
+from restain.networks.norms import Statistics, freeze
+from restain.slides.seamless.local import LocalStatistics, Place, localise
+from restain.slides.tiling import Tile
 from restain.tensors import to_rgb, to_tensor
 
-LATTICE = Lattice(stride=4, smallest=16)
-
 Run: TypeAlias = Callable[[Tensor], Tensor]
-
-
-def receptive_radius(generator: nn.Module) -> int:
-    """How far from an output pixel an input pixel can lie and still change it, in pixels: a multiple of 4, rounded up.
-
-    Followed backwards from an output pixel at each of the four phases of the coarse lattice, layer by layer. It holds
-    for the layers alone: instance normalisation, which sees the whole image, is what ``slide`` and ``local`` replace.
-    """
-    layers = flat_layers(generator)
-    radius = 0
-    for phase in range(LATTICE.stride):
-        first = last = phase
-        for layer in reversed(layers):
-            first, last = _sources(layer, first, last)
-        radius = max(radius, phase - first, last - phase)
-    return LATTICE.up(radius)
-
-
-def _sources(layer: nn.Module, first: int, last: int) -> tuple[int, int]:
-    """The input pixels on which output pixels ``first`` to ``last`` of a layer depend, along one axis."""
-    if isinstance(layer, nn.ReflectionPad2d):
-        return first - layer.padding[0], last - layer.padding[0]
-    if isinstance(layer, nn.Conv2d):
-        padding, reach = int(layer.padding[0]), layer.kernel_size[0] - 1
-        return first - padding, last - padding + reach
-    if isinstance(layer, BlurPool):
-        return 2 * first - 1, 2 * last + 1
-    if isinstance(layer, BlurUpsample):  # bilinear: an output pixel lies a quarter beside one pixel, toward another
-        return (first - 1) // 2, (last + 1) // 2
-    return first, last  # activations and norms
 
 
 class SlideStainer:
@@ -59,27 +25,30 @@ class SlideStainer:
 
     Args:
         generator: in eval mode, on its device; it is left as it is.
-        statistics: ``Statistics`` freezes every norm over the slide, ``LocalStatistics`` lets them follow the tissue;
-            None normalises each padded region by itself, as peers do, which leaves seams.
+        statistics: ``Statistics`` fix every norm for the whole slide, ``LocalStatistics`` let them follow the tissue;
+            None normalises each padded region by itself, as others do, which leaves seams. Where the generator has no
+            norms that look at the image, None is exact, too.
+        halo: pixels that an input has on each side of its tile; as far as the network sees by default.
         prepare: turns the network that results into what is run (a precision, a compiler); as it is by default.
     """
 
     def __init__(
         self,
-        generator: nn.Module,
+        generator: Generator,
         statistics: Statistics | LocalStatistics | None = None,
-        prepare: Callable[[nn.Module], Run] = lambda network: network,
+        *,
+        halo: int | None = None,
+        prepare: Callable[[Generator], Run] = lambda network: network,
     ) -> None:
-        self.halo, self.lattice = receptive_radius(generator), LATTICE
+        self.halo = generator.receptive_field().radius if halo is None else halo
         self._device = next(generator.parameters()).device
         self._place = Place()
-        self.norm: Norm
         if isinstance(statistics, Statistics):
-            self.norm, network = "slide", freeze(generator, statistics)
+            network = freeze(generator, statistics)
         elif isinstance(statistics, LocalStatistics):
-            self.norm, network = "local", localise(generator, statistics, self._place)
+            network = localise(generator, statistics, self._place)
         else:
-            self.norm, network = "tile", generator
+            network = generator
         self._run = prepare(network)
 
     def stain(self, inputs: Sequence[RGB], tiles: Sequence[Tile]) -> list[RGB]:
@@ -90,8 +59,9 @@ class SlideStainer:
             tiles: the tile that belongs to each.
 
         Returns:
-            the tiles' own rectangles, uint8 (height, width, 3). In float32 they depend on how a slide is cut, and on
-            what else is in the call, by rounding only: at most 1 grey level; but not so with ``norm`` "tile".
+            the tiles' own rectangles, uint8 (height, width, 3). With a halo as far as the network sees and statistics
+            that are not each input's own, they depend in float32 on how a slide is cut, and on what else is in the
+            call, by rounding only: at most 1 grey level.
         """
         groups: dict[tuple[int, ...], list[int]] = {}
         for index, rgb in enumerate(inputs):

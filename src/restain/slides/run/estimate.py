@@ -7,25 +7,24 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from restain.errors import RestainError
 from restain.inference import prepare
+from restain.networks.norms import measure
 from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan, plan_slide
 from restain.slides.run.job import list_jobs
 from restain.slides.run.journal import KEPT_DECODED
 from restain.slides.run.pipeline import READ_AHEAD, READERS, WRITE_BEHIND
-from restain.slides.seamless.frozen import measure_slide
-from restain.slides.seamless.normalisation import window_side
-from restain.slides.seamless.windows import window_count
-from restain.slides.slide_stainer import LATTICE, SlideStainer, receptive_radius
-from restain.slides.tiling import padded_region
+from restain.slides.seamless.normalisation import measured_pixels, needs_of, stored_statistics, window_side
+from restain.slides.slide_stainer import SlideStainer
 from restain.stainer import Stainer, load_stainer
-from restain.tensors import find_device
-from restain.wsi.geometry import Region, Size
+from restain.tensors import find_device, to_tensor
+from restain.wsi.geometry import Size
 from restain.wsi.reader import FileSlide, open_slide
 from restain.wsi.resample import read_region
 from restain.wsi.write.pyramid import Encoding
@@ -74,11 +73,11 @@ def estimate_slides(
 def _estimate(source: Path, stainer: Stainer, options: SlideOptions) -> Estimate:
     try:
         with open_slide(source, options.mpp) as slide:
-            plan = plan_slide(slide, stainer.card.mpp, options)
+            plan = plan_slide(slide, needs_of(stainer, options.norm), options)
             seconds, density = _try_a_tile(slide, plan, stainer, options) if plan.tiles else (0.0, 0.0)
     except (RestainError, OSError) as error:
         return Estimate(source, error=str(error))
-    network_pixels = sum(tile.region.area for tile in plan.tiles)
+    network_pixels = sum(plan.tiling.cell(tile.row, tile.column).area for tile in plan.tiles)
     output_pixels = network_pixels * (plan.grid.mpp / plan.output.mpp) ** 2
     rows_held = _ROWS_HELD * plan.output.size.width * Encoding().tile
     return Estimate(
@@ -88,7 +87,7 @@ def _estimate(source: Path, stainer: Stainer, options: SlideOptions) -> Estimate
         tiles_in_all=len(plan.tiling),
         tissue_mm2=plan.tissue.area_mm2,
         seconds=seconds,
-        memory=_peak_memory() + 3 * (_TILES_HELD * options.tile**2 + rows_held),
+        memory=_peak_memory() + 3 * (_TILES_HELD * (options.tile + plan.tiling.feather) ** 2 + rows_held),
         file_size=density * output_pixels * _PYRAMID,
         warnings=plan.warnings,
     )
@@ -96,30 +95,27 @@ def _estimate(source: Path, stainer: Stainer, options: SlideOptions) -> Estimate
 
 def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOptions) -> tuple[float, float]:
     """Seconds for the whole slide, and bytes for each pixel of the output, from the tile in the middle of the list."""
-    tile, halo = plan.tiles[len(plan.tiles) // 2], receptive_radius(stainer.generator)
-
-    def padded_area(region: Region) -> int:
-        return padded_region(region, halo, plan.grid.size, LATTICE).area
-
+    tile = plan.tiles[len(plan.tiles) // 2]
     start = time.perf_counter()
-    padded = read_region(slide, padded_region(tile.region, halo, plan.grid.size, LATTICE), plan.grid.mpp)
+    padded = read_region(slide, plan.padded(tile.region), plan.grid.mpp)
     reading = time.perf_counter() - start
+    passes, area = _LOCAL_PASSES if plan.norm == "local" else 1.0, plan.padded(tile.region).area
     start = time.perf_counter()
-    frozen = measure_slide(stainer.generator, [padded]) if options.norm == "slide" else None
-    measuring = time.perf_counter() - start
-    network = SlideStainer(stainer.generator, frozen, lambda net: prepare(net, options.precision))
+    statistics = stored_statistics(stainer)
+    if plan.norm in ("slide", "local"):  # local ones cost the same where the network is run
+        statistics = measure(stainer.generator, [to_tensor(padded)[None]])
+    measuring = (time.perf_counter() - start) / area if plan.norm == "slide" else 0.0  # seconds per pixel
+    prepared = partial(prepare, precision=options.precision)
+    network = SlideStainer(stainer.generator, statistics, halo=plan.seams.halo, prepare=prepared)
     start = time.perf_counter()
     pixels = network.stain([padded], [tile])[0]
-    seconds = max(reading / READERS, time.perf_counter() - start)  # they overlap
-    work = sum(padded_area(planned.region) for planned in plan.tiles) / padded_area(tile.region)
-    window = window_side(stainer)
-    sampled = window_count(plan.tissue.mask, plan.grid.size, window) * window**2 / padded_area(tile.region)
-    if options.norm == "local":
-        work *= _LOCAL_PASSES
+    staining = max(reading / READERS, time.perf_counter() - start) / area  # they overlap
+    work = sum(plan.padded(planned.region).area for planned in plan.tiles)
+    seconds = staining * work * passes + measuring * measured_pixels(plan, window_side(stainer, plan.footprint))
     side = Encoding().tile
     corner = np.ascontiguousarray(pixels[:side, :side])
     encoded = Encoding(lossless=options.lossless, quality=options.quality).encode(corner)
-    return seconds * work + (measuring * sampled if frozen else 0.0), len(encoded) / Size.of(corner).area
+    return seconds, len(encoded) / Size.of(corner).area
 
 
 def _peak_memory() -> float:

@@ -31,8 +31,10 @@ def describe(source: Path, plan: Plan, stainer: Stainer, options: SlideOptions) 
         mpp=plan.grid.mpp,
         width=plan.grid.size.width,
         height=plan.grid.size.height,
-        norm=options.norm,
+        norm=plan.norm,
         tile=options.tile,
+        halo=plan.seams.halo,
+        feather=plan.seams.feather,
         stain_background=options.stain_background,
     )
     return MadeBy(

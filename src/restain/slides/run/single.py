@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,7 +25,7 @@ from restain.slides.run.journal import Journal, sweep
 from restain.slides.run.pictures import write_pictures
 from restain.slides.run.pipeline import Stages, Timing, run_tiles
 from restain.slides.run.stitching import Assembly
-from restain.slides.seamless.normalisation import find_statistics
+from restain.slides.seamless.normalisation import find_statistics, needs_of
 from restain.slides.slide_stainer import SlideStainer
 from restain.slides.tiling import Read, Tile
 from restain.stainer import Stainer
@@ -73,7 +74,7 @@ def stain_slide(job: Job, stainer: Stainer, options: SlideOptions, *, quiet: boo
 def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> SlideRecord:
     start = time.monotonic()
     with open_slide(job.source, options.mpp) as slide:
-        plan = plan_slide(slide, stainer.card.mpp, options)
+        plan = plan_slide(slide, needs_of(stainer, options.norm), options)
         made_by = describe(job.source, plan, stainer, options)
         journal = Journal(job.hidden(".unfinished"), made_by.identity)
         if journal.dropped:
@@ -82,11 +83,13 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
             )
             plan = replace(plan, warnings=(*plan.warnings, dropped))
         read = _reader(slide, plan)
-        if not quiet:
+        if not quiet and plan.norm in ("slide", "local"):
             found = f"{plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics"
             console.print(f"{job.source.name}: {found}", markup=False)
-        statistics = find_statistics(journal.folder, stainer, options.norm, plan, read)
-        network = SlideStainer(stainer.generator, statistics, lambda net: prepare(net, options.precision))
+        statistics = find_statistics(journal.folder, stainer, plan, read)
+        network = SlideStainer(
+            stainer.generator, statistics, halo=plan.seams.halo, prepare=partial(prepare, precision=options.precision)
+        )
         unfinished = journal.folder / f"output{SUFFIX}"
         with _writer(unfinished, job, slide, plan, made_by) as writer:
             assembly = Assembly(plan, journal, writer)
@@ -123,7 +126,7 @@ def _run(job: Job, plan: Plan, journal: Journal, work: _Work, quiet: bool) -> tu
 
         finish = plan.background.blend if plan.background else lambda rgb, region: rgb
         stages = Stages(work.read, work.network, finish, work.assembly.advance, report)
-        timing = run_tiles(plan.tiles, plan.grid.size, journal, stages)
+        timing = run_tiles(plan, journal, stages)
     return timing, pixels
 
 
@@ -157,6 +160,8 @@ def _record(job: Job, plan: Plan, seconds: float, pixels: int, timing: Timing, a
         width=plan.output.size.width,
         height=plan.output.size.height,
         tissue_mm2=plan.tissue.area_mm2,
+        norm=plan.norm,
+        seams=plan.seams.kind,
         seam_score=seams.score if seams else None,
         seam_borders=seams.borders if seams else None,
         seam_step=seams.jump if seams else None,

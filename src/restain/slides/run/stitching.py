@@ -47,13 +47,28 @@ class StainedSlide:
     def read_level(self, level: int, region: Region) -> RGB:
         """Pixels of a region that begins inside the grid, uint8 (height, width, 3)."""
         inside = region.clip(self._tiling.size)
-        pixels = np.empty((*inside.size.shape, 3), dtype=np.uint8)
-        pixels[:] = self._background
-        for tile in self.stained_under(inside):
-            shared = tile.region.intersect(inside)
-            pixels[shared.within(inside)] = self._journal.load(tile)[shared.within(tile.region)]
+        pixels = self._blended(inside) if self._tiling.feather else self._joined(inside)
         missing = region.height - inside.height, region.width - inside.width
         return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else pixels
+
+    def _joined(self, region: Region) -> RGB:
+        pixels = np.empty((*region.size.shape, 3), dtype=np.uint8)
+        pixels[:] = self._background
+        for tile in self.stained_under(region):
+            shared = tile.region.intersect(region)
+            pixels[shared.within(region)] = self._journal.load(tile)[shared.within(tile.region)]
+        return pixels
+
+    def _blended(self, region: Region) -> RGB:
+        """Each pixel the mean of the tiles over it, in whole numbers; a tile that was not stained is background."""
+        sums = np.zeros((*region.size.shape, 3), dtype=np.uint32)
+        for tile in self._tiling.under(region):
+            shared = tile.region.intersect(region)
+            stained = tile in self._stained
+            pixels = self._journal.load(tile)[shared.within(tile.region)] if stained else self._background
+            sums[shared.within(region)] += self._tiling.shares(tile, shared)[..., None] * pixels
+        whole = self._tiling.whole_share
+        return np.asarray((sums + whole // 2) // whole, dtype=np.uint8)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -90,21 +105,26 @@ class Assembly:
             self._next_tile += 1
         everything = self._next_tile == len(plan.tiles)
         complete = plan.tiling.rows if everything else plan.tiles[self._next_tile].row  # rows of tiles that are done
-        self._measure_seams(complete)
+        self._measure_seams(complete, everything)
         scale = plan.grid.size.height / plan.output.size.height  # pixels of the network per pixel of the output
         while self._next_row * side < plan.output.size.height:
             bottom = min((self._next_row + 1) * side, plan.output.size.height) * scale + _MARGIN
-            if not everything and bottom > complete * plan.tiling.side:
+            if not everything and bottom > complete * plan.tiling.side - plan.tiling.feather // 2:
                 return
             self._writer.write_row(list(self._row(self._next_row * side)))
             self._next_row += 1
 
-    def _measure_seams(self, complete: int) -> None:
+    def _measure_seams(self, complete: int, everything: bool) -> None:
+        tiling, stained = self._plan.tiling, frozenset(self._plan.tiles)
+        if tiling.feather and not everything:
+            complete -= 1  # the next row is blended into the last one
         for row in range(self._next_band, complete):
-            tiles = [self._plan.tiling.tile(row, column) for column in range(self._plan.tiling.columns)]
-            stained = set(self._slide.stained_under(Region(0, tiles[0].region.y, self._plan.grid.size.width, 1)))
-            self.seams.add_band(self._journal.load(tile) if tile in stained else None for tile in tiles)
-        self._next_band = complete
+            tiles = (tiling.tile(row, column) for column in range(tiling.columns))
+            self.seams.add_band(
+                self._slide.read_level(0, tiling.cell(tile.row, tile.column)) if tile in stained else None
+                for tile in tiles
+            )
+        self._next_band = max(self._next_band, complete)
 
     def _row(self, y: int) -> Iterator[RGB | None]:
         """The output's tiles of one row: None where nothing was stained."""

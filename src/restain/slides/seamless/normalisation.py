@@ -1,63 +1,108 @@
-"""Which statistics a slide is stained with: measured once, kept beside its finished tiles."""
+"""Which statistics a slide is stained with: the stainer's own, or measured once and kept beside its finished tiles."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
+from restain.errors import RestainError
+from restain.networks.norms import Statistics, load_statistics, measure, save_statistics
 from restain.slides.options import Norm
-from restain.slides.plan import Plan
-from restain.slides.seamless.frozen import (
-    LocalStatistics,
-    Statistics,
-    load_statistics,
-    measure_slide,
-    save_statistics,
-)
-from restain.slides.seamless.local import measure_local
+from restain.slides.plan import Plan, StainerNeeds
+from restain.slides.seamless.local import LocalStatistics, load_local, measure_local, save_local
 from restain.slides.seamless.windows import sample_windows, window_count
-from restain.slides.slide_stainer import LATTICE
-from restain.slides.tiling import Read
+from restain.slides.tiling import Footprint, Read
 from restain.stainer import Stainer
+from restain.tensors import to_tensor
+from restain.wsi.geometry import Mask, Size
 
 _SEED = 0
 
 
-def find_statistics(
-    folder: Path, stainer: Stainer, norm: Norm, plan: Plan, read: Read
-) -> Statistics | LocalStatistics | None:
-    """The statistics that ``norm`` asks for, from ``folder`` where an interrupted run has left them.
+def stored_statistics(stainer: Stainer) -> Statistics | None:
+    """The statistics that belong to the stainer, if it has any."""
+    statistics: Statistics | None = getattr(stainer, "statistics", None)
+    return statistics
+
+
+def needs_of(stainer: Stainer, wanted: Norm | None) -> StainerNeeds:
+    """What a plan must know of a stainer; see ``decide_norm``."""
+    field = stainer.generator.receptive_field()
+    footprint = Footprint(field.radius, field.stride, stainer.generator.smallest)
+    return StainerNeeds(stainer.card.mpp, footprint, decide_norm(stainer, wanted))
+
+
+def decide_norm(stainer: Stainer, wanted: Norm | None) -> Norm:
+    """Whose statistics normalise a slide.
+
+    Args:
+        stainer: where its generator has no norms that look at the image, these are fixed: "stainer" in any case.
+        wanted: None takes the stainer's statistics, or those of the slide where it has none.
+
+    Raises:
+        RestainError: "stainer" is asked for, and it has no statistics.
+    """
+    if not stainer.generator.norm_sites():
+        return "stainer"
+    stored = stored_statistics(stainer) is not None
+    if wanted == "stainer" and not stored:
+        raise RestainError(
+            "stainer: has no statistics of its own for --norm stainer; store them with restain calibrate, "
+            "or choose slide, local or tile"
+        )
+    return wanted or ("stainer" if stored else "slide")
+
+
+def find_statistics(folder: Path, stainer: Stainer, plan: Plan, read: Read) -> Statistics | LocalStatistics | None:
+    """The statistics that the plan asks for; measured ones from ``folder``, if an interrupted run has left them there.
 
     They are measured in windows of the size of the stainer's training crops, as its norms met the tissue in training.
 
     Args:
         folder: of the slide's journal.
         stainer: on its device.
-        norm: "tile" needs none.
         plan: of the slide.
         read: pixels of a region of the plan's grid.
+
+    Returns:
+        None where nothing is to be fixed: with "tile", and where the generator has no norms that look at the image.
     """
+    norm = plan.norm
+    if norm == "stainer":
+        return stored_statistics(stainer) if stainer.generator.norm_sites() else None
     if norm == "tile" or not plan.tiles:
         return None
-    path = folder / "statistics.safetensors"
-    if path.exists():
-        return load_statistics(path)
-    mask = (
-        plan.tissue.mask if plan.tissue.mask.any() else np.ones_like(plan.tissue.mask)
-    )  # bare glass alone, to be stained
-    measured: Statistics | LocalStatistics
-    side = window_side(stainer)
+    path, side = folder / f"statistics-{norm}.safetensors", window_side(stainer, plan.footprint)
     if norm == "slide":
-        count = window_count(mask, plan.grid.size, side)
-        windows = sample_windows(mask, plan.grid.size, count=count, side=side, seed=_SEED)
-        measured = measure_slide(stainer.generator, [read(window) for window in windows])
-    else:
-        measured = measure_local(stainer.generator, read, mask, plan.grid.size, side)
-    save_statistics(path, measured)
-    return measured
+        if not path.exists():
+            save_statistics(path, measure(stainer.generator, _windows(plan, side, read)))
+        return load_statistics(path)
+    if not path.exists():
+        save_local(path, measure_local(stainer.generator, read, _tissue(plan), plan.grid.size, side))
+    return load_local(path)
 
 
-def window_side(stainer: Stainer) -> int:
+def window_side(stainer: Stainer, footprint: Footprint) -> int:
     """Side in pixels of the windows that statistics are measured in."""
-    return max(16, stainer.card.tile_size // LATTICE.stride * LATTICE.stride)
+    smallest = footprint.up(footprint.smallest)
+    return max(smallest, stainer.card.tile_size // footprint.stride * footprint.stride)
+
+
+def measured_pixels(plan: Plan, side: int) -> int:
+    """Pixels that pass through the network to measure a slide's statistics."""
+    return window_count(_tissue(plan), plan.grid.size, side) * side**2
+
+
+def _windows(plan: Plan, side: int, read: Read) -> Iterator[Tensor]:
+    tissue, size = _tissue(plan), plan.grid.size
+    count = window_count(tissue, size, side)
+    for window in sample_windows(tissue, size, plan.footprint, count=count, side=side, seed=_SEED):
+        yield to_tensor(read(window))[None]
+
+
+def _tissue(plan: Plan) -> Mask:
+    mask = plan.tissue.mask
+    return mask if mask.any() else np.ones(Size.of(mask).shape, dtype=bool)  # bare glass alone, to be stained

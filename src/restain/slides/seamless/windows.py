@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restain.errors import RestainError
+from restain.slides.tiling import Footprint
 from restain.wsi.geometry import Mask, Region, Size
 
 _SAMPLED = 2**22  # pixels
@@ -47,14 +48,15 @@ def window_count(mask: Mask, size: Size, side: int) -> int:
     return min(max(_FEWEST, _SAMPLED // side**2), math.ceil(tissue / side**2))
 
 
-def sample_windows(mask: Mask, size: Size, *, count: int, side: int, seed: int) -> list[Region]:
-    """Square windows on tissue, for ``measure_slide``, in the network's grid; multiples of 4.
+def sample_windows(mask: Mask, size: Size, footprint: Footprint, *, count: int, side: int, seed: int) -> list[Region]:
+    """Square windows on tissue in which statistics are measured, in the network's grid.
 
     Args:
         mask: tissue over the whole grid, at any resolution.
         size: of the grid.
+        footprint: of the generator.
         count: how many at most.
-        side: pixels, a multiple of 4; less where the grid is smaller, but 16 at least.
+        side: pixels, a multiple of the generator's stride; less where the grid is smaller.
         seed: of the draw.
 
     Raises:
@@ -64,9 +66,10 @@ def sample_windows(mask: Mask, size: Size, *, count: int, side: int, seed: int) 
         raise RestainError("normalisation: the slide has no tissue to measure; expected some in its tissue mask")
     positions = sample_positions(mask, count, seed)
     centres = (positions + 0.5) * (np.array(size.shape) / np.array(mask.shape))
-    height, width = (min(side, max(16, -(-extent // 4) * 4)) for extent in size.shape)
+    domain = footprint.domain(size)
+    width, height = min(side, domain.width), min(side, domain.height)
     limits = np.maximum(0, np.array(size.shape) - (height, width))
-    corners = np.clip(centres - (height / 2, width / 2), 0, limits).astype(int) // 4 * 4
+    corners = np.clip(centres - (height / 2, width / 2), 0, limits).astype(int)
     return [Region(x, y, width, height) for y, x in corners.tolist()]
 
 
