@@ -1,4 +1,4 @@
-"""Three ways to normalise a slide, compared: by tile, by slide, by place. Do seams show, and is the stain right?
+"""Ways to normalise a slide, compared: by tile, stainer, slide and place. Do seams show, and is the stain right?
 
     python benchmarks/seams.py --stainer RUN --source FIELDS --real FIELDS      # fields put together as one mosaic
     python benchmarks/seams.py --stainer RUN --source HE.tif --real IHC.tif     # one picture of a slide
@@ -25,13 +25,13 @@ import torch
 from restain.images import RGB, list_images, read_rgb, write_png
 from restain.metrics.pixels.similarity import ssim
 from restain.metrics.stain.dab import dab_density, mean_density
-from restain.slides.seamless.frozen import LocalStatistics, Statistics, measure_slide
-from restain.slides.seamless.local import measure_local
-from restain.slides.seamless.normalisation import window_side
+from restain.networks.norms import Statistics, measure
+from restain.slides.seamless.local import LocalStatistics, measure_local
+from restain.slides.seamless.normalisation import needs_of, window_side
 from restain.slides.seamless.seam_score import SeamMeter, SeamScore
 from restain.slides.seamless.windows import sample_windows, window_count
-from restain.slides.slide_stainer import LATTICE, SlideStainer
-from restain.slides.tiling import Tiling, padded_region
+from restain.slides.slide_stainer import SlideStainer
+from restain.slides.tiling import Footprint, Tiling, padded_region
 from restain.stainer import load_stainer
 from restain.stains import tissue_mask
 from restain.tensors import find_device, to_rgb, to_tensor
@@ -90,7 +90,7 @@ def mosaic(fields: list[RGB]) -> RGB:
     return out
 
 
-def stain(stainer: SlideStainer, picture: Picture, side: int) -> tuple[RGB, SeamScore | None]:
+def stain(stainer: SlideStainer, picture: Picture, side: int, footprint: Footprint) -> tuple[RGB, SeamScore | None]:
     """Stain tile by tile, as a slide; tiles without tissue stay white and out of the score."""
     out = np.full_like(picture.source, 255)
     meter = SeamMeter()
@@ -102,7 +102,7 @@ def stain(stainer: SlideStainer, picture: Picture, side: int) -> tuple[RGB, Seam
             if not picture.tissue[place].any():
                 band.append(None)
                 continue
-            pixels = picture.read(padded_region(tile.region, stainer.halo, picture.size, LATTICE))
+            pixels = picture.read(padded_region(tile.region, stainer.halo, picture.size, footprint))
             out[place] = stainer.stain([pixels], [tile])[0]
             band.append(out[place])
         meter.add_band(band)
@@ -149,13 +149,14 @@ def main() -> None:
     arguments = parser.parse_args()
     picture = load(arguments.source, arguments.real, arguments.field, arguments.size)
     stainer = load_stainer(arguments.stainer, find_device("auto"))
-    generator, crop = stainer.generator, window_side(stainer)
+    generator, footprint = stainer.generator, needs_of(stainer, None).footprint
+    crop = window_side(stainer, footprint)
     size = picture.size
 
     def by_slide(side: int) -> Statistics:
         count = window_count(picture.tissue, size, side)
-        windows = sample_windows(picture.tissue, size, count=count, side=side, seed=0)
-        return measure_slide(generator, [picture.read(window) for window in windows])
+        windows = sample_windows(picture.tissue, size, footprint, count=count, side=side, seed=0)
+        return measure(generator, (to_tensor(picture.read(window))[None] for window in windows))
 
     def by_place(spacing: int) -> LocalStatistics:
         return measure_local(generator, picture.read, picture.tissue, size, crop, spacing)
@@ -167,11 +168,13 @@ def main() -> None:
         print(f"{'real':12} {fidelity(picture.real, picture)} |")
         print(f"{'own':12} {fidelity(stain_fields(generator, picture), picture)} |")
     ways: dict[str, Callable[[], Statistics | LocalStatistics | None]] = {"tile": lambda: None}
+    if stainer.statistics is not None:
+        ways["stainer"] = lambda: stainer.statistics
     ways |= {f"slide {side}": partial(by_slide, side) for side in arguments.sides or [crop]}
     ways |= {f"local {spacing}": partial(by_place, spacing) for spacing in arguments.spacings}
-    for name, measure in ways.items():
+    for name, find in ways.items():
         start = time.perf_counter()
-        virtual, seams = stain(SlideStainer(generator, measure()), picture, arguments.tile)
+        virtual, seams = stain(SlideStainer(generator, find()), picture, arguments.tile, footprint)
         seconds = time.perf_counter() - start
         edges = ""
         if seams is not None and seams.score is not None:

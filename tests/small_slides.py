@@ -42,7 +42,8 @@ def write_slide(path: Path, image: RGB, mpp: float | None = MPP) -> Path:
 def identity(weights: str = "a") -> JournalIdentity:
     """Of a journal whose tiles nobody stained."""
     return JournalIdentity(
-        slide="s", slide_mpp=MPP, weights_sha256=weights, restain="0", torch="0", device="cpu", precision="32",
+        slide="s", slide_mpp=MPP, weights_sha256=weights, stainer_sha256=weights,
+        restain="0", torch="0", device="cpu", precision="32",
         mpp=MPP, width=1, height=1, norm="slide", tile=64, halo=0, feather=0, stain_background=False,
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ class JournalIdentity(Section):
     slide: str  # fingerprint of the slide's files
     slide_mpp: float  # µm
     weights_sha256: str
+    stainer_sha256: str  # of the weights and of the statistics that belong to them
     restain: str  # versions
     torch: str
     device: str
@@ -81,6 +82,7 @@ class SlideRecord(Section):
     height: int | None = None
     tissue_mm2: float | None = None
     norm: Norm | None = None  # whose statistics normalised
+    appearance_distance: float | None = None  # from the H&E of the calibration, in standard deviations of crops
     seams: Literal["exact", "feather"] | None = None  # how tiles were joined
     seam_score: float | None = None  # steps across tile borders over steps beside them: 1 is none
     seam_borders: int | None = None  # tile borders behind the score; of few, chance in the tissue shows

@@ -14,13 +14,13 @@ import numpy as np
 
 from restain.errors import RestainError
 from restain.inference import prepare
-from restain.networks.norms import measure
+from restain.networks.norms import Statistics, measure
 from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan, plan_slide
 from restain.slides.run.job import list_jobs
 from restain.slides.run.journal import KEPT_DECODED
 from restain.slides.run.pipeline import READ_AHEAD, READERS, WRITE_BEHIND
-from restain.slides.seamless.normalisation import measured_pixels, needs_of, stored_statistics, window_side
+from restain.slides.seamless.normalisation import measured_pixels, needs_of, window_side
 from restain.slides.slide_stainer import SlideStainer
 from restain.stainer import Stainer, load_stainer
 from restain.tensors import find_device, to_tensor
@@ -101,7 +101,7 @@ def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOp
     reading = time.perf_counter() - start
     passes, area = _LOCAL_PASSES if plan.norm == "local" else 1.0, plan.padded(tile.region).area
     start = time.perf_counter()
-    statistics = stored_statistics(stainer)
+    statistics: Statistics | None = stainer.statistics if plan.norm == "stainer" else None
     if plan.norm in ("slide", "local"):  # local ones cost the same where the network is run
         statistics = measure(stainer.generator, [to_tensor(padded)[None]])
     measuring = (time.perf_counter() - start) / area if plan.norm == "slide" else 0.0  # seconds per pixel

@@ -24,6 +24,7 @@ def describe(source: Path, plan: Plan, stainer: Stainer, options: SlideOptions) 
         slide=fingerprint(source),
         slide_mpp=plan.tissue.slide_mpp,
         weights_sha256=stainer.weights_sha256,
+        stainer_sha256=stainer.identity,
         restain=metadata.version("restain"),
         torch=str(torch.__version__),
         device=device.type,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from restain.appearance import FAR, unlike_calibration
 from restain.errors import RestainError, in_short
 from restain.files import rename_whole, write_json
 from restain.images import RGB
@@ -25,7 +26,7 @@ from restain.slides.run.journal import Journal, sweep
 from restain.slides.run.pictures import write_pictures
 from restain.slides.run.pipeline import Stages, Timing, run_tiles
 from restain.slides.run.stitching import Assembly
-from restain.slides.seamless.normalisation import find_statistics, needs_of
+from restain.slides.seamless.normalisation import find_statistics, measure_distance, needs_of
 from restain.slides.slide_stainer import SlideStainer
 from restain.slides.tiling import Read, Tile
 from restain.stainer import Stainer
@@ -83,6 +84,9 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
             )
             plan = replace(plan, warnings=(*plan.warnings, dropped))
         read = _reader(slide, plan)
+        distance = measure_distance(stainer, plan, read)
+        if distance is not None and distance > FAR:
+            plan = replace(plan, warnings=(*plan.warnings, unlike_calibration(distance)))
         if not quiet and plan.norm in ("slide", "local"):
             found = f"{plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics"
             console.print(f"{job.source.name}: {found}", markup=False)
@@ -98,6 +102,7 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
         write_pictures(slide, unfinished, thumbnail, preview)
     write_json(contours, plan.tissue.to_geojson())
     record = _record(job, plan, time.monotonic() - start, pixels, timing, assembly)
+    record = record.model_copy(update={"appearance_distance": distance})
     write_json(about, record.model_copy(update={"made_by": made_by}).model_dump(mode="json"))
     for suffix in BESIDE:
         (journal.folder / f"output{suffix}").replace(job.beside(suffix))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from restain.appearance import AppearanceMeter, distance
 from restain.errors import RestainError
 from restain.networks.norms import Statistics, load_statistics, measure, save_statistics
 from restain.slides.options import Norm
@@ -20,12 +21,8 @@ from restain.tensors import to_tensor
 from restain.wsi.geometry import Mask, Size
 
 _SEED = 0
-
-
-def stored_statistics(stainer: Stainer) -> Statistics | None:
-    """The statistics that belong to the stainer, if it has any."""
-    statistics: Statistics | None = getattr(stainer, "statistics", None)
-    return statistics
+_LOOKED_AT = 2**21  # pixels whose appearance is compared
+_FEWEST = 8  # windows
 
 
 def needs_of(stainer: Stainer, wanted: Norm | None) -> StainerNeeds:
@@ -45,15 +42,14 @@ def decide_norm(stainer: Stainer, wanted: Norm | None) -> Norm:
     Raises:
         RestainError: "stainer" is asked for, and it has no statistics.
     """
-    if not stainer.generator.norm_sites():
+    if stainer.fixed:
         return "stainer"
-    stored = stored_statistics(stainer) is not None
-    if wanted == "stainer" and not stored:
+    if wanted == "stainer" and stainer.statistics is None:
         raise RestainError(
-            "stainer: has no statistics of its own for --norm stainer; store them with restain calibrate, "
+            "norm is 'stainer', but this stainer has no statistics; measure them with restain calibrate, "
             "or choose slide, local or tile"
         )
-    return wanted or ("stainer" if stored else "slide")
+    return wanted or ("slide" if stainer.statistics is None else "stainer")
 
 
 def find_statistics(folder: Path, stainer: Stainer, plan: Plan, read: Read) -> Statistics | LocalStatistics | None:
@@ -68,11 +64,11 @@ def find_statistics(folder: Path, stainer: Stainer, plan: Plan, read: Read) -> S
         read: pixels of a region of the plan's grid.
 
     Returns:
-        None where nothing is to be fixed: with "tile", and where the generator has no norms that look at the image.
+        None where nothing is to be fixed: with "tile", and where the generator's norms are fixed by themselves.
     """
     norm = plan.norm
     if norm == "stainer":
-        return stored_statistics(stainer) if stainer.generator.norm_sites() else None
+        return stainer.statistics
     if norm == "tile" or not plan.tiles:
         return None
     path, side = folder / f"statistics-{norm}.safetensors", window_side(stainer, plan.footprint)
@@ -94,6 +90,23 @@ def window_side(stainer: Stainer, footprint: Footprint) -> int:
 def measured_pixels(plan: Plan, side: int) -> int:
     """Pixels that pass through the network to measure a slide's statistics."""
     return window_count(_tissue(plan), plan.grid.size, side) * side**2
+
+
+def measure_distance(stainer: Stainer, plan: Plan, read: Read) -> float | None:
+    """How far a slide's tissue looks from that on which the stainer was calibrated; see ``restain.appearance``.
+
+    It looks at up to two megapixels of tissue, in windows of the size of the calibration's crops; no network runs.
+
+    Returns:
+        None where the stainer was not calibrated, or the slide has no tissue.
+    """
+    if stainer.calibration is None or not plan.tissue.mask.any():
+        return None
+    side, meter = stainer.calibration.side, AppearanceMeter()
+    count = max(_FEWEST, _LOOKED_AT // side**2)
+    for window in sample_windows(plan.tissue.mask, plan.grid.size, plan.footprint, count=count, side=side, seed=_SEED):
+        meter.add(read(window))
+    return distance(stainer.calibration.appearance, meter.appearance())
 
 
 def _windows(plan: Plan, side: int, read: Read) -> Iterator[Tensor]:
