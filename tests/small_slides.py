@@ -42,7 +42,7 @@ def write_slide(path: Path, image: RGB, mpp: float | None = MPP) -> Path:
 def identity(weights: str = "a") -> JournalIdentity:
     """Of a journal whose tiles nobody stained."""
     return JournalIdentity(
-        slide="s", slide_mpp=MPP, weights_sha256=weights, stainer_sha256=weights,
+        slide="s", slide_mpp=MPP, tissue=None, weights_sha256=weights, stainer_sha256=weights,
         restain="0", torch="0", device="cpu", precision="32",
         mpp=MPP, width=1, height=1, norm="slide", tile=64, halo=0, feather=0, stain_background=False,
     )  # fmt: skip
@@ -55,7 +55,8 @@ def make_plan(size: Size, side: int, footprint: Footprint, policy: SeamPolicy | 
     grid, tiling = Grid(Mpp(MPP), size), Tiling(size, side, policy.feather)
     return Plan(
         grid=grid, tiling=tiling, footprint=footprint, norm="slide", seams=policy, tiles=tuple(tiling),
-        tissue=Tissue(mask, Mpp(8.0), (240, 240, 240), Mpp(MPP)), background=None, output=grid, warnings=(),
+        tissue=Tissue(mask, Mpp(8.0), (240, 240, 240), Mpp(MPP)), background=None, fill=(240, 240, 240),
+        output=grid, warnings=(),
     )  # fmt: skip
 
 

@@ -115,12 +115,20 @@ def _explain(metric: str | None) -> None:
 @app.command()
 def slide(
     stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
-    input: Annotated[list[Path], typer.Option(help="slide, or folder of slides; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for the virtual slides")],
+    slides: Annotated[list[Path] | None, typer.Argument(help="slides, or folders of slides")] = None,
+    input: Annotated[list[Path] | None, typer.Option(help="slide, or folder of slides; repeatable")] = None,
     mpp: Annotated[
         float | None, typer.Option(help="microns per pixel of the slides; overrides a missing or wrong resolution")
     ] = None,
+    mpp_table: Annotated[
+        Path | None, typer.Option(help="CSV file with the columns slide and mpp; overrides --mpp")
+    ] = None,
     model_mpp: Annotated[float | None, typer.Option(help="microns per pixel at which the stainer works")] = None,
+    tissue: Annotated[
+        Path | None,
+        typer.Option(help="GeoJSON of the tissue in pixels of the H&E: a file, or a folder of NAME.tissue.geojson"),
+    ] = None,
     norm: Annotated[
         Literal["stainer", "slide", "local", "tile"] | None,
         typer.Option(help="whose statistics normalise the network [default: stainer, if it has them, else slide]"),
@@ -138,7 +146,9 @@ def slide(
         bool, typer.Option("--lossless", help="compress without loss (deflate) instead of JPEG")
     ] = False,
     quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100")] = 90,
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="leave finished slides alone")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="stain slides again that the same stainer and options have made")
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="stain although resolutions differ by more than a factor of two")
     ] = False,
@@ -152,11 +162,13 @@ def slide(
 ) -> None:
     """Stain whole slides: pyramidal OME-TIFF, seam-free, in register with the H&E.
 
-    The same command again continues a run that was stopped. The exit status is 1 where a slide failed.
+    The same command again continues a run that was stopped, and leaves finished slides alone. The exit status is 1 if
+    a slide failed or is being stained by another process.
     """
     import restain
     from restain.console.slides import print_estimates, print_run
 
+    inputs = [*(slides or ()), *(input or ())]
     options = restain.SlideOptions(
         mpp=mpp,
         model_mpp=model_mpp,
@@ -167,22 +179,37 @@ def slide(
         stain_background=stain_background,
         lossless=lossless,
         quality=quality,
-        skip_existing=skip_existing,
+        overwrite=overwrite,
         force=force,
         precision=precision,
     )
     if dry_run:
         from restain.slides.run.estimate import estimate_slides
 
-        print_estimates(estimate_slides(stainer, input, out, options=options, device=device))
+        estimates = estimate_slides(
+            stainer, inputs, out, options=options, device=device, tissue=tissue, mpp_table=mpp_table
+        )
+        print_estimates(estimates)
+        if any(estimate.error for estimate in estimates):
+            raise typer.Exit(1)
         return
     try:
-        run = restain.slide(stainer, input, out, options=options, device=device, engine=engine, workers=workers)
+        run = restain.slide(
+            stainer,
+            inputs,
+            out,
+            options=options,
+            device=device,
+            tissue=tissue,
+            mpp_table=mpp_table,
+            engine=engine,
+            workers=workers,
+        )
     except KeyboardInterrupt:
         typer.echo("restain: stopped; the same command continues from here", err=True)
         raise typer.Exit(130) from None
     print_run(run)
-    if run.failed:
+    if run.failed or any(record.status == "busy" for record in run.records):
         raise typer.Exit(1)
 
 

@@ -18,12 +18,11 @@ from restain.images import RGB
 from restain.slides.options import SlideOptions
 from restain.slides.plan import plan_slide
 from restain.slides.record import JournalIdentity, read_record
-from restain.slides.run import journal as journals
 from restain.slides.run import single
 from restain.slides.run.batch import SlideRun
-from restain.slides.run.identity import describe
+from restain.slides.run.identity import describe, request_of
 from restain.slides.run.job import Job, list_jobs
-from restain.slides.run.journal import Journal
+from restain.slides.run.journal import Journal, discard
 from restain.slides.run.single import stain_slide
 from restain.slides.seamless.normalisation import needs_of
 from restain.stainer import load_stainer
@@ -100,7 +99,7 @@ def test_a_kill_at_the_very_end_leaves_no_litter(
 ) -> None:
     """The folder is copied right behind a call, as a kill would leave it; the next run goes on in the copy."""
     slide = write_slide(tmp_path / "he.tif", np.full((90, 90, 3), 240, np.uint8))
-    stainer, options = load_stainer(stainer_folder), SlideOptions(skip_existing=True, stain_background=True)
+    stainer, options = load_stainer(stainer_folder), SlideOptions(stain_background=True)
     whole, killed = Job(slide, tmp_path / "out" / "he.ome.tif"), Job(slide, tmp_path / "killed" / "he.ome.tif")
     call = getattr(Path, name)
 
@@ -124,8 +123,10 @@ def test_a_journal_belongs_to_one_version_of_a_file_at_one_resolution(he_slide: 
 
     def identified(**options: Any) -> JournalIdentity:
         chosen = SlideOptions(**options)
+        job = Job(he_slide, he_slide.with_suffix(".ome.tif"))
         with open_slide(he_slide, chosen.mpp) as slide:
-            return describe(he_slide, plan_slide(slide, needs_of(stainer, None), chosen), stainer, chosen).identity
+            plan = plan_slide(slide, needs_of(stainer, None), chosen)
+        return describe(job, request_of(job, stainer, chosen), plan, stainer).identity
 
     first = identified()
     assert identified() == first and identified(quality=50, match_source=True) == first  # no pixel of a tile moves
@@ -160,11 +161,14 @@ def test_a_damaged_profile_costs_the_profile_alone(he_image: RGB, tmp_path: Path
         assert (slide.levels[0].height, slide.levels[0].width) == he_image.shape[:2]
 
 
-def test_an_unfinished_removal_is_swept_and_a_journal_is_not(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j", identity())
-    journals.sweep(journal.folder)
+def test_what_a_finished_slide_left_behind_is_discarded_and_another_journal_is_not(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", identity("a"))
+    discard(journal.folder, identity("b"))
     assert journal.folder.exists()
-    (journal.folder / "job.json").unlink()
-    journals.sweep(journal.folder)
+    discard(journal.folder, identity("a"))
     assert not journal.folder.exists()
-    journals.sweep(journal.folder)  # nor does it mind that there is none
+    interrupted = Journal(tmp_path / "j", identity("a"))
+    (interrupted.folder / "job.json").unlink()  # the first thing that a removal does
+    discard(interrupted.folder, identity("b"))
+    assert not interrupted.folder.exists()
+    discard(interrupted.folder, identity("b"))  # nor does it mind that there is none

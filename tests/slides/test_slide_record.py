@@ -1,19 +1,27 @@
 """One schema for what is written about a slide: what one side writes, the other reads; anything else is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_slides import identity
 
 from restain.errors import RestainError
 from restain.files import write_json
-from restain.slides.record import BatchSummary, MadeBy, SlideRecord, read_record, read_summary
+from restain.slides.record import BatchSummary, MadeBy, Request, SlideRecord, read_record, read_summary
+
+
+def request(**values: Any) -> Request:
+    asked = {
+        "slide": "s", "stainer": "a", "tissue": None, "mpp": None, "model_mpp": None, "norm": "slide", "tile": 64,
+        "seams": "auto", "match_source": False, "stain_background": False, "lossless": False, "quality": 90,
+        "precision": "auto",
+    }  # fmt: skip
+    return Request.model_validate(asked | values)
 
 
 def record() -> SlideRecord:
-    made_by = MadeBy(
-        stain="ER", recipe="asp", source="a.svs", identity=identity(), match_source=False, lossless=False, quality=90
-    )
+    made_by = MadeBy(stain="ER", recipe="asp", source="a.svs", request=request(), identity=identity())
     return SlideRecord(slide="a.svs", output="a.ome.tif", status="stained", warnings=("one", "two"), made_by=made_by)
 
 
@@ -45,3 +53,8 @@ def test_other_files_are_refused_by_name_and_field(tmp_path: Path) -> None:
         read = read_summary if b"slides" in content else read_record
         with pytest.raises(RestainError, match=rf"a\.json: is not a \w+ that restain wrote \({where}: "):
             read(tmp_path / "a.json")
+
+
+def test_requests_differ_in_the_fields_that_were_changed() -> None:
+    assert request().differences(request()) == []
+    assert request().differences(request(tile=128, stainer="b")) == ["stainer", "tile"]

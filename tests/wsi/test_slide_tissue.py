@@ -162,7 +162,7 @@ def test_geojson_opens_over_the_slide(tmp_path: Path) -> None:
     mask[5:15, 10:20] = True
     mask[8:10, 12:14] = False
     path = tmp_path / "tissue.geojson"
-    write_json(path, Tissue(mask, Mpp(8.0), (255, 255, 255), Mpp(0.5)).to_geojson())
+    write_json(path, Tissue(mask, Mpp(8.0), (255, 255, 255), Mpp(0.5)).to_geojson(0.5))
     collection = json.loads(path.read_text(encoding="utf-8"))
     assert collection["type"] == "FeatureCollection" and len(collection["features"]) == 1
     feature = collection["features"][0]

@@ -1,4 +1,4 @@
-"""The bare glass around the tissue: skipped by the network, filled with the slide's own white, without an edge."""
+"""The bare glass around the tissue: skipped by the network, filled with one colour, without an edge."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy.ndimage import distance_transform_edt
 from restain.images import RGB
 from restain.stains import Floats
 from restain.wsi.geometry import Region, Size
-from restain.wsi.tissue import Tissue
+from restain.wsi.tissue import Colour, Tissue
 
 KEPT = 50.0  # µm around tissue that stay as the network paints them
 FADED = 100.0  # µm around tissue beyond which there is plain background
@@ -26,25 +26,28 @@ class Background:
     """
 
     def __init__(self, tissue: Tissue, size: Size) -> None:
-        self.colour = tissue.background
         distance = distance_transform_edt(~tissue.mask) * float(tissue.mpp)
         if not tissue.mask.any():  # the distance to nothing
             distance = np.full(tissue.mask.shape, np.inf)
         self._share = np.clip((FADED - distance) / (FADED - KEPT), 0, 1).astype(np.float32)
         self._scale = tuple(coarse / fine for coarse, fine in zip(tissue.mask.shape, size.shape, strict=True))
+        row, column = np.unravel_index(int(distance.argmax()), distance.shape)
+        self.farthest: tuple[int, int] | None = None  # (x, y) in the grid of the glass farthest from tissue
+        if distance[row, column] >= FADED:
+            self.farthest = int((column + 0.5) / self._scale[1]), int((row + 0.5) / self._scale[0])
 
     def hides(self, region: Region) -> bool:
         """Whether the whole region is background."""
         (top, bottom), (left, right) = (self._span(axis, region) for axis in (0, 1))
         return not self._share[top:bottom, left:right].any()
 
-    def blend(self, pixels: RGB, region: Region) -> RGB:
-        """Fade the stained pixels of a region, uint8 (height, width, 3), into the background around the tissue."""
+    def blend(self, pixels: RGB, region: Region, colour: Colour) -> RGB:
+        """Fade the stained pixels of a region, uint8 (height, width, 3), into a colour around the tissue."""
         (top, bottom), (left, right) = (self._span(axis, region) for axis in (0, 1))
         if self._share[top:bottom, left:right].min() == 1:
             return pixels
         share = self._interpolate(region)[..., None]
-        mixed = share * pixels + (1 - share) * np.array(self.colour, dtype=np.float32)
+        mixed = share * pixels + (1 - share) * np.array(colour, dtype=np.float32)
         return np.asarray(np.rint(mixed), dtype=np.uint8)
 
     def _positions(self, axis: int, region: Region) -> Floats:

@@ -31,7 +31,7 @@ class SlideOptions:
         stain_background: stain the bare glass too, instead of filling it with the slide's own white.
         lossless: deflate instead of JPEG.
         quality: of the JPEG, 1 to 100.
-        skip_existing: leave slides alone whose output exists; otherwise it is replaced once the new one is complete.
+        overwrite: stain slides again whose output was made from the same slide by the same stainer and options.
         force: stain although resolutions differ by more than a factor of two.
         precision: auto, 32 or bf16; see ``restain.inference``.
     """
@@ -45,7 +45,7 @@ class SlideOptions:
     stain_background: bool = False
     lossless: bool = False
     quality: int = 90
-    skip_existing: bool = False
+    overwrite: bool = False
     force: bool = False
     precision: str = "auto"
 

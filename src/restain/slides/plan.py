@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from restain.errors import RestainError
 from restain.slides.background import Background
@@ -13,7 +14,7 @@ from restain.types import Mpp
 from restain.wsi.geometry import Grid, Region
 from restain.wsi.resample import grid_size
 from restain.wsi.slide import Slide
-from restain.wsi.tissue import Tissue, find_tissue
+from restain.wsi.tissue import Colour, Tissue, find_tissue
 
 WARN_RATIO, REFUSE_RATIO = 1.1, 2.0  # of two resolutions that ought to be the same
 
@@ -45,6 +46,7 @@ class Plan:
     tiles: tuple[Tile, ...]  # with tissue, row by row
     tissue: Tissue
     background: Background | None  # None where the bare glass is stained too
+    fill: Colour  # of what is not stained
     output: Grid
     warnings: tuple[str, ...]
 
@@ -53,13 +55,14 @@ class Plan:
         return padded_region(region, self.seams.halo, self.grid.size, self.footprint)
 
 
-def plan_slide(slide: Slide, needs: StainerNeeds, options: SlideOptions) -> Plan:
+def plan_slide(slide: Slide, needs: StainerNeeds, options: SlideOptions, contours: Path | None = None) -> Plan:
     """Decide resolution and tiles of a slide; its tissue is looked for at low resolution.
 
     Args:
         slide: an open slide.
         needs: of the stainer.
         options: see there.
+        contours: GeoJSON file that says where the tissue is.
 
     Raises:
         RestainError: the stainer's resolution is not known, the slide is more than twice as coarse, or the tiles do not
@@ -77,7 +80,7 @@ def plan_slide(slide: Slide, needs: StainerNeeds, options: SlideOptions) -> Plan
     if ratio > WARN_RATIO:
         warnings.append(f"the slide is coarser ({slide.mpp:.4g} µm/px) than the stainer's images ({mpp:.4g} µm/px)")
     grid = Grid(mpp, grid_size(slide, mpp))
-    tissue = find_tissue(slide)
+    tissue = find_tissue(slide, contours=contours)
     if not options.stain_background and not tissue.mask.any():
         warnings.append("no tissue was found: the output is plain white (--stain-background stains everything)")
     background = None if options.stain_background else Background(tissue, grid.size)
@@ -92,6 +95,7 @@ def plan_slide(slide: Slide, needs: StainerNeeds, options: SlideOptions) -> Plan
         tiles=tuple(tile for tile in tiling if background is None or not background.hides(tile.region)),
         tissue=tissue,
         background=background,
+        fill=tissue.background,  # until the network has shown how it paints glass
         output=Grid(slide.mpp, slide.levels[0].size) if options.match_source else grid,
         warnings=tuple(warnings),
     )

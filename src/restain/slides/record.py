@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from restain.errors import RestainError, in_short
 from restain.sections import Section
-from restain.slides.options import Norm
+from restain.slides.options import Norm, Seams
 
 NOTICE = "virtual stain, not a real IHC; for research, not for clinical use"
 Status: TypeAlias = Literal["stained", "skipped", "busy", "failed"]
@@ -23,6 +23,7 @@ class JournalIdentity(Section):
 
     slide: str  # fingerprint of the slide's files
     slide_mpp: float  # µm
+    tissue: str | None  # SHA-256 of the file that says where it is
     weights_sha256: str
     stainer_sha256: str  # of the weights and of the statistics that belong to them
     restain: str  # versions
@@ -39,17 +40,37 @@ class JournalIdentity(Section):
     stain_background: bool
 
 
+class Request(Section):
+    """What was asked for: a finished slide of the same request is left alone."""
+
+    slide: str  # fingerprint of its files
+    stainer: str  # SHA-256 of its weights and of the statistics that belong to them
+    tissue: str | None  # SHA-256 of the file that says where it is, where there is one
+    mpp: float | None  # as it was given, µm
+    model_mpp: float | None
+    norm: Norm
+    tile: int
+    seams: Seams
+    match_source: bool
+    stain_background: bool
+    lossless: bool
+    quality: int
+    precision: str
+
+    def differences(self, other: Request) -> list[str]:
+        """Names of the fields in which two requests differ."""
+        return [name for name in type(self).model_fields if getattr(self, name) != getattr(other, name)]
+
+
 class MadeBy(Section):
-    """What made a virtual slide; all of it, so that the same again gives the same file."""
+    """What made a virtual slide."""
 
     notice: str = NOTICE
     stain: str | None  # name of the marker
     recipe: str
     source: str  # file name of the H&E
+    request: Request
     identity: JournalIdentity
-    match_source: bool
-    lossless: bool
-    quality: int
 
     def description(self) -> dict[str, str]:
         """What stands in the slide file itself, as keys and values."""
@@ -81,6 +102,7 @@ class SlideRecord(Section):
     width: int | None = None  # of the output, pixels
     height: int | None = None
     tissue_mm2: float | None = None
+    background: tuple[int, int, int] | None = None  # colour of what was not stained
     norm: Norm | None = None  # whose statistics normalised
     appearance_distance: float | None = None  # from the H&E of the calibration, in standard deviations of crops
     seams: Literal["exact", "feather"] | None = None  # how tiles were joined

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from restain.images import RGB
 from restain.stains import optical_density, tissue_mask
 from restain.types import Mpp
 from restain.wsi.contours import trace_contours
+from restain.wsi.geojson import read_mask
 from restain.wsi.geometry import Grid, Mask, Size
 from restain.wsi.resample import grid_size, read_region
 from restain.wsi.slide import Slide
@@ -54,14 +56,19 @@ class Tissue:
         """Area of the tissue in mm²."""
         return int(self.mask.sum()) * (self.mpp / 1000) ** 2
 
-    def to_geojson(self) -> dict[str, Any]:
-        """One QuPath annotation "Tissue" for each piece, in pixels of the slide's level 0, along the mask's pixels.
+    def to_geojson(self, mpp: float) -> dict[str, Any]:
+        """One QuPath annotation "Tissue" for each piece, along the mask's pixels.
 
-        Written with ``files.write_json`` it opens in QuPath over the slide (File, Import objects from file).
+        Written with ``files.write_json`` it opens in QuPath (File, Import objects from file) over a slide whose level 0
+        has the same microns per pixel.
+
+        Args:
+            mpp: microns per pixel of the coordinates; the collection states them under the key ``mpp``.
         """
-        scale = self.mpp / self.slide_mpp
+        scale = self.mpp / mpp
         return {
             "type": "FeatureCollection",
+            "mpp": float(mpp),
             "features": [
                 {
                     "type": "Feature",
@@ -82,7 +89,7 @@ class Tissue:
         }
 
 
-def find_tissue(slide: Slide, mpp: float = 8.0) -> Tissue:
+def find_tissue(slide: Slide, mpp: float = 8.0, contours: Path | None = None) -> Tissue:
     """Find the tissue of an H&E or IHC slide by optical density over that of its own bare glass.
 
     Blue, green and black ink and black borders are left out, gaps closed, threads, dust and pieces below 0.005 mm²
@@ -91,13 +98,14 @@ def find_tissue(slide: Slide, mpp: float = 8.0) -> Tissue:
     Args:
         slide: any slide. One without coarse levels is read whole, once.
         mpp: microns per pixel to look at, or the slide's own where that is coarser.
+        contours: GeoJSON file that says where the tissue is, such as QuPath exports for this slide; see ``read_mask``.
 
     Raises:
-        RestainError: the slide cannot be decoded.
+        RestainError: the slide cannot be decoded, or the file holds no contours.
     """
     mpp = Mpp(max(mpp, slide.mpp))
     rgb = read_region(slide, grid_size(slide, mpp).region, mpp)
-    mask = segment_tissue(rgb, mpp)
+    mask = segment_tissue(rgb, mpp) if contours is None else read_mask(contours, Grid(mpp, Size.of(rgb)), slide.mpp)
     return Tissue(mask, mpp, _background(rgb[~mask]) or _WHITE, slide.mpp)
 
 

@@ -13,6 +13,7 @@ from restain.errors import RestainError
 from restain.files import write_json, write_text
 from restain.slides.options import SlideOptions
 from restain.slides.record import BatchSummary, SlideRecord
+from restain.slides.run.existing import check_summary
 from restain.slides.run.job import Job, list_jobs
 from restain.slides.run.single import stain_slide
 from restain.stainer import load_stainer
@@ -46,6 +47,8 @@ def slide(
     *,
     options: SlideOptions = SlideOptions(),  # noqa: B008 - frozen
     device: str = "auto",
+    tissue: str | Path | None = None,
+    mpp_table: str | Path | None = None,
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
 ) -> SlideRun:
@@ -53,7 +56,8 @@ def slide(
 
     Beside ``NAME.ome.tif`` stand ``NAME.thumbnail.png``, ``NAME.preview.png`` (H&E and virtual stain),
     ``NAME.tissue.geojson`` for QuPath and ``NAME.json``, the slide's record. A run that was killed continues where it
-    was when the same command is given again; the result is the same, byte for byte.
+    was when the same command is given again; the result is the same, byte for byte. What the same stainer made of the
+    same slide with the same options is left alone; other results of restain are replaced, and the record notes why.
 
     Args:
         stainer: stainer folder or run folder.
@@ -61,6 +65,9 @@ def slide(
         out: folder for the results.
         options: resolution, normalisation, compression, what to skip.
         device: auto, cpu or cuda.
+        tissue: GeoJSON of the tissue, a file for one slide or a folder of ``NAME.tissue.geojson``; in pixels of the
+            H&E's level 0, as QuPath exports it. It is searched for in the slide where this is left out.
+        mpp_table: CSV file with the columns ``slide`` and ``mpp``, for slides that lack a resolution of their own.
         engine: "local" stains one slide after another in this process; "ray" spreads them over a Ray cluster, the one
             that is running or a local one, and repeats what a lost worker was staining.
         workers: with Ray, processes; by default one for each GPU, or for each 4 cores where there is none.
@@ -69,9 +76,12 @@ def slide(
         a record for each slide. One bad slide does not stop the others.
 
     Raises:
-        RestainError: no usable stainer or device, no slides, or two slides that would get the same name.
+        RestainError: no usable stainer or device, no slides, two slides that would get the same name, or a folder for
+            the results that holds another program's summary.
     """
-    listed = list_jobs(input, Path(out))
+    tissue_path, table = (None if path is None else Path(path) for path in (tissue, mpp_table))
+    listed = list_jobs(input, Path(out), tissue=tissue_path, mpp_table=table)
+    check_summary(Path(out))
     if engine == "ray":
         from restain.slides.run.ray_engine import stain_on_ray
 

@@ -17,7 +17,7 @@ from restain.inference import prepare
 from restain.networks.norms import Statistics, measure
 from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan, plan_slide
-from restain.slides.run.job import list_jobs
+from restain.slides.run.job import Job, list_jobs
 from restain.slides.run.journal import KEPT_DECODED
 from restain.slides.run.pipeline import READ_AHEAD, READERS, WRITE_BEHIND
 from restain.slides.seamless.normalisation import measured_pixels, needs_of, window_side
@@ -59,29 +59,32 @@ def estimate_slides(
     *,
     options: SlideOptions = SlideOptions(),  # noqa: B008 - frozen
     device: str = "auto",
+    tissue: str | Path | None = None,
+    mpp_table: str | Path | None = None,
 ) -> list[Estimate]:
     """What ``slide`` with the same arguments would need; one tile of each slide is stained to measure it.
 
     Raises:
         RestainError: no usable stainer or device, or no slides.
     """
-    jobs = list_jobs(input, Path(out)).jobs
+    tissue_path, table = (None if path is None else Path(path) for path in (tissue, mpp_table))
+    jobs = list_jobs(input, Path(out), tissue=tissue_path, mpp_table=table).jobs
     ready = load_stainer(stainer, find_device(device))
-    return [_estimate(job.source, ready, options) for job in jobs]
+    return [_estimate(job, ready, options) for job in jobs]
 
 
-def _estimate(source: Path, stainer: Stainer, options: SlideOptions) -> Estimate:
+def _estimate(job: Job, stainer: Stainer, options: SlideOptions) -> Estimate:
     try:
-        with open_slide(source, options.mpp) as slide:
-            plan = plan_slide(slide, needs_of(stainer, options.norm), options)
+        with open_slide(job.source, job.mpp or options.mpp) as slide:
+            plan = plan_slide(slide, needs_of(stainer, options.norm), options, job.tissue)
             seconds, density = _try_a_tile(slide, plan, stainer, options) if plan.tiles else (0.0, 0.0)
     except (RestainError, OSError) as error:
-        return Estimate(source, error=str(error))
+        return Estimate(job.source, error=str(error))
     network_pixels = sum(plan.tiling.cell(tile.row, tile.column).area for tile in plan.tiles)
     output_pixels = network_pixels * (plan.grid.mpp / plan.output.mpp) ** 2
     rows_held = _ROWS_HELD * plan.output.size.width * Encoding().tile
     return Estimate(
-        slide=source,
+        slide=job.source,
         output=plan.output.size,
         tiles=len(plan.tiles),
         tiles_in_all=len(plan.tiling),

@@ -8,44 +8,59 @@ from pathlib import Path
 
 import torch
 
+from restain.files import sha256
 from restain.inference import find_precision
 from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan
-from restain.slides.record import JournalIdentity, MadeBy
+from restain.slides.record import JournalIdentity, MadeBy, Request
+from restain.slides.run.job import Job
+from restain.slides.seamless.normalisation import decide_norm
 from restain.stainer import Stainer
 
+_ASKED = ("model_mpp", "tile", "seams", "match_source", "stain_background", "lossless", "quality", "precision")
 _ENDS = 2**20  # bytes at the beginning and the end of a file that distinguish it from another
 
 
-def describe(source: Path, plan: Plan, stainer: Stainer, options: SlideOptions) -> MadeBy:
+def request_of(job: Job, stainer: Stainer, options: SlideOptions) -> Request:
+    """What is asked for."""
+    return Request(
+        slide=fingerprint(job.source),
+        stainer=stainer.identity,
+        tissue=sha256(job.tissue) if job.tissue else None,
+        mpp=job.mpp or options.mpp,
+        norm=decide_norm(stainer, options.norm),
+        **{name: getattr(options, name) for name in _ASKED},
+    )
+
+
+def describe(job: Job, request: Request, plan: Plan, stainer: Stainer) -> MadeBy:
     """Everything that decides about the bytes of a virtual slide."""
     device = next(stainer.generator.parameters()).device
     identity = JournalIdentity(
-        slide=fingerprint(source),
+        slide=request.slide,
         slide_mpp=plan.tissue.slide_mpp,
+        tissue=request.tissue,
         weights_sha256=stainer.weights_sha256,
         stainer_sha256=stainer.identity,
         restain=metadata.version("restain"),
         torch=str(torch.__version__),
         device=device.type,
-        precision=find_precision(options.precision, device),
+        precision=find_precision(request.precision, device),
         mpp=plan.grid.mpp,
         width=plan.grid.size.width,
         height=plan.grid.size.height,
         norm=plan.norm,
-        tile=options.tile,
+        tile=request.tile,
         halo=plan.seams.halo,
         feather=plan.seams.feather,
-        stain_background=options.stain_background,
+        stain_background=request.stain_background,
     )
     return MadeBy(
         stain=stainer.card.stain,
         recipe=stainer.card.recipe,
-        source=source.name,
+        source=job.source.name,
+        request=request,
         identity=identity,
-        match_source=options.match_source,
-        lossless=options.lossless,
-        quality=options.quality,
     )
 
 

@@ -105,9 +105,14 @@ class Journal:
         return self._tiles / f"{tile.row:05d}-{tile.column:05d}.zst"
 
 
-def sweep(folder: Path) -> None:
-    """Delete what an interrupted ``Journal.remove`` left; a journal that a run can continue from stays."""
-    if folder.exists() and not (folder / _JOB).exists():
+def discard(folder: Path, identity: JournalIdentity) -> None:
+    """Delete what a run of that identity left behind that was killed at its very end; other journals stay."""
+    job = folder / _JOB
+    try:
+        other = json.loads(job.read_text(encoding="utf-8")).get("identity") != identity.model_dump(mode="json")
+    except (OSError, ValueError, AttributeError):
+        other = False  # nobody's: its removal was interrupted
+    if folder.exists() and not other:
         shutil.rmtree(folder)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def stain_on_ray(
         return ray.remote(_Worker).options(**needs, **again).remote(stainer.absolute(), options, device)
 
     # Workers of a running cluster have folders of their own that relative paths would start from.
-    waiting, busy = deque(Job(job.source.absolute(), job.target.absolute()) for job in jobs), {}
+    waiting, busy = deque(_absolute(job) for job in jobs), {}
     for worker in [start() for _ in range(count)]:
         job = waiting.popleft()
         busy[worker.stain.remote(job)] = (worker, job)
@@ -89,3 +90,8 @@ def stain_on_ray(
                 busy[worker.stain.remote(job)] = (worker, job)
             bar.advance()
             yield record
+
+
+def _absolute(job: Job) -> Job:
+    tissue = job.tissue.absolute() if job.tissue else None
+    return replace(job, source=job.source.absolute(), target=job.target.absolute(), tissue=tissue)

@@ -19,10 +19,12 @@ from restain.inference import prepare
 from restain.progress import ProgressBar, console
 from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan, plan_slide
-from restain.slides.record import MadeBy, SlideRecord
-from restain.slides.run.identity import describe
+from restain.slides.record import MadeBy, Request, SlideRecord
+from restain.slides.run.existing import explain_change, find_earlier
+from restain.slides.run.fill import find_fill
+from restain.slides.run.identity import describe, request_of
 from restain.slides.run.job import BESIDE, SUFFIX, Job
-from restain.slides.run.journal import Journal, sweep
+from restain.slides.run.journal import Journal, discard
 from restain.slides.run.pictures import write_pictures
 from restain.slides.run.pipeline import Stages, Timing, run_tiles
 from restain.slides.run.stitching import Assembly
@@ -47,18 +49,19 @@ def stain_slide(job: Job, stainer: Stainer, options: SlideOptions, *, quiet: boo
     Until the output is complete, finished tiles lie in a hidden folder beside it, from which the next run continues.
     A lock keeps a second process off the slide.
     """
-    skipped = SlideRecord(slide=str(job.source), output=str(job.target), status="skipped")
     lock = job.hidden(".lock")  # outlives only a process that was killed
-    if options.skip_existing and job.target.exists() and not lock.exists():
-        return skipped
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=0):
             try:
-                if options.skip_existing and job.target.exists():
-                    sweep(job.hidden(".unfinished"))
-                    return skipped
-                return _stain(job, stainer, options, quiet)
+                request, earlier = request_of(job, stainer, options), find_earlier(job)
+                made_by = earlier.made_by if earlier else None
+                changed = request.differences(made_by.request) if made_by else []
+                if earlier and made_by and not changed and not options.overwrite:
+                    discard(job.hidden(".unfinished"), made_by.identity)
+                    return earlier.model_copy(update={"status": "skipped", "made_by": None})
+                note = (explain_change(earlier, changed),) if earlier and changed else ()
+                return _stain(job, request, stainer, options, note, quiet)
             finally:
                 lock.unlink(missing_ok=True)
     except Timeout:
@@ -72,11 +75,14 @@ def stain_slide(job: Job, stainer: Stainer, options: SlideOptions, *, quiet: boo
         return failed(job, f"{type(error).__name__}: {in_short(error)}")
 
 
-def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> SlideRecord:
+def _stain(
+    job: Job, request: Request, stainer: Stainer, options: SlideOptions, notes: tuple[str, ...], quiet: bool
+) -> SlideRecord:
     start = time.monotonic()
-    with open_slide(job.source, options.mpp) as slide:
-        plan = plan_slide(slide, needs_of(stainer, options.norm), options)
-        made_by = describe(job.source, plan, stainer, options)
+    with open_slide(job.source, request.mpp) as slide:
+        plan = plan_slide(slide, needs_of(stainer, options.norm), options, job.tissue)
+        plan = replace(plan, warnings=(*plan.warnings, *notes))
+        made_by = describe(job, request, plan, stainer)
         journal = Journal(job.hidden(".unfinished"), made_by.identity)
         if journal.dropped:
             dropped = (
@@ -94,13 +100,14 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
         network = SlideStainer(
             stainer.generator, statistics, halo=plan.seams.halo, prepare=partial(prepare, precision=options.precision)
         )
+        plan = replace(plan, fill=find_fill(journal.folder, plan, network, read))
         unfinished = journal.folder / f"output{SUFFIX}"
         with _writer(unfinished, job, slide, plan, made_by) as writer:
             assembly = Assembly(plan, journal, writer)
             timing, pixels = _run(job, plan, journal, _Work(read, network, assembly), quiet)
         thumbnail, preview, contours, about = (journal.folder / f"output{suffix}" for suffix in BESIDE)
         write_pictures(slide, unfinished, thumbnail, preview)
-    write_json(contours, plan.tissue.to_geojson())
+    write_json(contours, plan.tissue.to_geojson(plan.output.mpp))
     record = _record(job, plan, time.monotonic() - start, pixels, timing, assembly)
     record = record.model_copy(update={"appearance_distance": distance})
     write_json(about, record.model_copy(update={"made_by": made_by}).model_dump(mode="json"))
@@ -129,7 +136,9 @@ def _run(job: Job, plan: Plan, journal: Journal, work: _Work, quiet: bool) -> tu
             bar.note = f"{pixels / 1e6 / (time.monotonic() - start):.2f} Mpx/s"
             bar.advance()
 
-        finish = plan.background.blend if plan.background else lambda rgb, region: rgb
+        def finish(rgb: RGB, region: Region) -> RGB:
+            return plan.background.blend(rgb, region, plan.fill) if plan.background else rgb
+
         stages = Stages(work.read, work.network, finish, work.assembly.advance, report)
         timing = run_tiles(plan, journal, stages)
     return timing, pixels
@@ -145,8 +154,8 @@ def _reader(slide: FileSlide, plan: Plan) -> Read:
 def _writer(path: Path, job: Job, slide: FileSlide, plan: Plan, made_by: MadeBy) -> PyramidWriter:
     name = job.target.name.removesuffix(SUFFIX)
     about = SlideMetadata(plan.output.mpp, name, made_by.description(), slide.icc)
-    encoding = Encoding(lossless=made_by.lossless, quality=made_by.quality)
-    return PyramidWriter(path, plan.output.size, about, background=plan.tissue.background, encoding=encoding)
+    encoding = Encoding(lossless=made_by.request.lossless, quality=made_by.request.quality)
+    return PyramidWriter(path, plan.output.size, about, background=plan.fill, encoding=encoding)
 
 
 def _record(job: Job, plan: Plan, seconds: float, pixels: int, timing: Timing, assembly: Assembly) -> SlideRecord:
@@ -165,6 +174,7 @@ def _record(job: Job, plan: Plan, seconds: float, pixels: int, timing: Timing, a
         width=plan.output.size.width,
         height=plan.output.size.height,
         tissue_mm2=plan.tissue.area_mm2,
+        background=plan.fill,
         norm=plan.norm,
         seams=plan.seams.kind,
         seam_score=seams.score if seams else None,

@@ -37,7 +37,7 @@ class StainedSlide:
         self.mpp: Mpp = plan.grid.mpp
         self.properties: Mapping[str, str] = {}
         self._journal, self._tiling = journal, plan.tiling
-        self._background = np.array(plan.tissue.background, dtype=np.uint8)
+        self._background = np.array(plan.fill, dtype=np.uint8)
         self._stained = frozenset(plan.tiles)
 
     def stained_under(self, region: Region) -> list[Tile]:
