@@ -37,7 +37,7 @@ def test_everything_about_a_slide_is_there(he_slide: Path, stainer_folder: Path,
     assert record.status == "stained" and not run.failed
     names = {path.name for path in (tmp_path / "out").iterdir()}
     own = {"he.ome.tif", "he.json", "he.thumbnail.png", "he.preview.png", "he.tissue.geojson"}
-    assert names == own | {"summary.csv", "summary.json"}  # no journal, no lock
+    assert names == own | {"summary.csv", "summary.json", "summary.html", "qupath.groovy"}  # no journal, no lock
     with open_slide(tmp_path / "out" / "he.ome.tif") as slide:
         assert (slide.levels[0].height, slide.levels[0].width) == (700, 1000)
         assert slide.mpp == pytest.approx(MPP)

@@ -92,6 +92,7 @@ class SlideRecord(Section):
     slide: str
     output: str
     status: Status
+    slide_mpp: float | None = None  # µm per pixel of the slide's level 0
     written: str | None = None  # date and time, ISO 8601, UTC
     seconds: float | None = None  # of this run; the tiles of an interrupted one were counted earlier
     megapixels: float | None = None  # of the tiles that this run stained

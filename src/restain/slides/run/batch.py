@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from restain.errors import RestainError
-from restain.files import write_json, write_text
 from restain.slides.options import SlideOptions
-from restain.slides.record import BatchSummary, SlideRecord
+from restain.slides.record import SlideRecord
 from restain.slides.run.existing import check_summary
 from restain.slides.run.job import Job, list_jobs
 from restain.slides.run.single import stain_slide
-from restain.stainer import load_stainer
+from restain.slides.run.summary import write_summary
+from restain.slides.seamless.normalisation import needs_of
+from restain.stainer import Stainer, load_stainer
 from restain.tensors import find_device
 
 
 @dataclass(frozen=True)
 class SlideRun:
-    """What became of each slide; also in ``summary.csv`` and ``summary.json``.
+    """What became of each slide; also in ``summary.csv``, ``summary.json`` and ``summary.html``.
 
     Attributes:
         out: folder of the results.
@@ -58,6 +57,8 @@ def slide(
     ``NAME.tissue.geojson`` for QuPath and ``NAME.json``, the slide's record. A run that was killed continues where it
     was when the same command is given again; the result is the same, byte for byte. What the same stainer made of the
     same slide with the same options is left alone; other results of restain are replaced, and the record notes why.
+    ``summary.csv``, ``summary.json`` and ``summary.html`` list all slides, and ``qupath.groovy`` adds them to a QuPath
+    project.
 
     Args:
         stainer: stainer folder or run folder.
@@ -76,8 +77,9 @@ def slide(
         a record for each slide. One bad slide does not stop the others.
 
     Raises:
-        RestainError: no usable stainer or device, no slides, two slides that would get the same name, or a folder for
-            the results that holds another program's summary.
+        RestainError: no usable stainer or device, tiles that are no multiple of its generator's stride, a norm that it
+            has no statistics for, no slides, two slides that would get the same name, or a folder for the results that
+            holds another program's summary.
     """
     tissue_path, table = (None if path is None else Path(path) for path in (tissue, mpp_table))
     listed = list_jobs(input, Path(out), tissue=tissue_path, mpp_table=table)
@@ -85,29 +87,22 @@ def slide(
     if engine == "ray":
         from restain.slides.run.ray_engine import stain_on_ray
 
-        load_stainer(stainer)  # a bad one is refused here, not by every worker
+        ready = load_stainer(stainer)  # a bad one is refused here, not by every worker
+        needs_of(ready, options.norm).footprint.check_side(options.tile)
         arriving = stain_on_ray(listed.jobs, Path(stainer), options, device, workers)
     elif engine == "local":
-        arriving = _stain_here(listed.jobs, Path(stainer), options, device)
+        ready = load_stainer(stainer, find_device(device))
+        needs_of(ready, options.norm).footprint.check_side(options.tile)
+        arriving = _stain_here(listed.jobs, ready, options)
     else:
         raise RestainError(f"engine is {engine!r}; expected local or ray")
     records: list[SlideRecord] = []
     for record in arriving:
         records.append(record)
         run = SlideRun(Path(out), tuple(sorted(records, key=lambda record: record.slide)), listed.ignored)
-        _write_summary(run)
+        write_summary(run.out, run.records, ready.card.stain, ready.weights_sha256)
     return run
 
 
-def _stain_here(jobs: Sequence[Job], stainer: Path, options: SlideOptions, device: str) -> Iterator[SlideRecord]:
-    ready = load_stainer(stainer, find_device(device))
-    return (stain_slide(job, ready, options) for job in jobs)
-
-
-def _write_summary(run: SlideRun) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, SlideRecord.columns(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(record.row() for record in run.records)
-    write_text(run.out / "summary.csv", text.getvalue())
-    write_json(run.out / "summary.json", BatchSummary(slides=run.records).model_dump(mode="json"))
+def _stain_here(jobs: Sequence[Job], stainer: Stainer, options: SlideOptions) -> Iterator[SlideRecord]:
+    return (stain_slide(job, stainer, options) for job in jobs)

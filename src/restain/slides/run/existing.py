@@ -9,6 +9,7 @@ import tifffile
 from restain.errors import RestainError
 from restain.slides.record import SlideRecord, read_record, read_summary
 from restain.slides.run.job import BESIDE, Job
+from restain.slides.run.summary import FILES
 
 _WORDS = {  # fields of a request, in a sentence
     "slide": "another version of the slide",
@@ -35,15 +36,14 @@ def find_earlier(job: Job) -> SlideRecord | None:
 
 
 def check_summary(out: Path) -> None:
-    """RestainError where a folder holds a ``summary.json`` or ``summary.csv`` that is not a batch's."""
-    summary, table = out / "summary.json", out / "summary.csv"
-    if summary.exists():
-        try:
-            read_summary(summary)
-        except RestainError:
-            raise _foreign(summary) from None
-    elif table.exists():
-        raise _foreign(table)
+    """RestainError where a folder holds files of a batch's names, but no batch's ``summary.json``."""
+    summary = out / "summary.json"
+    try:
+        read_summary(summary)
+    except RestainError:
+        for file in (out / name for name in FILES):
+            if file.exists():
+                raise _foreign(file) from None
 
 
 def explain_change(record: SlideRecord, differences: list[str]) -> str:

@@ -148,8 +148,8 @@ def _read_table(path: Path) -> dict[str, float]:
         except ValueError:
             mpp = float("nan")
         if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
-            low, high = MPP_RANGE
-            raise RestainError(f"{path}: line {line} has mpp {value!r}; expected microns per pixel from {low} to {high:g}")
+            expected = f"microns per pixel from {MPP_RANGE[0]} to {MPP_RANGE[1]:g}"
+            raise RestainError(f"{path}: line {line} has mpp {value!r}; expected {expected}")
         if scales.setdefault(name, mpp) != mpp:
             raise RestainError(f"{path}: line {line} names {name} again, with another mpp")
     return scales

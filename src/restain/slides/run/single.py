@@ -164,6 +164,7 @@ def _record(job: Job, plan: Plan, seconds: float, pixels: int, timing: Timing, a
         slide=str(job.source),
         output=str(job.target),
         status="stained",
+        slide_mpp=plan.tissue.slide_mpp,
         written=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=seconds,
         megapixels=pixels / 1e6,
