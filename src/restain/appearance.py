@@ -66,6 +66,14 @@ class AppearanceMeter:
         )
 
 
+def unlike_calibration(distance: float) -> str:
+    """The warning where tissue lies farther than ``FAR`` from that of the calibration."""
+    return (
+        f"the H&E looks unlike that on which the stainer was calibrated (distance {distance:.1f}; up to {FAR:g} is "
+        "usual): another laboratory, scanner or resolution, or not H&E; the stain may be wrong"
+    )
+
+
 def distance(stored: Appearance, found: Appearance) -> float:
     """How far tissue looks from what is stored, in standard deviations of single crops.
 
