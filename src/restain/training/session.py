@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,12 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from restain.calibration import calibrated, training_crops
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
+from restain.networks.layers import settle_spectral_norm
 from restain.recipes import Recipe, load_recipe
 from restain.run_folder import DataUsed, RunFolder
 from restain.stainer import StainerCard, save_stainer
@@ -167,10 +168,26 @@ def _tracker(trainer: Trainer, run: RunFolder) -> Iterator[Tracker | None]:
 
 def _finish(trainer: Trainer, run: RunFolder) -> None:
     """Write the stainer first: what is only looked at must not keep it from being written."""
-    save_stainer(run.stainer, copy.deepcopy(trainer.stainer()), _card(trainer))
+    _write_stainer(trainer, run.stainer)
     if previews := find_previews(trainer.manifest):
         maps = trainer.method.pictures(previews.as_batch(trainer.fabric.device))
         previews.write_maps(run.root / "attention", maps)
+    best = run.checkpoints / "best.pt"
+    if best.exists() and trainer.best.step != trainer.step:
+        load_state(trainer, best)
+        _write_stainer(trainer, run.best_stainer)
+
+
+def _write_stainer(trainer: Trainer, folder: Path) -> None:
+    """The stainer of the present state, with the statistics of its norms on training crops."""
+    manifest, side = trainer.manifest, trainer.recipe.data.crop
+    generator = trainer.stainer()
+    if trainer.average is not None:
+        settle_spectral_norm(generator)
+    generator.eval()
+    crops = training_crops(manifest, side=side, seed=trainer.recipe.seed)
+    found = calibrated(generator, crops, data=manifest.root.resolve().name, fingerprint=manifest.fingerprint())
+    save_stainer(folder, generator, _card(trainer), found)
 
 
 def _card(trainer: Trainer) -> StainerCard:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restain.data.pairs import PairedImages, SampleKey, UnpairedImages
+from restain.calibration import training_crops
 from restain.data.records import Manifest, Record
 from restain.errors import RestainError
 from restain.metrics.pixels.similarity import ssim
@@ -26,7 +26,6 @@ from restain.tensors import to_rgb, to_tensor
 from restain.tracking import Tracker
 from restain.training.hooks import due_every
 from restain.training.state import save_state
-from restain.types import mix_seed
 
 if TYPE_CHECKING:
     from restain.training.loop import Trainer
@@ -92,7 +91,10 @@ class Validation:
             )
 
     def _validate(self, trainer: Trainer) -> int:
-        scores = score_fields(trainer.stainer(), self._records, training_crops(trainer.dataset, self._config.crops))
+        crops = training_crops(
+            trainer.manifest, side=trainer.recipe.data.crop, count=self._config.crops, seed=trainer.recipe.seed
+        )
+        scores = score_fields(trainer.stainer(), self._records, crops)
         if self._tracker is not None:
             self._tracker.log(trainer.step, {f"val/{name}": value for name, value in scores.items()})
         best, score = trainer.best, scores.get(self._config.best)
@@ -114,12 +116,6 @@ def held_out(manifest: Manifest) -> list[Record]:
     return manifest.pairs("val") or manifest.pairs("test")
 
 
-def training_crops(dataset: PairedImages | UnpairedImages, count: int, seed: int = 0) -> Iterator[Tensor]:
-    """H&E crops as training draws them, (1, 3, crop, crop) each, spread over the training images."""
-    for index, place in enumerate(np.linspace(0, len(dataset), count, endpoint=False).astype(int)):
-        yield dataset[SampleKey(int(place), mix_seed(seed, "statistics", index))].source[None]
-
-
 @torch.no_grad()
 def score_fields(generator: Generator, records: list[Record], crops: Iterator[Tensor]) -> dict[str, float]:
     """Scores of a generator whose norms take their statistics from crops of the training images.
@@ -130,7 +126,7 @@ def score_fields(generator: Generator, records: list[Record], crops: Iterator[Te
     """
     generator.eval()
     device = next(generator.parameters()).device
-    network = freeze(generator, measure(generator, (crop.to(device) for crop in crops)))
+    network = freeze(generator, measure(generator, crops)) if generator.norm_sites() else generator
     similar, amounts = [], []
     with torch.compiler.set_stance("force_eager"):
         for record in records:
