@@ -175,7 +175,7 @@ def test_no_other_format_is_opened(tmp_path: Path) -> None:
         Image.fromarray(RGB).save(tmp_path / f"{form}.png", format=form)
     for name in ("a", "GIF", "BMP", "PPM", "TGA"):
         for read in (read_rgb, image_size):
-            with pytest.raises(RestainError, match="not of a known format.; expected PNG, JPEG, TIFF or WebP"):
+            with pytest.raises(RestainError, match=r"not of a known format.; expected PNG, JPEG, TIFF or WebP"):
                 read(tmp_path / f"{name}.png")
 
 

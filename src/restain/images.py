@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import tifffile
-from PIL import Image
+from PIL import Image, ImageFile
 
 from restain.errors import RestainError, in_short
 from restain.files import require_file, write_aside
@@ -65,7 +65,7 @@ def is_tiff(path: Path) -> bool:
 
 
 @contextmanager
-def open_picture(path: Path) -> Iterator[Image.Image]:
+def open_picture(path: Path) -> Iterator[ImageFile.ImageFile]:
     """A PNG, JPEG or WebP file as Pillow's image, not yet decoded, after a look at what its header declares.
 
     Raises:
@@ -82,7 +82,9 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
         try:
             image = Image.open(path, formats=_FORMATS)
         except Image.DecompressionBombError as error:  # at twice the limit Pillow refuses by itself
-            raise RestainError(f"{path}: declares more than {2 * MAX_PIXELS / 1e6:.0f} million pixels; {_LIMIT}") from error
+            raise RestainError(
+                f"{path}: declares more than {2 * MAX_PIXELS / 1e6:.0f} million pixels; {_LIMIT}"
+            ) from error
     with image:
         _refuse_large(path, image.height, image.width)
         if image.format == "PNG" and image.height * image.width > 8 * _DEFLATE * size:  # one bit a pixel at least
@@ -177,7 +179,9 @@ def list_images(folder: Path) -> list[Path]:
     so that reading it tells what is wrong with it.
     """
     if not folder.is_dir():
-        raise RestainError(f"{folder}: is a file; expected a folder" if folder.is_file() else f"{folder}: no such folder")
+        raise RestainError(
+            f"{folder}: is a file; expected a folder" if folder.is_file() else f"{folder}: no such folder"
+        )
     return sorted(
         path
         for below in _folders(folder)

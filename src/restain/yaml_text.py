@@ -57,7 +57,7 @@ def load_yaml(content: bytes | str, name: str) -> Any:
     try:
         for fault in _faults(content):
             raise RestainError(f"{name}: {fault}")
-        return yaml.load(content, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(content, Loader=_Loader)
     except RestainError:
         raise
     except Exception as error:  # bytes that are no text, a date that is none, a tag that does not fit its value
@@ -86,7 +86,7 @@ def _faults(content: bytes | str) -> Iterator[str]:
 
 
 def _line(event: yaml.Event) -> str:
-    return f"line {event.start_mark.line + 1}"
+    return f"line {event.start_mark.line + 1}" if event.start_mark else "the text"
 
 
 def _in_one_line(error: Exception) -> str:

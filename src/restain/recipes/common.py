@@ -39,7 +39,10 @@ class OptimConfig(Section):
     epochs: int = Field(40, ge=0, le=1_000_000, description="epochs before the decay of the learning rate")
     decay_epochs: int = Field(5, ge=0, le=1_000_000, description="epochs of the decay")
     steps: int | None = Field(
-        None, ge=1, le=MANY, description="length of the run in steps, in place of epochs; the decay keeps its share of the run"
+        None,
+        ge=1,
+        le=MANY,
+        description="length of the run in steps, in place of epochs; the decay keeps its share of the run",
     )
     schedule: Schedule = Field(Schedule(), description="form of the decay")
     clip: PositiveFloat | None = Field(None, description="largest gradient norm of each phase")
@@ -87,5 +90,8 @@ class ValidationConfig(Section):
     )
     best: Literal["dab_error", "dab_r", "ssim"] = Field("dab_error", description="score that names the best checkpoint")
     patience: int | None = Field(
-        None, ge=1, le=MANY, description="stop after so many validations without a new best; by default a run is never stopped"
+        None,
+        ge=1,
+        le=MANY,
+        description="stop after so many validations without a new best; by default a run is never stopped",
     )

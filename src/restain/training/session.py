@@ -16,8 +16,8 @@ from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
-from restain.progress import console
 from restain.networks.layers import settle_spectral_norm
+from restain.progress import console
 from restain.recipes import Recipe, load_recipe
 from restain.run_folder import DataUsed, RunFolder
 from restain.stainer import StainerCard, save_stainer
