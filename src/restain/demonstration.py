@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from restain.console.evaluation import print_evaluation
 from restain.console.slides import print_run
 from restain.errors import RestainError
 from restain.evaluation import evaluate
+from restain.files import read_json
 from restain.phantoms import PhantomOptions, phantom
 from restain.progress import console
 from restain.reporting import report
@@ -87,7 +87,7 @@ def _stain_a_slide(root: Path, run: Path, marker: str, seed: int, size: int) -> 
 
 
 def _refuse_other_tissue(tissue: Path, wanted: dict[str, str | int]) -> None:
-    drawn = json.loads((tissue / "phantom.json").read_text(encoding="utf-8"))
+    drawn = read_json(tissue / "phantom.json")
     for field, value in wanted.items():
         if drawn.get(field) != value:
             raise RestainError(
