@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from restain.appearance import FAR, AppearanceMeter, distance
+from restain.appearance import FAR, AppearanceMeter, distance, unlike_calibration
 from restain.crops import Image, draw_crops
 from restain.errors import RestainError
 from restain.images import RGB, list_images, read_rgb, write_png
@@ -112,12 +112,7 @@ def _warnings(stainer: Stainer, meter: AppearanceMeter) -> list[str]:
     if stainer.calibration is None or not len(meter):
         return []
     far = distance(stainer.calibration.appearance, meter.appearance())
-    if far <= FAR:
-        return []
-    return [
-        f"the H&E looks unlike that on which the stainer was calibrated (distance {far:.1f}; up to {FAR:g} is usual): "
-        "another laboratory, scanner or resolution, or not H&E; the stain may be wrong"
-    ]
+    return [unlike_calibration(far)] if far > FAR else []
 
 
 def _jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
