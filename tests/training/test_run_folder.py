@@ -79,7 +79,7 @@ def test_sessions_are_read_back_in_order_and_other_files_refused(tmp_path: Path)
     assert sessions[0].git == git_state(own)
     listed = json.loads(folder.environment.read_text())
     listed["sessions"][1]["processes"] = "many"
-    for text, words in ((json.dumps(listed), r"sessions\.1\.processes"), ("[", "does not list"), ("{}", "sessions")):
+    for text, words in ((json.dumps(listed), r"sessions\.1\.processes"), ("[", "Expecting value"), ("{}", "sessions")):
         folder.environment.write_text(text)
         with pytest.raises(
             RestainError, match=rf"environment\.json: does not list the sessions of a run.*{words}|{words}"
