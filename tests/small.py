@@ -43,6 +43,15 @@ SMALL_NETWORKS = {
     "conditional": ("discriminator.ndf=4", "discriminator.layers=2"),
     "cycle": ("discriminator.ndf=4", "discriminator.layers=2", "cycle.pool=3"),
     "registered": ("discriminator.ndf=4", "discriminator.layers=2", "registration.downs=3", "registration.width=4"),
+    "semantic": (
+        "discriminator.ndf=4",
+        "discriminator.layers=2",
+        "patches.count=12",
+        "patches.dim=8",
+        "segmenter.width=4",
+        "prototypes.steps=2",
+        "structure.scales=2",
+    ),
 }
 SHORT_RUN = (
     "optim.steps=6",

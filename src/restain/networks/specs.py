@@ -6,7 +6,7 @@ generator is one network file, one specification here, and its name in ``Generat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, PositiveInt
 
@@ -136,3 +136,16 @@ class RegistrationSpec(Section):
     width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels of the first halving")
     downs: Annotated[int, Field(ge=1, le=8)] = Field(default=7, description="halvings")
     blocks: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="residual blocks at the bottom")
+
+
+class SegmenterSpec(Section):
+    """The segmentation network of PSPStain, a U-Net of four halvings that restain trains itself."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels at full resolution")
+
+    classes: ClassVar[int] = 2  # background and stained
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at each resolution."""
+        return tuple(self.width * factor for factor in (1, 1, 2, 4, 8))
