@@ -42,6 +42,7 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
 SAME = {
     ("train",): restain.train,
     ("stain",): restain.stain,
+    ("calibrate",): restain.calibrate,
     ("slide",): restain.slide,
     ("evaluate",): restain.evaluate,
     ("check",): restain.check,
@@ -116,7 +117,7 @@ def test_failed_files_give_a_non_zero_exit(tmp_path: Path, monkeypatch: pytest.M
     from restain.staining import StainingResult
 
     result = StainingResult(written=[tmp_path / "a.png"], failed={tmp_path / "b.png": "b.png: broken"})
-    monkeypatch.setattr("restain.staining.stain", lambda *_: result)
+    monkeypatch.setattr("restain.staining.stain", lambda *_, **__: result)
     done = CliRunner().invoke(app, ["stain", "--stainer", "s", "--input", "i", "--out", "o"])
     assert done.exit_code == 1
     assert "1 written, 0 skipped, 1 failed" in done.output and "failed: b.png: broken" in done.output

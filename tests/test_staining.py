@@ -1,15 +1,18 @@
 """Staining files: names and sizes stay, one bad file does not stop the others, nothing is left half-written."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image as Picture
 
+from restain.calibration import calibrate
+from restain.crops import Image, draw_crops
 from restain.errors import RestainError
 from restain.images import read_rgb, write_png
+from restain.networks.norms import freeze, measure
+from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import ResnetSpec
 from restain.stainer import StainerCard, load_stainer, save_stainer
 from restain.staining import stain
@@ -90,7 +93,7 @@ def test_single_files_and_several_inputs(stainer: Path, images: Path, tmp_path: 
 
 
 def test_inputs_that_cannot_be_told_apart_or_found_are_refused(stainer: Path, images: Path, tmp_path: Path) -> None:
-    Image.open(images / "a.png").save(images / "a.jpg")
+    Picture.open(images / "a.png").save(images / "a.jpg")
     with pytest.raises(RestainError, match=r"a\.jpg and .*a\.png: would both be written to"):
         stain(stainer, images, tmp_path / "out", device="cpu")
     with pytest.raises(RestainError, match="no such file or folder"):
@@ -132,21 +135,17 @@ def test_a_device_or_batch_that_cannot_be_is_refused(stainer: Path, images: Path
 
 
 def test_an_image_that_does_not_fit_into_memory_is_named_and_the_others_done(
-    stainer: Path, images: Path, tmp_path: Path
+    stainer: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = load_stainer(stainer)
+    paint = ResnetGenerator.paint
 
-    class Small(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.generator = loaded.generator
+    def short_of_memory(self: ResnetGenerator, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[3] > 90:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return paint(self, x)
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            if x.shape[3] > 90:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return self.generator(x)
-
-    result = stain(replace(loaded, generator=Small()), images, tmp_path / "out", device="cpu")
+    monkeypatch.setattr(ResnetGenerator, "paint", short_of_memory)
+    result = stain(stainer, images, tmp_path / "out", device="cpu")
     assert {path.name for path in result.written} == {"b.png", "d.png"}
     assert "65 x 97 pixels, 1 a pass, do not fit into the memory" in result.failed[images / "a.png"]
 
@@ -154,11 +153,89 @@ def test_an_image_that_does_not_fit_into_memory_is_named_and_the_others_done(
 def test_a_crash_while_writing_leaves_no_half_file(
     stainer: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Image.Image, path: Path, **_: object) -> None:
+    def full(self: Picture.Image, path: Path, **_: object) -> None:
         Path(path).write_bytes(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", full)
+    monkeypatch.setattr(Picture.Image, "save", full)
     with pytest.raises(OSError, match="No space"):
         stain(stainer, images, tmp_path / "out", device="cpu")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def _tissue(folder: Path, shift: tuple[int, int, int] = (0, 0, 0)) -> Path:
+    """Eight images of 64 pixels, each of two halves, light and dark, with noise."""
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        level = 90 + 15 * index + 40 * (np.arange(64) < 32)[:, None, None]
+        pixels = level + rng.normal(0, 12, (64, 64, 3)) + np.array(shift)
+        write_png(folder / f"{index}.png", pixels.clip(0, 255).astype(np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def calibrated_stainer(stainer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Calibrated on tissue."""
+    root = tmp_path_factory.mktemp("calibrated")
+    return calibrate(stainer, _tissue(root / "he"), out=root / "stainer", crops=100, device="cpu")
+
+
+def _pixels(folder: Path) -> np.ndarray:
+    return np.stack([read_rgb(path).astype(int) for path in sorted(folder.iterdir())])
+
+
+def test_the_stainers_statistics_are_used_where_it_has_them(
+    stainer: Path, calibrated_stainer: Path, tmp_path: Path
+) -> None:
+    he = _tissue(tmp_path / "he")
+    results = {
+        name: stain(folder, he, tmp_path / name, norm=norm, device="cpu", precision="32")
+        for name, folder, norm in (
+            ("plain", stainer, None),
+            ("default", calibrated_stainer, None),
+            ("stored", calibrated_stainer, "stainer"),
+            ("image", calibrated_stainer, "image"),
+        )
+    }
+    assert [result.norm for result in results.values()] == ["image", "stainer", "stainer", "image"]
+    plain, default, stored, image = (_pixels(tmp_path / name) for name in results)
+    assert np.array_equal(default, stored) and np.array_equal(plain, image)
+    assert np.abs(default - image).max() > 1
+    ready = load_stainer(calibrated_stainer)
+    frozen = freeze(ready.generator, ready.statistics)
+    he_images = [read_rgb(path) for path in sorted(he.iterdir())]
+    expected = [to_rgb(frozen(to_tensor(rgb)[None])[0]) for rgb in he_images]
+    assert np.abs(default - np.stack(expected)).max() <= 1
+    with pytest.raises(RestainError, match="this stainer has no statistics; measure them with restain calibrate"):
+        stain(stainer, he, tmp_path / "none", norm="stainer", device="cpu")
+    with pytest.raises(RestainError, match="norm is 'slide'; expected one of stainer, folder, image"):
+        stain(stainer, he, tmp_path / "none", norm="slide", device="cpu")
+
+
+def test_statistics_of_the_folder_depend_on_all_that_is_in_it(stainer: Path, images: Path, tmp_path: Path) -> None:
+    he = _tissue(tmp_path / "he")
+    (he / "broken.png").write_bytes(b"no image")
+    write_png(he / "small.png", np.zeros((8, 80, 3), np.uint8))
+    write_png(he / "thin.png", np.full((20, 80, 3), 200, np.uint8))
+    result = stain(stainer, he, tmp_path / "all", norm="folder", device="cpu", precision="32")
+    assert len(result.written) == 9 and {path.name for path in result.failed} == {"broken.png", "small.png"}
+    few = [he / f"{index}.png" for index in range(3)]
+    stain(stainer, few, tmp_path / "few", norm="folder", device="cpu", precision="32")
+    sources = [Image(path.name, lambda path=path: read_rgb(path)) for path in few]
+    ready = load_stainer(stainer)
+    measured = measure(ready.generator, (to_tensor(crop)[None] for crop in draw_crops(sources, 64, 300, 0)))
+    frozen = freeze(ready.generator, measured)
+    for path in few:
+        found = read_rgb(tmp_path / "few" / path.name).astype(int)
+        assert np.abs(found - to_rgb(frozen(to_tensor(read_rgb(path))[None])[0])).max() <= 1
+        assert (found != read_rgb(tmp_path / "all" / path.name)).any()
+
+
+def test_h_and_e_of_another_kind_is_told(calibrated_stainer: Path, tmp_path: Path) -> None:
+    same = stain(calibrated_stainer, _tissue(tmp_path / "he"), tmp_path / "a", device="cpu")
+    assert same.warnings == []
+    other = stain(calibrated_stainer, _tissue(tmp_path / "yellow", (0, 0, -40)), tmp_path / "b", device="cpu")
+    (warning,) = other.warnings
+    assert "the H&E looks unlike that on which the stainer was calibrated (distance " in warning
+    again = stain(calibrated_stainer, tmp_path / "yellow", tmp_path / "b", device="cpu")
+    assert again.warnings == [] and len(again.skipped) == 8

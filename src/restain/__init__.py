@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from restain.calibration import calibrate
     from restain.data.inspection import inspect
     from restain.demonstration import demo
     from restain.diagnosis import doctor
@@ -41,6 +42,7 @@ _HOMES = {
     "StainerCard": "stainer",
     "SlideOptions": "slides.plan",
     "add_weights": "weights",
+    "calibrate": "calibration",
     "check": "wsi.check.checking",
     "demo": "demonstration",
     "doctor": "diagnosis",
@@ -65,6 +67,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "phantom",
     "inspect",
     "train",
+    "calibrate",
     "stain",
     "slide",
     "check",

@@ -66,7 +66,14 @@ def stain(
     stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
     input: Annotated[list[Path], typer.Option(help="image or folder; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for the virtual stains")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="write outputs anew that exist")] = False,
+    norm: Annotated[
+        Literal["stainer", "folder", "image"] | None,
+        typer.Option(
+            help="where normalisation takes its statistics from: those stored in the stainer, crops of all the input "
+            "images, or each image; stainer if it has statistics, else image"
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="write outputs again that exist")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images of one size per pass")] = 1,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -74,12 +81,39 @@ def stain(
     """Turn H&E images into virtual IHC images."""
     import restain
 
-    result = restain.stain(stainer, input, out, overwrite, batch, device, precision)
+    result = restain.stain(
+        stainer, input, out, norm=norm, overwrite=overwrite, batch=batch, device=device, precision=precision
+    )
     typer.echo(f"{len(result.written)} written, {len(result.skipped)} skipped, {len(result.failed)} failed")
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     for reason in result.failed.values():
         typer.echo(f"failed: {reason}", err=True)
     if result.failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
+    data: Annotated[Path, typer.Option(help="H&E like that of the training: a data set, or a folder of images")],
+    out: Annotated[Path | None, typer.Option(help="folder for the result; the stainer itself if left out")] = None,
+    crops: Annotated[int, typer.Option(min=50, help="random crops to measure")] = 300,
+    seed: Annotated[int, typer.Option(help="seed of the random crops")] = 0,
+    target: Annotated[str, typer.Option(help="name of the IHC, if the data set has several")] = "B",
+    device: Device = "auto",
+) -> None:
+    """Measure normalisation statistics on H&E and store them in a stainer.
+
+    With stored statistics, the amount of stain follows the tissue in each image. A training does this at its end.
+    """
+    import restain
+
+    written = restain.calibrate(stainer, data, out=out, crops=crops, seed=seed, target=target, device=device)
+    made = restain.load_stainer(written)
+    if made.fixed:
+        typer.echo("the norms of this generator are fixed: it needs no statistics; stored how the H&E looks")
+    typer.echo(written)
 
 
 def _explain(metric: str | None) -> None:
@@ -311,7 +345,7 @@ def import_weights(
     """Turn published ASP or CUT generator weights into a stainer."""
     import restain
 
-    typer.echo(restain.import_weights(family, weights, out, stain, mpp))
+    typer.echo(restain.import_weights(family, weights, out, stain=stain, mpp=mpp))
 
 
 @app.command()
@@ -319,11 +353,18 @@ def export(
     stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
     out: Annotated[Path, typer.Option(help="the file to write, .onnx")],
     to: Annotated[str, typer.Option(help="onnx")] = "onnx",
+    norm: Annotated[
+        Literal["stainer", "image"] | None,
+        typer.Option(
+            help="where normalisation takes its statistics from: those stored in the stainer, or each image; "
+            "stainer if it has statistics, else image"
+        ),
+    ] = None,
 ) -> None:
     """Write a stainer as an ONNX file, checked against PyTorch."""
     import restain
 
-    exported = restain.export(stainer, out, to)
+    exported = restain.export(stainer, out, to=to, norm=norm)
     typer.echo(f"{exported.path}: differs from PyTorch by at most {exported.largest_difference:.2g} grey levels")
 
 

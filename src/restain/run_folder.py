@@ -95,6 +95,11 @@ class RunFolder:
         return self.root / "stainer"
 
     @property
+    def best_stainer(self) -> Path:
+        """The stainer of the best checkpoint, where that is not the last one."""
+        return self.root / "stainer-best"
+
+    @property
     def log(self) -> Path:
         """The training log, one row per logging interval."""
         return self.root / "logs" / "train.csv"

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
+from restain.appearance import FAR, AppearanceMeter, distance
+from restain.crops import Image, draw_crops
 from restain.errors import RestainError
 from restain.images import RGB, list_images, read_rgb, write_png
 from restain.inference import prepare
+from restain.networks.generator import Generator
+from restain.networks.norms import measure
 from restain.progress import ProgressBar
 from restain.stainer import Stainer, load_stainer
 from restain.tensors import find_device, is_out_of_memory, to_rgb, to_tensor
+
+StainNorm: TypeAlias = Literal["stainer", "folder", "image"]
+
+_CROPS, _SEED = 300, 0  # of the images, for their own statistics
 
 
 @dataclass
@@ -24,12 +33,16 @@ class StainingResult:
     written: list[Path] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)  # outputs that were already there
     failed: dict[Path, str] = field(default_factory=dict)  # inputs, with the reason
+    warnings: list[str] = field(default_factory=list)
+    norm: StainNorm = "image"  # how the generator's norms were used
 
 
 def stain(
     stainer: str | Path | Stainer,
     input: str | Path | Sequence[str | Path],
     out: str | Path,
+    *,
+    norm: StainNorm | None = None,
     overwrite: bool = False,
     batch: int = 1,
     device: str = "auto",
@@ -42,34 +55,69 @@ def stain(
         input: an image file, a folder (searched below, its structure kept; ``out`` in it is passed over), or
             several of them.
         out: folder for the results: the same names, as PNG, since JPEG would change the stain.
-        overwrite: write outputs anew that exist; otherwise they are skipped.
+        norm: where the generator's norms take their statistics from. ``stainer``: those that are stored with it, so
+            that the stain follows the tissue. ``folder``: random crops of the input images, so that the stain depends
+            on what else is in the folder. ``image``: each image, so that all images get about the same amount of
+            stain. Where left out: ``stainer`` if it has statistics, else ``image``.
+        overwrite: write outputs again that exist; otherwise they are skipped.
         batch: images per pass; only images of one size share a pass. The result does not depend on it.
         device: auto, cpu or cuda; a loaded stainer stays where it is.
         precision: auto, 32 or bf16. Auto is bf16 where the device multiplies it natively: 2 to 3 times as fast on such
             a CPU, and less than a quarter of a grey level off on average; see docs/performance.md.
 
     Returns:
-        what was written, skipped and failed. One bad file does not stop the others.
+        what was written, skipped and failed. One bad file does not stop the others. A warning says so where the H&E
+        looks unlike that on which the stainer's statistics were measured.
 
     Raises:
-        RestainError: no usable stainer, device or precision, no input images, two inputs that would get the same name,
-            or an input that would be written over.
+        RestainError: no usable stainer, device or precision, a norm that the stainer has no statistics for, no input
+            images, two inputs that would get the same name, or an input that would be written over.
     """
     if batch < 1:
         raise RestainError(f"batch is {batch}; expected at least 1")
+    if norm not in (None, *get_args(StainNorm)):
+        raise RestainError(f"norm is {norm!r}; expected one of {', '.join(get_args(StainNorm))}")
     ready = stainer if isinstance(stainer, Stainer) else load_stainer(stainer, find_device(device))
     inputs = [input] if isinstance(input, str | Path) else list(input)
     jobs = _jobs([Path(path) for path in inputs], Path(out))
-    run = prepare(ready.generator, precision)
-    result = StainingResult()
+    result = StainingResult(norm=norm or ready.default_norm)
+    run = prepare(_network(ready, result.norm, list(jobs.values())), precision)
     if not overwrite:
         result.skipped = [target for target in jobs if target.exists()]
         jobs = {target: source for target, source in jobs.items() if not target.exists()}
+    meter = AppearanceMeter()
     with ProgressBar("stain", len(jobs), "images") as bar:
         for group in _equal_sizes(jobs, batch, result, bar):
+            for job in group:
+                meter.add_tiles(job.rgb, ready.card.tile_size)
             _stain_group(run, group, result)
             bar.advance(len(group))
+    result.warnings = _warnings(ready, meter)
     return result
+
+
+def _network(stainer: Stainer, norm: StainNorm, sources: Sequence[Path]) -> Generator:
+    if norm != "folder":
+        return stainer.network(norm)
+    if stainer.fixed:
+        return stainer.network()
+    images = [Image(str(path), lambda path=path: read_rgb(path)) for path in sources]  # type: ignore[misc]
+    least = stainer.generator.smallest
+    crops = draw_crops(images, max(stainer.card.tile_size, least), _CROPS, _SEED, lenient=True)
+    usable = (to_tensor(crop)[None] for crop in crops if min(crop.shape[:2]) >= least)
+    return stainer.network(statistics=measure(stainer.generator, usable))
+
+
+def _warnings(stainer: Stainer, meter: AppearanceMeter) -> list[str]:
+    if stainer.calibration is None or not len(meter):
+        return []
+    far = distance(stainer.calibration.appearance, meter.appearance())
+    if far <= FAR:
+        return []
+    return [
+        f"the H&E looks unlike that on which the stainer was calibrated (distance {far:.1f}; up to {FAR:g} is usual): "
+        "another laboratory, scanner or resolution, or not H&E; the stain may be wrong"
+    ]
 
 
 def _jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Generic, Self, TypeVar
 
 import torch
@@ -139,6 +139,26 @@ def seeded(seed: int, name: str, build: Callable[[], Network]) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix_seed(seed, name))
         return build()
+
+
+def without_graph(shared: Any) -> Any:
+    """What a forward pass gave (a tensor, or a dataclass or list of such), cut off from its graph."""
+    if isinstance(shared, Tensor):
+        return shared.detach()
+    if isinstance(shared, list):
+        return [without_graph(part) for part in shared]
+    if is_dataclass(shared) and not isinstance(shared, type):
+        return replace(shared, **{part.name: without_graph(getattr(shared, part.name)) for part in fields(shared)})
+    return shared
+
+
+def has_graph(shared: Any) -> bool:
+    """Whether a gradient can flow through what a forward pass gave."""
+    if isinstance(shared, Tensor):
+        return shared.requires_grad
+    if isinstance(shared, list):
+        return any(map(has_graph, shared))
+    return is_dataclass(shared) and any(has_graph(getattr(shared, part.name)) for part in fields(shared))
 
 
 def detached(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

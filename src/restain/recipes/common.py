@@ -59,7 +59,11 @@ class OptimConfig(Section):
 class EngineConfig(Section):
     """How the arithmetic is run; never what is computed, up to rounding."""
 
-    precision: Literal["32", "bf16"] = Field("32", description="float32, or bfloat16 where it is safe")
+    precision: Literal["32", "bf16"] = Field(
+        "32",
+        description="float32, or bfloat16 where it is safe",
+        json_schema_extra={"enum": ["32", "bf16", 32], "type": ["string", "integer"]},  # YAML reads 32 as a number
+    )
     channels_last: bool = Field(False, description="memory layout of feature maps")
     compile: bool = Field(False, description="compile the networks with torch.compile")
     workers: int = Field(2, ge=0, le=1024, description="processes that read images")
@@ -67,7 +71,7 @@ class EngineConfig(Section):
     @field_validator("precision", mode="before")
     @classmethod
     def _number_as_text(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) else value  # YAML reads 32 as a number
+        return str(value) if isinstance(value, int) else value
 
 
 class LogConfig(Section):

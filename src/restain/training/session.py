@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,12 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from restain.calibration import calibrated, training_crops
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
+from restain.networks.layers import settle_spectral_norm
 from restain.recipes import Recipe, load_recipe
 from restain.run_folder import DataUsed, RunFolder
 from restain.stainer import StainerCard, save_stainer
@@ -27,7 +28,7 @@ from restain.training.loop import Trainer
 from restain.training.pretraining import pretrain
 from restain.training.previews import find_previews
 from restain.training.state import load_state
-from restain.training.validation import EarlyStop, Validation, held_out
+from restain.training.validation import Validation, held_out
 
 DEFAULT_RECIPE = "asp-dgrank"
 
@@ -120,7 +121,7 @@ def _prepare(trainer: Trainer, run: RunFolder) -> None:
     else:
         pretrain(trainer)
     trainer.processes.barrier()
-    if not trainer.is_first or trainer.step == trainer.total:
+    if not trainer.is_first or trainer.finished:
         return
     write_text(run.recipe, trainer.recipe.to_yaml())
     run.add_session(
@@ -144,17 +145,24 @@ def _data_used(manifest: Manifest, recipe: Recipe) -> DataUsed:
 
 
 def _fit(trainer: Trainer, run: RunFolder) -> None:
+    if trainer.finished:
+        return
     recipe = trainer.recipe
+    records = held_out(trainer.manifest)
+    if recipe.validation.patience is not None and not records:
+        raise RestainError(
+            f"field validation.patience is {recipe.validation.patience}, but {trainer.manifest.root} has no pairs in a "
+            "val or test split to validate on"
+        )
     with _tracker(trainer, run) as tracker:
         log = LogLine(recipe.log.every, tracker, run)
         hooks: list[Hook] = []
         if previews := find_previews(trainer.manifest):
             hooks.append(Samples(recipe.log.samples, previews, run, tracker))
-        if records := held_out(trainer.manifest):
+        if records:
             hooks.append(Validation(recipe.validation, records, run, tracker))
         hooks.append(Checkpoints(recipe.log.checkpoint, run))
-        with contextlib.suppress(EarlyStop):
-            trainer.fit(log, hooks, f"train {recipe.name}")
+        trainer.fit(log, hooks, f"train {recipe.name}")
 
 
 @contextlib.contextmanager
@@ -170,16 +178,33 @@ def _tracker(trainer: Trainer, run: RunFolder) -> Iterator[Tracker | None]:
 
 def _finish(trainer: Trainer, run: RunFolder) -> None:
     """Write the stainer first: what is only looked at must not keep it from being written."""
-    save_stainer(run.stainer, copy.deepcopy(trainer.stainer()), _card(trainer))
+    _write_stainer(trainer, run.stainer)
     if previews := find_previews(trainer.manifest):
         maps = trainer.method.pictures(previews.as_batch(trainer.fabric.device))
         previews.write_maps(run.root / "attention", maps)
+    best = run.checkpoints / "best.pt"
+    if best.exists() and trainer.best.step != trainer.step:
+        load_state(trainer, best)
+        _write_stainer(trainer, run.best_stainer)
+
+
+def _write_stainer(trainer: Trainer, folder: Path) -> None:
+    """The stainer of the present state, with the statistics of its norms on training crops."""
+    manifest, side = trainer.manifest, trainer.recipe.data.crop
+    generator = trainer.stainer()
+    if trainer.average is not None:
+        settle_spectral_norm(generator)
+    generator.eval()
+    crops = training_crops(manifest, side=side, seed=trainer.recipe.seed)
+    found = calibrated(generator, crops, data=manifest.root.resolve().name, fingerprint=manifest.fingerprint())
+    save_stainer(folder, generator, _card(trainer), found)
 
 
 def _card(trainer: Trainer) -> StainerCard:
     recipe = trainer.recipe
     trained: dict[str, Any] = {
         "steps": trainer.step,
+        "stopped_by_validation": trainer.out_of_patience,
         "epochs": trainer.step / trainer.steps_per_epoch,
         "images_per_step": trainer.images_per_step,
         "training_images": len(trainer.dataset),
