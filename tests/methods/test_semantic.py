@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from contract import batch_for, narrow, small
+from contract import batch_for, independent, narrow, small
 from small import SHORT_RUN, write_pairs
 from stepping import build, take
 
@@ -20,14 +20,15 @@ from restain.types import Batch
 
 
 def test_the_generator_phase_is_the_published_sum() -> None:
-    recipe = small("pspstain", "patches.count=5")
+    recipe = small("pspstain", "patches.count=5", *independent("pspstain"))
     method, batch = build(recipe).double(), batch_for(recipe)
     batch = Batch(batch.source.double(), batch.target.double(), batch.ids, batch.seeds)
     step = take(method, "generator", batch)
     fake, real = method.stainer()(batch.source), batch.target
-    protein = protein_losses(focal_optical_density(fake), focal_optical_density(real))
+    densities = [focal_optical_density(image, released=True) for image in (fake, real)]
+    protein = protein_losses(*densities)
     features, scores = zip(*(method.segmenter(image) for image in (fake, real)), strict=True)
-    masks = [dab_mask(focal_optical_density(image)).long() for image in (fake, real)]
+    masks = [dab_mask(density).long() for density in densities]
     consistency = prototype_loss(features, [s.softmax(dim=1) for s in scores], masks, softmax_twice=True)
     expected = (
         ((method.networks["discriminator"](fake) - 1) ** 2).mean()

@@ -124,7 +124,8 @@ class ProteinConfig(Section):
     histogram: NonNegativeFloat = Field(1.0, description="weight of the sums in 20 bins of density")
     blocks: NonNegativeFloat = Field(1.0, description="weight of the sums in 4 x 4 blocks")
     released: bool = Field(
-        False, description="take [-1, 1] for the light in the optical density, as the released code does"
+        True,
+        description="take [-1, 1] for the light, as the released code does and as its thresholds expect; false: [0, 1]",
     )
 
 
