@@ -152,3 +152,12 @@ class StructureConfig(Section):
     def smallest_image(self) -> int:
         """Least side in pixels: the window of 11 pixels must fit into the coarsest scale."""
         return int(11 * 2 ** (self.scales - 1))
+
+
+class LatentConfig(Section):
+    """The shared latent space of two autoencoders (UNIT)."""
+
+    reconstruction: NonNegativeFloat = Field(10.0, description="weight of an image against itself decoded")
+    cycle: NonNegativeFloat = Field(10.0, description="weight of an image against itself translated there and back")
+    prior: NonNegativeFloat = Field(0.01, description="weight of the squared latent means, encoded from real images")
+    prior_cycle: NonNegativeFloat = Field(0.01, description="the same, encoded from virtual images")
