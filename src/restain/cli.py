@@ -103,7 +103,7 @@ def stain(
             "images, or each image; stainer if it has statistics, else image"
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="write outputs again that exist")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="write all outputs again, unchanged ones too")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images of one size per pass")] = 1,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -114,7 +114,8 @@ def stain(
     result = restain.stain(
         stainer, input, out, norm=norm, overwrite=overwrite, batch=batch, device=device, precision=precision
     )
-    typer.echo(f"{len(result.written)} written, {len(result.skipped)} skipped, {len(result.failed)} failed")
+    replaced = f" ({len(result.replaced)} of them made otherwise before)" if result.replaced else ""
+    typer.echo(f"{len(result.written)} written{replaced}, {len(result.skipped)} unchanged, {len(result.failed)} failed")
     for warning in result.warnings:
         typer.echo(f"warning: {warning}", err=True)
     for reason in result.failed.values():

@@ -88,7 +88,8 @@ class _Portable(nn.Module):
         super().__init__()
         self.generator = plain_copy(generator).cpu().float()
         for site in self.generator.norm_sites():  # an operator of ONNX, as ours written out is not
-            replace_module(self.generator, site.name, nn.InstanceNorm2d(site.channels))
+            if not site.joint:
+                replace_module(self.generator, site.name, nn.InstanceNorm2d(site.channels))
         self.stride = generator.receptive_field().stride
         self.smallest = generator.smallest
         self.eval()

@@ -61,7 +61,7 @@ class ResnetGenerator(Generator):
             layers += _up(channels, spec)
         layers += [nn.ReflectionPad2d(3), final, nn.Tanh()]
         self.layers = nn.ModuleList(layers)
-        self._field = receptive_field(self._sources, 4)
+        self._field = receptive_field(self._sources, spec.stride)
 
     def receptive_field(self) -> ReceptiveField:
         """See ``Generator``."""

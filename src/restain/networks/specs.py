@@ -6,14 +6,16 @@ generator is one network file, one specification here, and its name in ``Generat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, PositiveInt
 
 from restain.sections import Section
 
 if TYPE_CHECKING:
+    from restain.networks.autoencoder import AutoencoderGenerator
     from restain.networks.generator import Generator
+    from restain.networks.multiscale import Multiscale
     from restain.networks.patchgan import PatchDiscriminator
 
 NormKind: TypeAlias = Literal["instance", "batch"]
@@ -95,7 +97,33 @@ class UnetSpec(Section):
         return self
 
 
-GeneratorSpec: TypeAlias = Annotated[ResnetSpec | UnetSpec, Field(discriminator="kind")]
+class AutoencoderSpec(Section):
+    """The generator of UNIT: an encoder of one stain and a decoder of another (Liu et al. 2017)."""
+
+    kind: Literal["autoencoder"] = "autoencoder"
+    ngf: Annotated[int, Field(ge=1, le=512)] = Field(default=64, description="channels after the first convolution")
+    downs: Annotated[int, Field(ge=1, le=5)] = Field(default=2, description="halvings")
+    blocks: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4, description="residual blocks of the encoder, and as many of the decoder"
+    )
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the coarsest feature map."""
+        return int(2**self.downs)
+
+    def build(self) -> AutoencoderGenerator:
+        """The network, freshly initialised."""
+        from restain.networks.autoencoder import AutoencoderGenerator
+
+        return AutoencoderGenerator(self)
+
+    def plain(self) -> AutoencoderSpec:
+        """Itself: this network has no spectral normalisation."""
+        return self
+
+
+GeneratorSpec: TypeAlias = Annotated[ResnetSpec | UnetSpec | AutoencoderSpec, Field(discriminator="kind")]
 
 
 class PatchganSpec(Section):
@@ -130,9 +158,41 @@ class PatchganSpec(Section):
         return side
 
 
+class PlainDiscriminatorSpec(Section):
+    """The discriminator of UNIT: strided convolutions without norms, at several scales."""
+
+    ndf: Annotated[int, Field(ge=1, le=512)] = Field(default=64, description="channels of the first stage")
+    layers: Annotated[int, Field(ge=1, le=8)] = Field(default=4, description="halvings, each with twice the channels")
+    scales: Annotated[int, Field(ge=1, le=8)] = Field(default=3, description="scales, each half as large as the last")
+
+    def build(self, channels: PositiveInt = 3) -> Multiscale:
+        """The network, freshly initialised; ``channels`` of its input."""
+        from restain.networks.multiscale import Multiscale, plain_discriminator
+
+        return Multiscale(lambda: plain_discriminator(self, channels), self.scales)
+
+    @property
+    def smallest_image(self) -> int:
+        """Least side in pixels: the last stage of the coarsest scale takes two pixels."""
+        return int(2 ** (self.layers + self.scales - 1))
+
+
 class RegistrationSpec(Section):
     """The registration network of RegGAN, a residual U-Net that predicts a displacement for each pixel."""
 
     width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels of the first halving")
     downs: Annotated[int, Field(ge=1, le=8)] = Field(default=7, description="halvings")
     blocks: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="residual blocks at the bottom")
+
+
+class SegmenterSpec(Section):
+    """The segmentation network of PSPStain, a U-Net of four halvings that restain trains itself."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels at full resolution")
+
+    classes: ClassVar[int] = 2  # background and stained
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at each resolution."""
+        return tuple(self.width * factor for factor in (1, 1, 2, 4, 8))

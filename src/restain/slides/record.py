@@ -119,7 +119,8 @@ class SlideRecord(Section):
 
     def row(self) -> dict[str, object]:
         """The record as a row of ``summary.csv``: without what made it, which ``NAME.json`` holds."""
-        return self.model_dump(exclude={"made_by"}) | {"warnings": "; ".join(self.warnings)}
+        colour = " ".join(map(str, self.background or ()))
+        return self.model_dump(exclude={"made_by"}) | {"warnings": "; ".join(self.warnings), "background": colour}
 
     @classmethod
     def columns(cls) -> list[str]:

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from restain.data.pairs import EpochSampler, collate, training_images
 from restain.data.records import Manifest
+from restain.data.transforms import Jitter
 from restain.errors import RestainError
 from restain.methods.base import Method, Progress, has_graph, without_graph
 from restain.networks.generator import Generator
@@ -45,7 +46,14 @@ class Trainer:
         self.fabric, self.recipe, self.manifest = fabric, recipe, manifest
         data, optim, engine = recipe.data, recipe.optim, recipe.engine
         self.processes = Processes(fabric)
-        self.dataset = training_images(manifest, paired=data.paired, crop=data.crop, flip=data.flip, scale=data.scale)
+        self.dataset = training_images(
+            manifest,
+            paired=data.paired,
+            crop=data.crop,
+            flip=data.flip,
+            scale=data.scale,
+            jitter=Jitter(*data.jitter),
+        )
         self.images_per_step = optim.batch * optim.accumulate * self.processes.count
         self.steps_per_epoch = self._sampler(0).steps_per_epoch
         self.total = optim.steps or self.steps_per_epoch * (optim.epochs + optim.decay_epochs)

@@ -27,6 +27,7 @@ from restain.training.distributed import Machine, Processes, launch
 from restain.training.hooks import Checkpoints, Hook, LogLine, Samples
 from restain.training.interruptions import out_of_memory_explained
 from restain.training.loop import Trainer
+from restain.training.pretraining import pretrain
 from restain.training.previews import find_previews
 from restain.training.state import load_state
 from restain.training.validation import Validation, held_out
@@ -115,10 +116,12 @@ def _locked(run: RunFolder, processes: Processes) -> Iterator[None]:
 
 
 def _prepare(trainer: Trainer, run: RunFolder) -> None:
-    """Take up the last checkpoint if there is one, and write down what the run is."""
+    """Take up the last checkpoint, or learn what comes before the first step; write down what the run is."""
     saved = checkpoints(run.checkpoints)
     if saved:
         load_state(trainer, saved[-1])
+    else:
+        pretrain(trainer)
     trainer.processes.barrier()
     if not trainer.is_first or trainer.finished:
         return

@@ -17,6 +17,7 @@ from restain.slides.plan import Plan
 from restain.slides.slide_stainer import SlideStainer
 from restain.slides.tiling import Read, Tile
 from restain.stains import optical_density
+from restain.tensors import is_out_of_memory
 from restain.wsi.geometry import Region
 from restain.wsi.tissue import Colour
 
@@ -44,7 +45,13 @@ def find_fill(folder: Path, plan: Plan, network: SlideStainer, read: Read) -> Co
         return red, green, blue
     own = plan.tissue.background
     place = plan.background.farthest if plan.background and plan.tiles else None
-    colour = own if place is None else _painted(network.stain(*_patch(place, plan, read))[0], own)
+    colour = own
+    if place is not None:
+        try:
+            colour = _painted(network.stain(*_patch(place, plan, read))[0], own)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):  # tiles may still fit, cut into parts
+                raise
     write_json(path, list(colour))
     return colour
 
