@@ -23,8 +23,9 @@ import restain
 from restain.images import RGB, list_images, read_rgb
 from restain.metrics.pixels.similarity import psnr, ssim
 from restain.metrics.stain.dab import dab_density, mean_density, positive_area
-from restain.wsi.reader import open_slide, read_region
-from restain.wsi.slide import Region
+from restain.wsi.geometry import Region
+from restain.wsi.reader import open_slide
+from restain.wsi.resample import read_region
 
 SQUARE = 128  # pixels
 

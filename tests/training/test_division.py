@@ -18,13 +18,13 @@ from running import (
     run,
     scripted,
 )
-from small import SMALL_NETWORKS, write_pairs
+from small import SMALL_NETWORKS
 
 from restain.methods.base import has_graph, without_graph
 from restain.methods.contrastive import ContrastivePass
 from restain.stainer import load_stainer
 
-MOVING = ("diffusion.target=-1", "diffusion.ramp_kimg=0.05")  # a horizon that leaves its start within a few steps
+MOVING = ("gan.mode=vanilla", "diffusion.target=-1", "diffusion.ramp_kimg=0.05")  # a horizon that leaves its start soon
 CYCLE = (
     *SMALL_NETWORKS["resnet"],
     *SMALL_NETWORKS["cycle"],
@@ -62,8 +62,8 @@ def pools_are_close(first: Path, second: Path) -> None:
     a, b = (last_state(out)["method"] for out in (first, second))
     for stain in ("ihc", "he"):
         assert a[f"pools.{stain}.count"] == b[f"pools.{stain}.count"] == 3
-        torch.testing.assert_close(a[f"pools.{stain}.images"], b[f"pools.{stain}.images"], rtol=0, atol=0.02)
-        assert len({image.sum().item() for image in a[f"pools.{stain}.images"]}) == 3  # of different fields
+        kept, other = a[f"pools.{stain}.images"], b[f"pools.{stain}.images"]
+        assert (kept - other).abs().mean() < 0.01 < 0.1 < (kept - other.roll(1, 0)).abs().mean()
 
 
 PERTURBED = """
@@ -109,16 +109,6 @@ def test_two_processes_of_torchrun_that_accumulate_fill_the_pools_as_one_does(pa
     assert relative_difference(tmp_path / "one", tmp_path / "two") < CLOSE
     assert first_terms(tmp_path / "one") == pytest.approx(first_terms(tmp_path / "two"), rel=1e-4)
     pools_are_close(tmp_path / "one", tmp_path / "two")
-
-
-def test_an_image_that_one_of_two_processes_cannot_read_ends_both(fast: tuple[str, ...], tmp_path: Path) -> None:
-    data = write_pairs(tmp_path / "data", val=0)
-    broken = data / "trainA" / "s5_0_5.png"
-    broken.write_bytes(broken.read_bytes()[:200])  # the header, and so the size, is still there
-    done = call(command(data, tmp_path / "run", fast, "--devices", "2"), timeout=120)
-    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-3000:]
-    assert done.stderr.count(str(broken)) == 1
-    assert done.stderr.count("another process could not read an image; its message names the file") == 1
 
 
 def test_a_pass_is_cut_off_from_its_graph_in_every_part() -> None:

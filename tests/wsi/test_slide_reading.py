@@ -14,7 +14,10 @@ from PIL import Image
 
 from restain.errors import RestainError
 from restain.images import RGB, read_rgb
-from restain.wsi.reader import FileSlide, Region, list_slides, open_slide, read_region
+from restain.wsi.discovery import find_slides
+from restain.wsi.geometry import Region
+from restain.wsi.reader import FileSlide, open_slide
+from restain.wsi.resample import read_region
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "wsi"
 SVS = REAL / "tcga-cr-7395-01a-01-ts1.svs"
@@ -202,7 +205,7 @@ def test_pixel_sizes_that_cannot_be_used(
     assert str(refusal.value).startswith(f"{path}: {sentence}")
     with open_slide(path, mpp=0.25) as slide:
         assert slide.mpp == 0.25
-    with pytest.raises(RestainError, match=r"the given mpp is 40 µm per pixel; expected 0.05 to 20"):
+    with pytest.raises(RestainError, match=r"mpp is 40 µm per pixel; expected 0.05 to 20"):
         open_slide(path, mpp=40)
 
 
@@ -265,7 +268,7 @@ def test_a_slide_goes_to_threads_and_to_other_processes(tmp_path: Path, tissue: 
         assert all(np.array_equal(read, wanted) for read, wanted in zip(parts, expected[:8], strict=True))
 
 
-def test_listing_takes_named_files_and_searches_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_listing_takes_named_files_and_searches_folders(tmp_path: Path) -> None:
     for name in (
         "a.svs", "b.ome.tif", "notes.txt", ".hidden.svs", "c/d.NDPI", "c/table.csv",
         "m.mrxs", "m/Slidedat.ini", "m/Data0001.dat", "m/thumb.jpg",
@@ -273,16 +276,35 @@ def test_listing_takes_named_files_and_searches_folders(tmp_path: Path, capsys: 
     ):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in list_slides([tmp_path])]
-    assert found == ["a.svs", "b.ome.tif", "m.mrxs", "c/d.NDPI", "dicom", "h/s.vms"]
-    told = capsys.readouterr().err
-    assert "notes.txt" in told and "table.csv" in told and "hidden" not in told and "Slidedat" not in told
+    searched = find_slides([tmp_path])
+    assert [str(path.relative_to(tmp_path)) for path in searched.slides] == [
+        "a.svs",
+        "b.ome.tif",
+        "m.mrxs",
+        "c/d.NDPI",
+        "dicom",
+        "h/s.vms",
+    ]
+    ignored = {path.name for path in searched.ignored}
+    assert {"notes.txt", "table.csv"} <= ignored and not {name for name in ignored if "hidden" in name}
+    assert not {name for name in ignored if "Slidedat" in name}
     named = tmp_path / "notes.txt"
-    assert list_slides([named, tmp_path / "a.svs", tmp_path / "a.svs"]) == [named, tmp_path / "a.svs"]
+    assert find_slides([named, tmp_path / "a.svs", tmp_path / "a.svs"]).slides == (named, tmp_path / "a.svs")
     (tmp_path / "empty").mkdir()
     for wrong, sentence in (([tmp_path / "empty"], "no slide found"), ([tmp_path / "gone"], "no such file or folder")):
         with pytest.raises(RestainError, match=sentence):
-            list_slides(wrong)
+            find_slides(wrong)
+
+
+def test_a_link_to_a_folder_above_is_not_followed_for_ever(tmp_path: Path) -> None:
+    inner = tmp_path / "slides" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "a.svs").touch()
+    (inner / "up").symlink_to(tmp_path / "slides", target_is_directory=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.svs").touch()
+    (inner / "beside").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert find_slides([tmp_path / "slides"]).slides == (inner / "a.svs", inner / "beside" / "b.svs")
 
 
 @real_slides

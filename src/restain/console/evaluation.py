@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,6 +12,7 @@ from rich.text import Text
 from restain.evaluation.results import Evaluation
 from restain.evaluation.schema import Ranks, SystemComparison
 from restain.metrics import Estimate, Metric
+from restain.progress import screen
 
 _WIDE = 3  # columns with an interval beside the score; more of them have it below
 _MOST_PAIRS = 5
@@ -21,24 +21,24 @@ _ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 
 def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
     """Print the scores, the differences between systems, their ranks, the literature and what is missing."""
-    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = console or screen()
     summary = evaluation.summary
     console.print(_scores_table(evaluation))
     pairs = _pairs_shown(evaluation)
     if pairs:
         console.print(_comparisons_table(evaluation.metrics, summary.comparisons, pairs))
         for line in _without_test(evaluation.metrics, summary.comparisons):
-            console.print(line, markup=False)
+            console.print(line)
     elif summary.comparisons:
         console.print("differences: too many pairs of systems for a screen; summary.json and the report have them")
     if summary.ranking:
-        console.print(_ranking_line(summary.ranking), markup=False)
+        console.print(_ranking_line(summary.ranking))
     if summary.literature:
         console.print(_literature_table(evaluation))
     for line in _notes(evaluation):
-        console.print(line, markup=False)
+        console.print(line)
     for line in _missing_lines(summary.not_computed):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _scores_table(evaluation: Evaluation) -> Table:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from restain.data.faults import some
 from restain.data.inspection import Inspection, summarise
+from restain.errors import printable
+from restain.progress import screen
 
 
 def print_inspection(inspection: Inspection, console: Console | None = None) -> None:
     """Show the verdict as a table with the errors and warnings below it."""
-    console = console or Console(highlight=False)
+    console = console or screen()
     summary = summarise(inspection)
-    table = Table(title=f"{summary['root']}: layout {summary['layout']}", title_justify="left")
+    table = Table(title=Text(printable(f"{summary['root']}: layout {summary['layout']}")), title_justify="left")
     for column in ("split", "pairs", "H&E\nonly", "IHC\nonly", "broken", "groups"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for column in ("height x width\n(images)", "shift in px\n(90 %)", "conf"):
@@ -30,9 +32,9 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
         ("warning", "yellow", inspection.warnings),
     ):
         for line in lines[:20]:
-            console.print(f"[{style}]{title}[/]: {escape(line)}", soft_wrap=True)
+            console.print(Text.assemble((title, style), f": {printable(line)}"), soft_wrap=True)
         if len(lines) > 20:
-            console.print(f"[{style}]{title}[/]: {len(lines) - 20} more in inspection.json")
+            console.print(Text.assemble((title, style), f": {len(lines) - 20} more in inspection.json"))
     console.print("Training can start." if inspection.can_train else "Training cannot start.")
 
 

@@ -148,7 +148,9 @@ def training_images(
     """
     if paired:
         records = manifest.pairs("train")
-        images: PairedImages | UnpairedImages = PairedImages(records, crop=crop, flip=flip, scale=scale, jitter=jitter)
+        images: PairedImages | UnpairedImages = PairedImages(
+            records, crop=crop, flip=flip, scale=scale, jitter=jitter, maps=maps
+        )
     else:
         sources, targets = manifest.sources("train"), manifest.targets("train")
         records = sources + targets

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from restain.schedules import Schedule
 from restain.sections import Betas, Section
+from restain.stainer_config import Line
 
+MANY = 10**9  # steps; more is a slip of the pen
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -29,21 +31,24 @@ class DataConfig(Section):
         description="brightness, contrast and saturation of the H&E alone: each scaled by a factor from 1 ± this share",
     )
     target: str = Field("B", description="which IHC of a folder that holds several: B for trainB, B_weak, ...")
-    stain: str | None = Field(None, description="name of the marker, for the stainer and its model card")
-    mpp: PositiveFloat | None = Field(None, description="microns per pixel of the training images")
+    stain: Line | None = Field(None, description="name of the marker, for the stainer and its model card")
+    mpp: float | None = Field(None, ge=0.01, le=100, description="microns per pixel of the training images")
 
 
 class OptimConfig(Section):
     """Adam and its schedule: ``lr`` for ``epochs``, then a decay over ``decay_epochs``."""
 
-    lr: PositiveFloat = Field(2e-4, description="learning rate")
+    lr: float = Field(2e-4, gt=0, le=100, description="learning rate")
     betas: Betas = Field((0.5, 0.999), description="momentum terms of Adam")
     batch: int = Field(1, ge=1, le=65_536, description="images per process and pass")
     accumulate: int = Field(1, ge=1, le=65_536, description="passes whose gradients make one step")
     epochs: int = Field(40, ge=0, le=1_000_000, description="epochs before the decay of the learning rate")
     decay_epochs: int = Field(5, ge=0, le=1_000_000, description="epochs of the decay")
-    steps: PositiveInt | None = Field(
-        None, description="length of the run in steps, in place of epochs; the decay keeps its share of the run"
+    steps: int | None = Field(
+        None,
+        ge=1,
+        le=MANY,
+        description="length of the run in steps, in place of epochs; the decay keeps its share of the run",
     )
     schedule: Schedule = Field(Schedule(), description="form of the decay")
     clip: PositiveFloat | None = Field(None, description="largest gradient norm of each phase")
@@ -77,9 +82,9 @@ class EngineConfig(Section):
 class LogConfig(Section):
     """How often, in steps, a run writes something down, and where."""
 
-    every: PositiveInt = Field(50, description="steps between two lines of the log")
-    samples: PositiveInt = Field(1000, description="steps between two sheets of samples")
-    checkpoint: PositiveInt = Field(1000, description="steps between two checkpoints")
+    every: int = Field(50, ge=1, le=MANY, description="steps between two lines of the log")
+    samples: int = Field(1000, ge=1, le=MANY, description="steps between two sheets of samples")
+    checkpoint: int = Field(1000, ge=1, le=MANY, description="steps between two checkpoints")
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = Field(
         ("tensorboard",), description="where the log also goes, beside the CSV file"
     )
@@ -88,10 +93,15 @@ class LogConfig(Section):
 class ValidationConfig(Section):
     """Scores on held-out fields during training; no field of the val or test split is ever trained on."""
 
-    every: NonNegativeInt = Field(1000, description="steps between two validations; 0: none")
-    fields: PositiveInt = Field(32, description="held-out fields, spread over the split")
-    crops: PositiveInt = Field(64, description="training crops on which the norms' statistics are measured for it")
+    every: int = Field(1000, ge=0, le=MANY, description="steps between two validations; 0: none")
+    fields: int = Field(32, ge=1, le=1_000_000, description="held-out fields, spread over the split")
+    crops: int = Field(
+        64, ge=1, le=100_000, description="training crops on which the norms' statistics are measured for it"
+    )
     best: Literal["dab_error", "dab_r", "ssim"] = Field("dab_error", description="score that names the best checkpoint")
-    patience: PositiveInt | None = Field(
-        None, description="stop after so many validations without a new best; by default a run is never stopped"
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=MANY,
+        description="stop after so many validations without a new best; by default a run is never stopped",
     )

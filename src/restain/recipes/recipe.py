@@ -24,7 +24,7 @@ class Recipe(Section):
     name: str = Field(description="name of the recipe")
     about: str = Field(description="one line: what this variant is, and of which paper")
     method: MethodConfig = Field(description="the method, with the sections that it alone has")
-    seed: int = Field(0, ge=0, description="decides every random draw of the run")
+    seed: int = Field(0, ge=0, lt=2**63, description="decides every random draw of the run")
     generator: GeneratorSpec = ResnetSpec()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()

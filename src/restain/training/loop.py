@@ -104,8 +104,8 @@ class Trainer:
                 on.
         """
         with (
+            torch.random.fork_rng(self._devices()),  # the global generators belong to the caller
             self._batches() as batches,
-            torch.random.fork_rng(self._devices()),  # each step seeds the generators that belong to the caller
             stop_requests_noted() as self.stop_request,
             ProgressBar(title, self.total, "steps", self.step, quiet=not self.is_first) as bar,
         ):

@@ -11,11 +11,13 @@ import torch
 from filelock import FileLock, Timeout
 
 from restain.calibration import calibrated, training_crops
+from restain.data.faults import some
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
 from restain.networks.layers import settle_spectral_norm
+from restain.progress import console
 from restain.recipes import Recipe, load_recipe
 from restain.run_folder import DataUsed, RunFolder
 from restain.stainer import StainerCard, save_stainer
@@ -123,6 +125,9 @@ def _prepare(trainer: Trainer, run: RunFolder) -> None:
     trainer.processes.barrier()
     if not trainer.is_first or trainer.finished:
         return
+    if trainer.recipe.data.paired and (alone := trainer.manifest.alone("train")):
+        names = some(record.id for record in alone)
+        console.print(f"note: {len(alone)} training images have no partner and are left out: {names}", soft_wrap=True)
     write_text(run.recipe, trainer.recipe.to_yaml())
     run.add_session(
         first_step=trainer.step,

@@ -1,4 +1,4 @@
-"""Opening slide files, whatever their format; the front door to reading."""
+"""Opening slide files, whatever their format."""
 
 from __future__ import annotations
 
@@ -15,15 +15,12 @@ import tifffile
 from restain.errors import RestainError, in_short
 from restain.images import RGB, is_tiff
 from restain.types import Mpp
-from restain.wsi.discovery import list_slides
 from restain.wsi.formats.dicom import DicomSource
 from restain.wsi.formats.picture import PictureSource
 from restain.wsi.formats.tiff import TiffSource
 from restain.wsi.formats.vendor import VendorSource
-from restain.wsi.resample import grid_size, read_region
-from restain.wsi.slide import Level, Region, Slide, Source
-
-__all__ = ["FileSlide", "Level", "Region", "Slide", "grid_size", "list_slides", "open_slide", "read_region"]
+from restain.wsi.geometry import Region
+from restain.wsi.slide import Level, Source
 
 MPP_RANGE = (0.05, 20.0)  # µm: an oil immersion lens, and an overview of a whole slide
 
@@ -38,7 +35,7 @@ def open_slide(path: str | Path, mpp: float | None = None) -> FileSlide:
 
     Returns:
         an open slide; use it as a context manager. It may be read by several threads and goes to other processes
-        (pickled or forked), which open the file anew.
+        (pickled or forked), which open the file again.
 
     Raises:
         RestainError: no such file, not a slide or damaged, not 8-bit RGB, or its pixel size is missing, outside
@@ -75,13 +72,13 @@ class FileSlide:
         Raises:
             RestainError: the file is damaged there, or gone.
         """
-        inside = region.clip(self.levels[level].width, self.levels[level].height)
-        if not inside.width or not inside.height:
+        inside = region.clip(self.levels[level].size)
+        if not inside.area:
             return np.full((region.height, region.width, 3), 255, np.uint8)
         source = self._source()
         try:
             read = source.read(level, inside)
-        except RestainError:  # says which file it is
+        except RestainError:  # names the file already
             raise
         except Exception as error:  # every codec has exceptions of its own for a damaged file
             place = f"level {level}, {inside}"
@@ -128,11 +125,7 @@ def _open_source(path: Path) -> Source:
 
 
 def _source_class(path: Path) -> Callable[[Path], Source]:
-    if path.is_dir():
-        return DicomSource
-    with path.open("rb") as file:
-        start = file.read(132)
-    if start[128:] == b"DICM":
+    if path.is_dir() or is_dicom(path):
         return DicomSource
     tiff_file = is_tiff(path)
     if tiff_file:
@@ -145,12 +138,20 @@ def _source_class(path: Path) -> Callable[[Path], Source]:
     return VendorSource
 
 
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM does, or a folder holds such a file."""
+    if path.is_dir():
+        return any(is_dicom(file) for file in path.iterdir() if file.is_file())
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
 def _resolution(path: Path, stated: tuple[float, float] | None, given: float | None) -> Mpp:
     """Microns per pixel: the given one, or the stated one if it can be believed."""
     low, high = MPP_RANGE
     if given is not None:
         if not low <= given <= high:
-            raise RestainError(f"{path}: the given mpp is {given:g} µm per pixel; expected {low} to {high:g}")
+            raise RestainError(f"{path}: mpp is {given:g} µm per pixel; expected {low} to {high:g}")
         return Mpp(given)
     todo = "give microns per pixel with --mpp (about 0.25 at 40x, 0.5 at 20x)"
     if stated is None:

@@ -5,7 +5,7 @@ offsets. A reader follows offsets only, so tiles of all levels may lie in the or
 of the same bytes may be the same bytes in the file.
 
 Not tifffile's writer, which the tests read with: it wants a level at a time, so the others would have to be kept aside,
-it writes each glass tile anew, and it always writes the subsampling tag that makes Bio-Formats convert colours twice.
+it writes each background tile again, and always the subsampling tag that makes Bio-Formats convert colours twice.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Entry:
 
 
 def text(tag: Tag, value: str) -> Entry:
-    """Text that ends with a zero: ASCII says TIFF, UTF-8 say OME-TIFF and every reader of it."""
+    """Text that ends with a zero: ASCII in TIFF, UTF-8 in OME-TIFF and its readers."""
     data = value.encode() + b"\0"
     return Entry(tag, 2, len(data), data)
 
@@ -91,7 +91,7 @@ def undefined(tag: Tag, data: bytes) -> Entry:
 def write_pyramid(file: BinaryIO, levels: Sequence[Sequence[Entry]]) -> None:
     """Append the directories of a pyramid, finest level first, and let the header lead to them.
 
-    The coarser levels are SubIFDs of the first directory, where OME-TIFF says that they belong, and at the same time
+    The coarser levels are SubIFDs of the first directory, where OME-TIFF puts them, and at the same time
     the next directories of the main chain, where OpenSlide looks for them: each is written once and found twice.
 
     Args:
