@@ -45,6 +45,7 @@ SMALL_NETWORKS = {
     "cycle": ("discriminator.ndf=4", "discriminator.layers=2", "cycle.pool=3"),
     "registered": ("discriminator.ndf=4", "discriminator.layers=2", "registration.downs=3", "registration.width=4"),
     "latent": ("discriminator.ndf=4", "discriminator.layers=2"),
+    "guided": ("discriminator.ndf=4", "discriminator.layers=2", "discriminator.scales=2", "estimator.width=4"),
     "semantic": (
         "discriminator.ndf=4",
         "discriminator.layers=2",

@@ -44,13 +44,16 @@ def batch_for(recipe: Recipe, images: int = 2) -> Batch:
     """Noise in place of tissue."""
     stream, side = torch.Generator().manual_seed(1), recipe.data.crop
     source, target = torch.rand(2, images, 3, side, side, generator=stream) * 2 - 1
-    return Batch(source, target, tuple("abcd"[:images]), tuple(range(10, 10 + images)))
+    names = ("dab", "nuclei") if recipe.method.needs.maps else ()
+    maps = {name: torch.rand(images, 1, side, side, generator=stream) for name in names}
+    return Batch(source, target, tuple("abcd"[:images]), tuple(range(10, 10 + images)), maps)
 
 
 def part(batch: Batch, n: int) -> Batch:
     """One image of a batch."""
     one = slice(n, n + 1)
-    return Batch(batch.source[one], batch.target[one], batch.ids[one], batch.seeds[one])
+    maps = {name: values[one] for name, values in batch.maps.items()}
+    return Batch(batch.source[one], batch.target[one], batch.ids[one], batch.seeds[one], maps)
 
 
 def a_step_is_finite_and_reaches_its_phase_only(method: Method[Any], batch: Batch) -> None:

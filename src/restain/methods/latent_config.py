@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, NonNegativeFloat
 
+from restain.methods.needs import MethodSection
 from restain.networks.specs import AutoencoderSpec, GeneratorSpec, PlainDiscriminatorSpec
-from restain.sections import Section
 from restain.terms.config import GanConfig, LatentConfig
 
 if TYPE_CHECKING:
     from restain.methods.latent import LatentMethod
 
 
-class LatentSpaceConfig(Section):
+class LatentSpaceConfig(MethodSection):
     """An encoder and a decoder for each stain, which meet in one latent space, and a discriminator for each (UNIT)."""
 
     name: Literal["latent"] = "latent"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from restain.methods.needs import MethodSection
 from restain.networks.specs import GeneratorSpec, PatchganSpec, ResnetSpec, SegmenterSpec
-from restain.sections import Section
 from restain.terms.config import (
     ContentConfig,
     GanConfig,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from restain.methods.semantic import SemanticMethod
 
 
-class SemanticConfig(Section):
+class SemanticConfig(MethodSection):
     """PatchNCE and the pyramid, with PSPStain's terms on amounts of protein and on prototypes of stained pixels."""
 
     name: Literal["semantic"] = "semantic"

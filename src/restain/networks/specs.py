@@ -24,13 +24,14 @@ _INIT = "initial weights, at a gain of 0.02: xavier-normal (CUT, ASP) or normal 
 
 
 class ResnetSpec(Section):
-    """A ResNet generator: two halvings, residual blocks, two doublings (Johnson et al. 2016; CycleGAN, CUT, ASP)."""
+    """A ResNet generator: halvings, residual blocks, doublings (Johnson et al. 2016; CycleGAN, CUT, ASP)."""
 
     kind: Literal["resnet"] = "resnet"
     ngf: Annotated[int, Field(ge=1, le=512)] = Field(default=64, description="channels after the first convolution")
     blocks: Annotated[int, Field(ge=1, le=64)] = Field(
         default=6, description="residual blocks: 6 (ASP-DGRank), 9 (CUT)"
     )
+    downs: Annotated[int, Field(ge=1, le=5)] = Field(default=2, description="halvings: 2, or 3 (pix2pixHD, TDKStain)")
     spectral_norm: bool = Field(default=True, description="spectral normalisation of every convolution")
     norm: NormKind = Field(default="instance", description="normalisation after each convolution")
     dropout: bool = Field(default=False, description="dropout of 0.5 in the residual blocks while training")
@@ -40,7 +41,7 @@ class ResnetSpec(Section):
     @property
     def stride(self) -> int:
         """Pixels of the image per pixel of the coarsest feature map."""
-        return 4
+        return int(2**self.downs)
 
     def build(self) -> Generator:
         """The network, freshly initialised."""
@@ -61,14 +62,24 @@ class ResnetSpec(Section):
         last_block = self.first_block + self.blocks - 1
         if not 0 <= layer <= last_block:
             raise ValueError(f"contrastive layer {layer} is not in the encoder, which has layers 0 to {last_block}")
-        second = 8 if self.antialias else 7  # the convolution that widens to 4 * ngf
-        widths = {0: 3, 1: self.ngf, 4: 2 * self.ngf, second: 4 * self.ngf}
+        widths = {0: 3, 1: self.ngf}
+        # The convolution of each halving, from layer 4 on, doubles the channels.
+        widths |= {4 + level * self._layers_of_a_halving: self.ngf * 2 ** (level + 1) for level in range(self.downs)}
         return widths[max(start for start in widths if start <= layer)]
 
     @property
     def first_block(self) -> int:
         """Index of the first residual block in the network's list of layers."""
-        return 12 if self.antialias else 10
+        return 4 + self.downs * self._layers_of_a_halving
+
+    @property
+    def halved(self) -> tuple[int, ...]:
+        """Index of the last layer of each halving."""
+        return tuple(3 + (level + 1) * self._layers_of_a_halving for level in range(self.downs))
+
+    @property
+    def _layers_of_a_halving(self) -> int:
+        return 4 if self.antialias else 3  # convolution, norm, ReLU, blur-pool
 
 
 class UnetSpec(Section):
@@ -156,6 +167,30 @@ class PatchganSpec(Section):
         for _ in range(self.layers):
             side = 2 * side
         return side
+
+
+class MultiscalePatchganSpec(PatchganSpec):
+    """PatchGAN discriminators at several scales (pix2pixHD)."""
+
+    scales: Annotated[int, Field(ge=1, le=8)] = Field(default=3, description="scales, each half as large as the last")
+
+    def build_all(self, channels: PositiveInt = 3) -> Multiscale:
+        """The network of all scales, freshly initialised; ``channels`` of its input."""
+        from restain.networks.multiscale import Multiscale
+
+        return Multiscale(lambda: self.build(channels), self.scales)
+
+    @property
+    def smallest_image(self) -> int:
+        """Least side in pixels for which the coarsest scale still gives one score."""
+        return int(super().smallest_image * 2 ** (self.scales - 1))
+
+
+class DensitySpec(Section):
+    """The network of TDKStain that estimates the density of nuclei from features of the generator."""
+
+    width: Annotated[int, Field(ge=1, le=1024)] = Field(default=128, description="channels")
+    blocks: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="residual blocks")
 
 
 class PlainDiscriminatorSpec(Section):

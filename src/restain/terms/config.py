@@ -161,3 +161,20 @@ class LatentConfig(Section):
     cycle: NonNegativeFloat = Field(10.0, description="weight of an image against itself translated there and back")
     prior: NonNegativeFloat = Field(0.01, description="weight of the squared latent means, encoded from real images")
     prior_cycle: NonNegativeFloat = Field(0.01, description="the same, encoded from virtual images")
+
+
+class MaskConfig(Section):
+    """The H&E under the DAB alone, translated, against the DAB alone (TDKStain)."""
+
+    weight: NonNegativeFloat = Field(10.0, description="weight of the term")
+
+
+class DensityConfig(Section):
+    """The density of nuclei, estimated from features of the generator (TDKStain)."""
+
+    weight: NonNegativeFloat = Field(10.0, description="weight of the term, for the estimator and for the generator")
+    nuclei: str | None = Field(
+        None, description="folder of label images (PNG or TIFF, named as the IHC) of a better detector of nuclei"
+    )
+    membranous: bool = Field(False, description="DAB lies on membranes and marks no nuclei (HER2)")
+    sigma: PositiveFloat = Field(11.0, description="pixels over which a nucleus is spread")

@@ -32,6 +32,7 @@ from restain.recipes import Recipe
 from restain.training.distributed import Processes
 from restain.training.hooks import Hook, LogLine
 from restain.training.interruptions import StopRequest, leave_stop_requests_to_the_loop, stop_requests_noted
+from restain.training.maps import prepared_maps
 from restain.training.optimizers import Optimizers, moving_average
 from restain.training.validation import BestScore
 from restain.types import Batch, mix_seed
@@ -53,6 +54,7 @@ class Trainer:
             flip=data.flip,
             scale=data.scale,
             jitter=Jitter(*data.jitter),
+            maps=prepared_maps(recipe, manifest, self.processes),
         )
         self.images_per_step = optim.batch * optim.accumulate * self.processes.count
         self.steps_per_epoch = self._sampler(0).steps_per_epoch
