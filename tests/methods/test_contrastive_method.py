@@ -113,7 +113,7 @@ def test_the_gradient_is_that_of_the_formula_with_keys_held_fixed() -> None:
     queries = projector(generator.encode(generator(data.source), method.taps), where)
     losses = [cross_entropy_of_cosines(v, u).mean() for u, v in zip(keys, queries, strict=True)]
     (10 * sum(losses) / 5).backward()
-    torch.testing.assert_close(found, projector.heads[1][0].weight.grad, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(found, projector.heads[1][0].weight.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_the_discriminator_step_is_equation_6_and_leaves_the_generator_alone() -> None:

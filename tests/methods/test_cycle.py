@@ -154,6 +154,7 @@ def test_cyclegan_has_its_published_settings() -> None:
             "kind": "resnet",
             "ngf": 64,
             "blocks": 9,
+            "downs": 2,
             "spectral_norm": False,
             "norm": "instance",
             "dropout": False,
