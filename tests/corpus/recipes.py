@@ -60,7 +60,7 @@ def shown(folder: Path, text: tuple[str | bytes, tuple[str, ...]]) -> Bad:
     (folder / "x").mkdir()
     (folder / "mine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     (folder / "link.yaml").symlink_to("mine.yaml")
-    return Bad(["recipes", "show", "mine.yaml"], ("recipe", *says))
+    return Bad(["recipes", "show", "mine.yaml"], says)
 
 
 @case("recipes")

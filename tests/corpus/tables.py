@@ -22,7 +22,7 @@ MANIFESTS: dict[str, tuple[str | bytes, tuple[str, ...]]] = {
     "short-row": (HEAD + "a,he.png\n", ("line 2: has 2 cells; expected 4",)),
     "vast-cell": (HEAD + "a," + "x" * 200_000 + ",,train\n", ("line 2: is not CSV", "131072")),
     "open-quote": (HEAD + 'a,"he.png,,train\nb,he.png,,train\n', ("is not CSV",)),
-    "nul": (HEAD + "a\0b,he.png,,train\n", ("line 2: the id 'a\\\\x00b' holds a control character",)),
+    "nul": (HEAD + "a\0b,he.png,,train\n", ("line 2: the id 'a\\x00b' holds a control character",)),
     "line-in-an-id": (HEAD + '"a\nb",he.png,,train\n', ("holds a control character",)),
     "no-id": (HEAD + " ,he.png,,train\n", ("line 2: the id is empty",)),
     "long-id": (HEAD + "a" * 300 + ",he.png,,train\n", ("has 300 characters; expected at most 200",)),
