@@ -108,8 +108,7 @@ def _strong(spec: GeneratorSpec) -> Generator:
 @pytest.mark.parametrize(
     "spec",
     [
-        ResnetSpec(ngf=4, blocks=1, spectral_norm=False, antialias=False),
-        ResnetSpec(ngf=4, blocks=1, spectral_norm=False, norm="batch", dropout=True),
+        ResnetSpec(ngf=4, blocks=1, spectral_norm=False, antialias=False, norm="batch", dropout=True),
         UnetSpec(ngf=2, downs=6),
         UnetSpec(ngf=2, downs=4, norm="instance", dropout=False),
     ],
@@ -133,7 +132,7 @@ def test_statistics_are_folded_in_where_the_stainer_has_them(stainer: Stainer, t
     he = torch.rand(1, 3, 40, 45, generator=torch.Generator().manual_seed(1)) * 2 - 1
     expected = {"stainer": freeze(stainer.generator, ready.calibration.statistics), "image": stainer.generator}
     assert (expected["stainer"](he) - expected["image"](he)).abs().max() > 1e-3
-    for norm, asked in (("stainer", None), ("stainer", "stainer"), ("image", "image")):
+    for norm, asked in (("stainer", None), ("image", "image")):
         made = export(ready, tmp_path / "made.onnx", norm=asked)
         operators = {node.op_type for node in onnx.load(made.path).graph.node}
         assert ("InstanceNormalization" in operators) == (norm == "image")

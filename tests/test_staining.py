@@ -1,9 +1,11 @@
 """Staining files: names and sizes stay, one bad file does not stop the others, nothing is left half-written."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image as Picture
 
@@ -16,6 +18,7 @@ from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import ResnetSpec
 from restain.stainer import StainerCard, load_stainer, save_stainer
 from restain.staining import stain
+from restain.staining_record import origin_of, read_staining
 from restain.tensors import to_rgb, to_tensor
 
 SIZES = {"a.png": (65, 97), "sub/b.png": (40, 40), "sub/deep/c.png": (65, 97), "d.png": (40, 40)}
@@ -61,15 +64,74 @@ def test_the_batch_does_not_matter(stainer: Path, images: Path, tmp_path: Path) 
         assert np.abs(one - three).max() <= 1
 
 
-def test_what_exists_is_skipped_unless_told_otherwise(stainer: Path, images: Path, tmp_path: Path) -> None:
+def test_what_the_same_stainer_and_source_made_is_left_alone_and_all_else_is_replaced(
+    stainer: Path, images: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    write_png(out / "a.png", np.zeros((2, 2, 3), np.uint8))
-    first = stain(stainer, images, out, device="cpu")
-    assert first.skipped == [out / "a.png"] and len(first.written) == 3
-    assert read_rgb(out / "a.png").shape == (2, 2, 3)
-    second = stain(stainer, images, out, overwrite=True, device="cpu")
-    assert not second.skipped and len(second.written) == 4
-    assert read_rgb(out / "a.png").shape == (65, 97, 3)
+    assert len(stain(stainer, images, out, device="cpu").written) == 4
+    before = (out / "a.png").read_bytes()
+    again = stain(stainer, images, out, device="cpu")
+    assert (len(again.skipped), again.written, again.replaced) == (4, [], [])
+
+    write_png(images / "a.png", 255 - read_rgb(images / "a.png"))  # another source of the same name
+    changed = stain(stainer, images, out, device="cpu")
+    assert changed.replaced == changed.written == [out / "a.png"]
+    assert (out / "a.png").read_bytes() != before
+
+    torch.manual_seed(1)  # retrained
+    other = tmp_path / "other"
+    save_stainer(other, ResnetSpec(ngf=4, blocks=2).build(), StainerCard(None, None, 64, "tiny", {}))
+    retrained = stain(other, images, out, device="cpu")
+    assert len(retrained.replaced) == len(retrained.written) == 4
+
+    forced = stain(other, images, out, overwrite=True, device="cpu")
+    assert (len(forced.written), forced.replaced, forced.skipped) == (4, [], [])
+
+
+def test_files_that_restain_did_not_write_are_refused(stainer: Path, images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_png(out / "sub" / "b.png", np.zeros((2, 2, 3), np.uint8))
+    for overwrite in (False, True):
+        with pytest.raises(RestainError, match=r"sub/b\.png: was not written by restain stain"):
+            stain(stainer, images, out, overwrite=overwrite, device="cpu")
+    assert read_rgb(out / "sub" / "b.png").shape == (2, 2, 3)
+    assert not (out / "a.png").exists()
+
+
+def test_each_image_and_the_record_say_where_it_comes_from(images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "stainer"
+    save_stainer(folder, ResnetSpec(ngf=4, blocks=1).build(), StainerCard("ER", 0.25, 64, "tiny", {}))
+    out = tmp_path / "out"
+    stain(folder, images, out, device="cpu", precision="32")
+    record = read_staining(out)
+    assert record is not None and set(record.images) == set(SIZES)
+    assert (record.stain, record.mpp, record.recipe) == ("ER", 0.25, "tiny")
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert record.weights_sha256 == digest
+    with Picture.open(out / "sub" / "b.png") as image:
+        assert image.text["Title"] == "virtual ER" and "not a real IHC" in image.text["Description"]
+        assert image.info["dpi"][0] == pytest.approx(25_400 / 0.25, rel=1e-6)
+    origin = origin_of(out / "sub" / "b.png")
+    assert origin == record.images["sub/b.png"].origin
+    assert origin.source == hashlib.sha256((images / "sub" / "b.png").read_bytes()).hexdigest()
+    (out / "d.png").unlink()
+    stain(folder, images / "a.png", out, overwrite=True, device="cpu", precision="32")
+    assert set(read_staining(out).images) == {"a.png", "sub/b.png", "sub/deep/c.png"}  # what is still there
+
+
+def test_slides_are_refused_and_another_resolution_is_told(stainer: Path, images: Path, tmp_path: Path) -> None:
+    pixels = np.zeros((128, 128, 3), np.uint8)
+    with tifffile.TiffWriter(images / "slide.tif") as writer:
+        writer.write(pixels, subifds=1, tile=(64, 64), photometric="rgb")
+        writer.write(pixels[::2, ::2], subfiletype=1, tile=(64, 64), photometric="rgb")
+    folder = tmp_path / "stainer"
+    save_stainer(folder, ResnetSpec(ngf=4, blocks=1).build(), StainerCard("ER", 0.5, 64, "tiny", {}))
+    write_png(images / "d.png", read_rgb(images / "d.png"), mpp=0.25)
+    write_png(images / "a.png", read_rgb(images / "a.png"), mpp=0.52)
+    result = stain(folder, images, tmp_path / "out", device="cpu")
+    assert "is a slide with several resolutions; restain slide" in result.failed[images / "slide.tif"]
+    (warning,) = result.warnings
+    assert "another resolution than the stainer's 0.5 µm/px: 1, such as d.png with 0.25" in warning
 
 
 def test_bad_files_are_named_and_the_others_done(stainer: Path, images: Path, tmp_path: Path) -> None:
@@ -158,7 +220,7 @@ def test_a_crash_while_writing_leaves_no_half_file(
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Picture.Image, "save", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RestainError, match=r"out/a\.png: cannot be written \(No space"):
         stain(stainer, images, tmp_path / "out", device="cpu")
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
@@ -181,7 +243,7 @@ def calibrated_stainer(stainer: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _pixels(folder: Path) -> np.ndarray:
-    return np.stack([read_rgb(path).astype(int) for path in sorted(folder.iterdir())])
+    return np.stack([read_rgb(path).astype(int) for path in sorted(folder.glob("*.png"))])
 
 
 def test_the_stainers_statistics_are_used_where_it_has_them(
@@ -203,7 +265,7 @@ def test_the_stainers_statistics_are_used_where_it_has_them(
     assert np.abs(default - image).max() > 1
     ready = load_stainer(calibrated_stainer)
     frozen = freeze(ready.generator, ready.statistics)
-    he_images = [read_rgb(path) for path in sorted(he.iterdir())]
+    he_images = [read_rgb(path) for path in sorted(he.glob("*.png"))]
     expected = [to_rgb(frozen(to_tensor(rgb)[None])[0]) for rgb in he_images]
     assert np.abs(default - np.stack(expected)).max() <= 1
     with pytest.raises(RestainError, match="this stainer has no statistics; measure them with restain calibrate"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from restain.published import import_weights
     from restain.recipes import Recipe, load_recipe, recipe_names
     from restain.reporting import report
-    from restain.slides.plan import SlideOptions
+    from restain.slides.options import SlideOptions
     from restain.slides.run.batch import slide
     from restain.stainer import Stainer, StainerCard, load_stainer
     from restain.staining import stain
@@ -40,7 +40,7 @@ _HOMES = {
     "RestainError": "errors",
     "Stainer": "stainer",
     "StainerCard": "stainer",
-    "SlideOptions": "slides.plan",
+    "SlideOptions": "slides.options",
     "add_weights": "weights",
     "calibrate": "calibration",
     "check": "wsi.check.checking",

@@ -66,6 +66,14 @@ class AppearanceMeter:
         )
 
 
+def unlike_calibration(distance: float) -> str:
+    """The warning where tissue lies farther than ``FAR`` from that of the calibration."""
+    return (
+        f"the H&E looks unlike that on which the stainer was calibrated (distance {distance:.1f}; up to {FAR:g} is "
+        "usual): another laboratory, scanner or resolution, or not H&E; the stain may be wrong"
+    )
+
+
 def distance(stored: Appearance, found: Appearance) -> float:
     """How far tissue looks from what is stored, in standard deviations of single crops.
 
@@ -73,7 +81,8 @@ def distance(stored: Appearance, found: Appearance) -> float:
     brightness, but hardly in the ratio of its colours: a shift that is small for each channel counts where the channels
     do not vary so together. Measured on real colon tissue (HEMIT, 96 pixels at 1 um, 300 training crops): fields of the
     same study .4 in the median of 53 places, 1.2 at most, .7 over all validation fields; single fields .6, 99 % below
-    1.8; H&E of other laboratories 3.3 to 4.1; an IHC 6.2.
+    1.8; H&E of other laboratories 3.3 to 4.1; an IHC 6.2. With the validation fields recoloured, a stainer with stored
+    statistics had a DAB error of .050 to .073 at distances up to 1.6, .121 at 2.0 (eosin x 1.6), .294 at 8.7 (yellow).
     """
     difference = np.array(found.mean) - np.array(stored.mean)
     covariance = np.array(stored.covariance) + _NOISE**2 * np.eye(6)

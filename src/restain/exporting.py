@@ -88,15 +88,23 @@ class _Portable(nn.Module):
         super().__init__()
         self.generator = plain_copy(generator).cpu().float()
         for site in self.generator.norm_sites():  # an operator of ONNX, as ours written out is not
-            replace_module(self.generator, site.name, nn.InstanceNorm2d(site.channels))
+            if not site.joint:
+                replace_module(self.generator, site.name, nn.InstanceNorm2d(site.channels))
         self.stride = generator.receptive_field().stride
         self.smallest = generator.smallest
         self.eval()
 
     def forward(self, he: Tensor) -> Tensor:
-        height, width = he.shape[-2:]
-        x = F.pad(he, (0, -width % self.stride, 0, -height % self.stride), mode="reflect")
-        return self.generator.paint(x)[..., :height, :width]
+        """As the generator's; reflected and cropped by indices, since padding and slicing look at the size."""
+        x = he
+        for axis in (2, 3):
+            side = he.shape[axis]
+            index = torch.arange((side + self.stride - 1) // self.stride * self.stride)
+            x = x.index_select(axis, torch.where(index < side, index, 2 * (side - 1) - index))
+        x = self.generator.paint(x)
+        for axis in (2, 3):
+            x = x.index_select(axis, torch.arange(he.shape[axis]))
+        return x
 
     def multiple(self, side: int) -> int:
         """A side of at least so many pixels that the stride divides."""
@@ -124,9 +132,10 @@ def _to_onnx(network: _Portable, facts: dict[str, str]) -> onnx.ModelProto:
     import onnx
 
     axes = ("images", "height", "width")
-    rows, columns = (torch.export.Dim(name, min=network.smallest) for name in axes[1:])
+    # A side or a number of 1, in any layer, would be taken for a constant; the file holds for smaller sides too.
+    least = max(network.smallest, network.stride + 1)
+    rows, columns = (torch.export.Dim(name, min=least) for name in axes[1:])
     free = {0: torch.export.Dim("images"), 2: rows, 3: columns}
-    # A side or a number of 1, in any layer, would be taken for a constant.
     height, width = network.multiple(2 * network.stride + 40) + 2, network.multiple(3 * network.stride + 60) - 1
     with _quiet():
         program = torch.onnx.export(
@@ -166,13 +175,14 @@ def _largest_difference(path: Path, network: _Portable) -> float:
 
 
 def _probes(network: _Portable) -> Iterator[Tensor]:
-    """Noise, and patches in the colours of glass, stroma, cytoplasm and nuclei, each in two sizes."""
+    """Noise, and patches in the colours of glass, stroma, cytoplasm and nuclei, each in three sizes."""
     draw = torch.Generator().manual_seed(0)
     colours = torch.tensor([[242, 241, 243], [231, 178, 205], [201, 135, 178], [98, 64, 137]]) / 127.5 - 1
     even, odd = (network.multiple(64), network.multiple(96)), (network.multiple(128) + 3, network.multiple(72) + 2)
-    for images, height, width in ((2, *even), (1, *odd)):  # the stride divides the sides of the first only
+    least = (network.smallest, network.smallest)
+    for images, height, width in ((2, *even), (1, *odd), (1, *least)):  # the stride divides the sides of the first
         yield torch.rand(images, 3, height, width, generator=draw) * 2 - 1
-        patches = torch.randint(len(colours), (images, height // 8, width // 8), generator=draw)
+        patches = torch.randint(len(colours), (images, -(-height // 8), -(-width // 8)), generator=draw)
         tissue = colours[patches].permute(0, 3, 1, 2)
         yield F.interpolate(tissue, (height, width), mode="bilinear", align_corners=False)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from PIL import Image, ImageFile
+from PIL.PngImagePlugin import PngInfo
 
 from restain.errors import RestainError, in_short
 from restain.files import require_file, write_aside
@@ -33,6 +34,7 @@ _LIMIT = (
     f"expected at most {MAX_PIXELS / 1e6:.0f} million in a picture that is decoded whole; it is a slide, or a "
     "decompression bomb"
 )
+_INCH = 25_400.0  # microns
 _DEFLATE = 1032  # bytes that one byte of a PNG can become at most
 
 
@@ -165,10 +167,63 @@ def image_size(path: Path) -> tuple[int, int]:
         raise RestainError(f"{path}: cannot be read as an image ({_reason(error)})") from error
 
 
-def write_png(path: Path, pixels: npt.NDArray[np.uint8]) -> None:
-    """Write an 8-bit image (H, W, 3) or (H, W) as PNG, whole or not at all."""
+def write_png(
+    path: Path, pixels: npt.NDArray[np.uint8], *, texts: Mapping[str, str] | None = None, mpp: float | None = None
+) -> None:
+    """Write an 8-bit image (H, W, 3) or (H, W) as PNG, whole or not at all.
+
+    Args:
+        path: the file.
+        pixels: the image.
+        texts: text chunks by their keywords.
+        mpp: microns per pixel.
+    """
+    info = PngInfo()
+    for keyword, text in (texts or {}).items():
+        info.add_text(keyword, text)
+    scale = {} if mpp is None else {"dpi": (_INCH / mpp, _INCH / mpp)}
     with write_aside(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+        Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=info, **scale)
+
+
+def png_text(path: Path) -> dict[str, str]:
+    """The text chunks of a PNG by their keywords; none where the file is something else.
+
+    Raises:
+        RestainError: the file is missing, or damaged in its header.
+    """
+    try:
+        with open_picture(path) as image:
+            return {key: str(value) for key, value in getattr(image, "text", {}).items()}
+    except OSError as error:
+        raise RestainError(f"{path}: cannot be read as an image ({_reason(error)})") from error
+
+
+def stated_mpp(path: Path) -> float | None:
+    """Microns per pixel that a picture states, where they can be those of a microscope; None elsewhere.
+
+    Screens and printers leave 72 to 600 dots per inch in files, which are 42 µm and more.
+    """
+    if is_tiff(path):
+        with tifffile.TiffFile(path) as file:
+            page = file.pages.first
+            unit = {2: _INCH, 3: 1e4}.get(int(getattr(page, "resolutionunit", 1)))
+            per_unit = float(page.resolution[0]) if unit else 0.0
+            mpp = unit / per_unit if unit and per_unit > 0 else None
+    else:
+        with open_picture(path) as image:
+            dpi = image.info.get("dpi", (0, 0))[0]
+            mpp = _INCH / float(dpi) if dpi else None
+    return mpp if mpp is not None and 0.02 <= mpp <= 20 else None
+
+
+def is_pyramid(path: Path) -> bool:
+    """Whether a TIFF holds one image at several resolutions, or is a scanner's: a slide, and no picture."""
+    if not is_tiff(path):
+        return False
+    with tifffile.TiffFile(path) as file:
+        scanner = file.is_svs or file.is_ndpi or file.is_scn or file.is_bif
+        return bool(scanner or any(len(series.levels) > 1 for series in file.series))
 
 
 def list_images(folder: Path) -> list[Path]:

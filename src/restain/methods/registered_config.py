@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from restain.methods.needs import MethodSection
 from restain.networks.specs import GeneratorSpec, PatchganSpec, RegistrationSpec
-from restain.sections import Section
 from restain.terms.config import CorrectionConfig, GanConfig
 
 if TYPE_CHECKING:
     from restain.methods.registered import RegisteredMethod
 
 
-class RegisteredConfig(Section):
+class RegisteredConfig(MethodSection):
     """The virtual IHC, warped by a learned displacement, is held to the pixels of the real one (RegGAN)."""
 
     name: Literal["registered"] = "registered"

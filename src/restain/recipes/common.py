@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from restain.schedules import Schedule
-from restain.sections import Betas, Section
+from restain.sections import Betas, Line, Section
 
 MANY = 10**9  # steps; more is a slip of the pen
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 
 
 class DataConfig(Section):
@@ -24,8 +25,12 @@ class DataConfig(Section):
     )
     crop: int = Field(512, ge=16, le=8192, description="side of a training crop, pixels")
     flip: bool = Field(True, description="mirror half of the crops left to right")
+    jitter: tuple[Share, Share, Share] = Field(
+        (0.0, 0.0, 0.0),
+        description="brightness, contrast and saturation of the H&E alone: each scaled by a factor from 1 ± this share",
+    )
     target: str = Field("B", description="which IHC of a folder that holds several: B for trainB, B_weak, ...")
-    stain: str | None = Field(None, description="name of the marker, for the stainer and its model card")
+    stain: Line | None = Field(None, description="name of the marker, for the stainer and its model card")
     mpp: float | None = Field(None, ge=0.01, le=100, description="microns per pixel of the training images")
 
 
@@ -58,7 +63,11 @@ class OptimConfig(Section):
 class EngineConfig(Section):
     """How the arithmetic is run; never what is computed, up to rounding."""
 
-    precision: Literal["32", "bf16"] = Field("32", description="float32, or bfloat16 where it is safe")
+    precision: Literal["32", "bf16"] = Field(
+        "32",
+        description="float32, or bfloat16 where it is safe",
+        json_schema_extra={"enum": ["32", "bf16", 32], "type": ["string", "integer"]},  # YAML reads 32 as a number
+    )
     channels_last: bool = Field(False, description="memory layout of feature maps")
     compile: bool = Field(False, description="compile the networks with torch.compile")
     workers: int = Field(2, ge=0, le=1024, description="processes that read images")
@@ -66,7 +75,7 @@ class EngineConfig(Section):
     @field_validator("precision", mode="before")
     @classmethod
     def _number_as_text(cls, value: object) -> object:
-        return str(value) if isinstance(value, int) else value  # YAML reads 32 as a number
+        return str(value) if isinstance(value, int) else value
 
 
 class LogConfig(Section):

@@ -95,6 +95,8 @@ def recipe_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     for variant in variants:
         definitions |= variant.pop("$defs")
+        # A file that extends another need not say which kind of generator it changes, and then fits several.
+        variant["properties"]["generator"] = {"anyOf": variant["properties"]["generator"]["oneOf"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "restain recipe",

@@ -27,9 +27,10 @@ from restain.training.distributed import Machine, Processes, launch
 from restain.training.hooks import Checkpoints, Hook, LogLine, Samples
 from restain.training.interruptions import out_of_memory_explained
 from restain.training.loop import Trainer
+from restain.training.pretraining import pretrain
 from restain.training.previews import find_previews
 from restain.training.state import load_state
-from restain.training.validation import EarlyStop, Validation, held_out
+from restain.training.validation import Validation, held_out
 
 DEFAULT_RECIPE = "asp-dgrank"
 
@@ -115,12 +116,14 @@ def _locked(run: RunFolder, processes: Processes) -> Iterator[None]:
 
 
 def _prepare(trainer: Trainer, run: RunFolder) -> None:
-    """Take up the last checkpoint if there is one, and write down what the run is."""
+    """Take up the last checkpoint, or learn what comes before the first step; write down what the run is."""
     saved = checkpoints(run.checkpoints)
     if saved:
         load_state(trainer, saved[-1])
+    else:
+        pretrain(trainer)
     trainer.processes.barrier()
-    if not trainer.is_first or trainer.step == trainer.total:
+    if not trainer.is_first or trainer.finished:
         return
     if trainer.recipe.data.paired and (alone := trainer.manifest.alone("train")):
         names = some(record.id for record in alone)
@@ -147,17 +150,24 @@ def _data_used(manifest: Manifest, recipe: Recipe) -> DataUsed:
 
 
 def _fit(trainer: Trainer, run: RunFolder) -> None:
+    if trainer.finished:
+        return
     recipe = trainer.recipe
+    records = held_out(trainer.manifest)
+    if recipe.validation.patience is not None and not records:
+        raise RestainError(
+            f"field validation.patience is {recipe.validation.patience}, but {trainer.manifest.root} has no pairs in a "
+            "val or test split to validate on"
+        )
     with _tracker(trainer, run) as tracker:
         log = LogLine(recipe.log.every, tracker, run)
         hooks: list[Hook] = []
         if previews := find_previews(trainer.manifest):
             hooks.append(Samples(recipe.log.samples, previews, run, tracker))
-        if records := held_out(trainer.manifest):
+        if records:
             hooks.append(Validation(recipe.validation, records, run, tracker))
         hooks.append(Checkpoints(recipe.log.checkpoint, run))
-        with contextlib.suppress(EarlyStop):
-            trainer.fit(log, hooks, f"train {recipe.name}")
+        trainer.fit(log, hooks, f"train {recipe.name}")
 
 
 @contextlib.contextmanager
@@ -199,6 +209,7 @@ def _card(trainer: Trainer) -> StainerCard:
     recipe = trainer.recipe
     trained: dict[str, Any] = {
         "steps": trainer.step,
+        "stopped_by_validation": trainer.out_of_patience,
         "epochs": trainer.step / trainer.steps_per_epoch,
         "images_per_step": trainer.images_per_step,
         "training_images": len(trainer.dataset),

@@ -24,7 +24,7 @@ from restain.recipes.common import ValidationConfig
 from restain.run_folder import RunFolder
 from restain.tensors import to_rgb, to_tensor
 from restain.tracking import Tracker
-from restain.training.hooks import due_every
+from restain.training.hooks import due_every, refuse_nonfinite_weights
 from restain.training.state import save_state
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ class BestScore:
     step: int = 0
     misses: int = 0  # validations since
 
+    def exhausts(self, patience: int | None) -> bool:
+        """Whether there were as many validations since as a recipe has patience for; None: any number."""
+        return patience is not None and self.misses >= patience
+
 
 class Validation:
     """Stains held-out fields now and then, logs their scores, and keeps the best state.
@@ -51,27 +55,34 @@ class Validation:
         records: the held-out fields, H&E and IHC.
         run: where the best state is kept.
         tracker: where the scores go; None on all processes but the first.
+
+    Raises:
+        RestainError: too few fields for the score that decides.
     """
 
     def __init__(
         self, config: ValidationConfig, records: list[Record], run: RunFolder, tracker: Tracker | None
     ) -> None:
+        if config.best == "dab_r" and min(config.fields, len(records)) < 3:
+            raise RestainError(
+                f"field validation.best is 'dab_r', a correlation over fields; expected at least 3 of them, found "
+                f"{min(config.fields, len(records))}"
+            )
         self._config, self._run, self._tracker = config, run, tracker
         places = np.linspace(0, len(records) - 1, min(config.fields, len(records))).round().astype(int)
         self._records = [records[place] for place in places]
 
-    def due(self, step: int, total: int) -> bool:
+    def due(self, step: int, total: int, stopping: bool) -> bool:
         """See ``Hook``."""
         return due_every(self._config.every, step, total)
 
-    def run(self, trainer: Trainer, stopping: bool) -> None:
+    def run(self, trainer: Trainer) -> None:
         """See ``Hook``.
 
         Raises:
-            RestainError: there was no better score for so long that the recipe asks to stop.
+            RestainError: a held-out field cannot be read, or weights are not finite.
         """
-        if stopping:
-            return
+        refuse_nonfinite_weights(trainer, self._run)
         verdict, problem = SAME, None
         if trainer.is_first:
             try:
@@ -83,12 +94,9 @@ class Validation:
             raise problem or RestainError("validation failed on the first process; its message says why")
         if verdict == BETTER:
             save_state(trainer, self._run.checkpoints, "best")
-        if verdict == ENOUGH and trainer.step < trainer.total:
+        if verdict == ENOUGH:
             save_state(trainer, self._run.checkpoints)
-            raise EarlyStop(
-                f"no better {self._config.best} in {self._config.patience} validations; the best was "
-                f"{trainer.best.score:.4g} at step {trainer.best.step}"
-            )
+            trainer.out_of_patience = True
 
     def _validate(self, trainer: Trainer) -> int:
         crops = training_crops(
@@ -104,11 +112,7 @@ class Validation:
             best.score, best.step, best.misses = score, trainer.step, 0
             return BETTER
         best.misses += 1
-        return ENOUGH if self._config.patience is not None and best.misses >= self._config.patience else SAME
-
-
-class EarlyStop(Exception):
-    """The recipe's patience is at its end: the run is finished where it stands."""
+        return ENOUGH if best.exhausts(self._config.patience) else SAME
 
 
 def held_out(manifest: Manifest) -> list[Record]:
