@@ -29,8 +29,41 @@ VALUES = st.recursive(
     PLAIN, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
 )
 FIELDS = st.sampled_from(
-    "extends name about method seed generator data optim engine log validation patches patch_nce a2sp gan diffusion "
-    "discriminator pyramid cycle kind ngf blocks crop paired mpp stain target lr betas batch epochs steps every".split()
+    [
+        "extends",
+        "name",
+        "about",
+        "method",
+        "seed",
+        "generator",
+        "data",
+        "optim",
+        "engine",
+        "log",
+        "validation",
+        "patches",
+        "patch_nce",
+        "a2sp",
+        "gan",
+        "diffusion",
+        "discriminator",
+        "pyramid",
+        "cycle",
+        "kind",
+        "ngf",
+        "blocks",
+        "crop",
+        "paired",
+        "mpp",
+        "stain",
+        "target",
+        "lr",
+        "betas",
+        "batch",
+        "epochs",
+        "steps",
+        "every",
+    ]
 )
 RECIPES = st.dictionaries(FIELDS, VALUES | st.dictionaries(FIELDS, VALUES, max_size=4), max_size=6)
 YAML = st.text(alphabet="ab1-:?,[]{}&*!|>'\"#%@`~ \n\t.0xef", max_size=120) | st.text(max_size=60)
@@ -71,7 +104,9 @@ def test_recipes(tmp_path: Path, values: object, override: str) -> None:
     _only_sentences(lambda: load_recipe("tiny", [f"optim.lr={override}"]))
 
 
-CELL = st.text(alphabet='ab/\\.",\n\r\0 \u00e9\u0130', max_size=8) | st.sampled_from(["train", "val", "test", "he.png", ""])
+CELL = st.text(alphabet='ab/\\.",\n\r\0 \u00e9\u0130', max_size=8) | st.sampled_from(
+    ["train", "val", "test", "he.png", ""]
+)
 
 
 @FEW

@@ -12,7 +12,10 @@ USES = {
     "device": (["train", "--data", "x", "--out", "y", "--device", "tpu"], "'tpu' is not one of"),
     "precision": (["stain", "--stainer", "s", "--input", "i", "--out", "o", "--precision", "8"], "'8' is not one of"),
     "marker": (["phantom", "--marker", "cd3", "--out", "o"], "'cd3' is not one of 'her2', 'er', 'pr', 'ki67'"),
-    "protocol": (["evaluate", "--real", "r", "--fake", "f", "--out", "o", "--protocol", "mine"], "'mine' is not one of"),
+    "protocol": (
+        ["evaluate", "--real", "r", "--fake", "f", "--out", "o", "--protocol", "mine"],
+        "'mine' is not one of",
+    ),
     "number": (["phantom", "--marker", "er", "--out", "o", "--pairs", "many"], "Invalid value for '--pairs'"),
     "markup": (["recipes", "show", "[/b]"], "no recipe named [/b] and no such file"),
     "bytes": (["recipes", "show", "caf\udce9"], "no recipe named caf\\udce9"),

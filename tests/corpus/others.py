@@ -112,7 +112,9 @@ STATES: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
-@case("imports", {"nan": _nonfinite}, off="networks: names the file that would be written, not the one that is imported")
+@case(
+    "imports", {"nan": _nonfinite}, off="networks: names the file that would be written, not the one that is imported"
+)
 @case("imports", STATES)
 def state(folder: Path, change: Callable[[dict[str, Any]], object]) -> Bad:
     import torch

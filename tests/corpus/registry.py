@@ -8,7 +8,8 @@ A case is a function that writes its files into an empty folder and returns what
         return Bad(["stain", "--input", "in.png", ...], says=("in.png", "cannot be read as an image"))
 
 ``variants`` turns one function into several cases. ``off`` marks cases of an area that does not yet hold: they run,
-and may fail; with a reason that begins with "no end" they do not run. A module of cases is listed in ``test_corpus.py``.
+and may fail; with a reason that begins with "no end" they do not run. A module of cases is listed in
+``test_corpus.py``.
 """
 
 from __future__ import annotations
@@ -87,9 +88,7 @@ def _marks(off: str | None) -> list[pytest.MarkDecorator]:
     return [pytest.mark.xfail(strict=False, reason=off, run=not off.startswith("no end"))] if off else []
 
 
-def run_case(
-    one: Case, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def run_case(one: Case, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Run a case and check the whole of its end."""
     monkeypatch.chdir(folder)
     bad = one.make(folder)

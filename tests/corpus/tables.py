@@ -117,4 +117,6 @@ def bytes_in_a_name(folder: Path) -> Bad:
     write_png(base / "trainA" / "x.png", RGB)
     (base / "trainB").mkdir()
     (base / "trainB" / "x.png").touch()
-    return Bad(["data", "inspect", str(base), "--out", "out"], ("caf\\udce9", "Training cannot start."), 1, ("out", "out/*"))
+    return Bad(
+        ["data", "inspect", str(base), "--out", "out"], ("caf\\udce9", "Training cannot start."), 1, ("out", "out/*")
+    )
