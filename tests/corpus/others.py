@@ -247,9 +247,10 @@ SLIDES_MADE: dict[str, Callable[[Path], object]] = {
 }
 
 
-NO_SLIDES = {name: SLIDES_MADE[name] for name in ("pipe", "words", "half-a-header", "absent")}
+NO_SLIDES = {name: SLIDES_MADE[name] for name in ("words", "half-a-header", "absent")}
 
 
+@case("slides", {"pipe": SLIDES_MADE["pipe"]}, off="no end: slides: a pipe is opened and waited for")
 @case("slides", NO_SLIDES)
 def checked(folder: Path, make: Callable[[Path], object]) -> Bad:
     make(folder)
