@@ -103,7 +103,11 @@ class Manifest:
 
     def _describe(self, image: ImageRef) -> str:
         relative = Path(os.path.relpath(image.path, self.root)).as_posix()
-        return f"{relative}:{image.half}:{image.path.stat().st_size}"
+        try:
+            size = str(image.path.stat().st_size)
+        except OSError:  # a link that leads nowhere: told by whoever reads it
+            size = "-"
+        return f"{relative}:{image.half}:{size}"
 
 
 # MIST: slide, then the tile's row and column ("100M2004069_10_9"; the slide has letters). HEMIT: tile 1..25
