@@ -8,7 +8,7 @@ from restain.data.records import ImageRef, Record
 from restain.errors import RestainError
 from restain.files import sha256
 from restain.images import RGB
-from restain.registration.alignment import Alignment, estimate_alignment
+from restain.alignment.pictures import Alignment, estimate_alignment
 
 
 @dataclass(frozen=True)

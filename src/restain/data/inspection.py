@@ -22,7 +22,7 @@ from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.files import write_json, write_text
 from restain.progress import ProgressBar
-from restain.registration.alignment import Alignment
+from restain.alignment.pictures import Alignment
 
 
 @dataclass(frozen=True)
