@@ -86,20 +86,23 @@ def fit_motion(places: Floats, shifts: Floats, weights: Floats, tolerance: float
     return Affine(matrix, middle + found[:2] - matrix @ middle)
 
 
-def agreeing(places: Floats, shifts: Floats, tolerance: float, neighbours: int = 8) -> np.typing.NDArray[np.bool_]:
-    """Which matches lie within ``tolerance``, or three times the usual deviation, of their neighbours' median.
+def agreeing(
+    places: Floats, shifts: Floats, tolerance: float, slack: float = 3.0, neighbours: int = 8
+) -> np.typing.NDArray[np.bool_]:
+    """Which matches lie within ``tolerance``, or ``slack`` times the usual deviation, of their neighbours' median.
 
     Args:
         places: (n, 2).
         shifts: (n, 2).
         tolerance: in the unit of the shifts.
+        slack: 0 for the tolerance alone.
         neighbours: how many are asked.
     """
     if len(places) <= 3:
         return np.ones(len(places), bool)
     _, near = cKDTree(places).query(places, min(neighbours + 1, len(places)))
     off = np.hypot(*(shifts - np.median(shifts[near[:, 1:]], axis=1)).T)
-    return np.asarray(off <= max(tolerance, 3 * float(np.median(off))))
+    return np.asarray(off <= max(tolerance, slack * float(np.median(off))))
 
 
 class SmoothField:
@@ -125,9 +128,9 @@ class SmoothField:
 
 
 def choose_field(
-    places: Floats, shifts: Floats, weights: Floats, base: Affine | None = None, gain: float = 0.97
-) -> SmoothField | None:
-    """The smooth field that foretells matches which it was not fitted to better than ``base`` does, if one does.
+    places: Floats, shifts: Floats, weights: Floats, gain: float = 0.97
+) -> tuple[SmoothField | None, float]:
+    """The smooth field that foretells matches which it was not fitted to better than none does.
 
     Ten-fold cross-validation over the smoothing, scored by the weighted mean distance, so that noise is not followed.
 
@@ -135,13 +138,16 @@ def choose_field(
         places: (n, 2).
         shifts: (n, 2).
         weights: (n,).
-        base: the map to beat; the identity by default.
         gain: a field must lower the distance to less than this share of it.
+
+    Returns:
+        the field or None, and the weighted mean distance between matches and what is foretold of them.
     """
+    left = np.hypot(*shifts.T)
+    distance = float(np.average(left, weights=weights))
     if len(places) < 12:
-        return None
-    left = shifts if base is None else shifts - (base.at(places) - places)
-    best, chosen = gain * float(np.average(np.hypot(*left.T), weights=weights)), None
+        return None, distance
+    best, chosen = gain * distance, None
     fold = np.arange(len(places)) * 7 % 10  # a fixed pattern that is spread over the rows of blocks
     for smoothing in SMOOTHINGS:
         errors = np.empty(len(places))
@@ -153,4 +159,6 @@ def choose_field(
         score = float(np.average(errors, weights=weights))
         if score < best:
             best, chosen = score, smoothing
-    return None if chosen is None else SmoothField(places, shifts, weights, chosen)
+    if chosen is None:
+        return None, distance
+    return SmoothField(places, shifts, weights, chosen), best

@@ -70,7 +70,7 @@ class Transform:
 
         Clockwise on the screen, -180 to 180.
         """
-        return float(np.degrees(np.arctan2(*self.rigid.matrix[::-1, 1] * (-1, 1))))
+        return float(np.degrees(np.arctan2(-self.rigid.matrix[0, 1], self.rigid.matrix[1, 1])))
 
     def at(self, points: Floats) -> Floats:
         """IHC places (n, 2) of H&E places (n, 2), microns."""
@@ -87,13 +87,12 @@ class Transform:
         return found
 
     def local(self, point: Floats, reach: float) -> Affine:
-        """The affine map closest to this transform within ``reach`` microns of a place (2,)."""
+        """The affine map that equals this transform at a place (2,), and its mean slope over ``reach`` microns around."""
         if self.field is None:
             return self.linear
         steps = np.array([(-reach, 0), (reach, 0), (0, -reach), (0, reach)], dtype=float) / 2
-        left, right, up, down = self.at(point + steps)
+        left, right, up, down, middle = self.at(point + np.concatenate([steps, np.zeros((1, 2))]))
         matrix = np.stack([right - left, down - up], axis=1) / reach
-        middle = (left + right + up + down) / 4
         return Affine(matrix, middle - matrix @ point)
 
     def corrected(self, correction: Affine) -> Transform:
