@@ -44,6 +44,8 @@ class Registration:
     check: Blocks
     before: Blocks
 
+    check_tolerance: float = 2.0  # µm: closer than block matching can tell
+
     @property
     def residuals(self) -> Floats:
         """Lengths in microns of the shifts that are left, of the blocks that agree."""
@@ -62,8 +64,6 @@ class Registration:
             return 0.0
         after, before = (np.hypot(*blocks.shifts[both].T) for blocks in (self.check, self.before))
         return float(np.mean(after <= np.maximum(before, self.check_tolerance)))
-
-    check_tolerance: float = 2.0  # µm: closer than block matching can tell
 
 
 def register_slides(he: Slide, ihc: Slide, *, workers: int = 1) -> Registration:
@@ -84,11 +84,9 @@ def register_slides(he: Slide, ihc: Slide, *, workers: int = 1) -> Registration:
     rivals = [one.score for one in candidates if _differs(one.motion, best.motion, near)]
     runner_up = max(rivals, default=0.0)
     blocks = match_on_grid(near.content, far.content, mpp, best.motion, block=64, radius=12)
-    if not len(blocks.places) or max(best.score, blocks.support) < LEAST_SUPPORT:
-        raise RestainError(
-            f"{he.path} and {ihc.path}: show different tissue, or too little of the same "
-            f"({best.score:.2f} of the tissue agrees; expected at least {LEAST_SUPPORT:g})"
-        )
+    support = max(best.score, blocks.support)
+    if support < LEAST_SUPPORT:
+        raise _different(he, ihc, f"support {support:.2f}; expected at least {LEAST_SUPPORT:g}")
     rigid = best.motion.after(refit(blocks, "rigid", mpp))
     transform = Transform(rigid, Affine.identity())
     blocks = match_on_grid(near.content, far.content, mpp, rigid, block=64, radius=8)
@@ -102,7 +100,13 @@ def register_slides(he: Slide, ihc: Slide, *, workers: int = 1) -> Registration:
     places = places + last.block * last.mpp * 0.25  # between those that were fitted
     check = match_closely(he, ihc, transform, places, last, workers)
     before = match_closely(he, ihc, Transform(rigid, Affine.identity()), places, last, workers)
-    return Registration(transform, near, far, max(best.score, blocks.support), runner_up, check, before)
+    if check.agree.sum() < 3:
+        raise _different(he, ihc, f"{int(check.agree.sum())} of {len(check.agree)} blocks agree; expected at least 3")
+    return Registration(transform, near, far, support, runner_up, check, before)
+
+
+def _different(he: Slide, ihc: Slide, found: str) -> RestainError:
+    return RestainError(f"{he.path} and {ihc.path}: show different tissue, or too little of the same ({found})")
 
 
 def _differs(one: Affine, other: Affine, overview: Overview) -> bool:
