@@ -239,7 +239,8 @@ def register(
     he_mpp: Annotated[float | None, typer.Option(help="microns per pixel of the H&E, if its file is wrong")] = None,
     ihc_mpp: Annotated[float | None, typer.Option(help="microns per pixel of the IHC, if its file is wrong")] = None,
     landmarks: Annotated[
-        tuple[Path, Path] | None, typer.Option(metavar="HE.csv IHC.csv", help="ImageJ's CSVs, for the error at landmarks")
+        tuple[Path, Path] | None,
+        typer.Option(metavar="HE.csv IHC.csv", help="ImageJ's CSVs, for the error at landmarks"),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="threads")] = None,
 ) -> None:
@@ -247,9 +248,7 @@ def register(
     import restain
     from restain.console.registration import print_registration
 
-    result = restain.register(
-        he, ihc, out=out, he_mpp=he_mpp, ihc_mpp=ihc_mpp, landmarks=landmarks, workers=workers
-    )
+    result = restain.register(he, ihc, out=out, he_mpp=he_mpp, ihc_mpp=ihc_mpp, landmarks=landmarks, workers=workers)
     print_registration(result)
 
 

@@ -1,1 +1,1 @@
-"""Alignment: how one picture of a tissue lies against another, as mathematics on arrays. No files, no slides, no torch."""
+"""Alignment: how one picture of a tissue lies against another; mathematics on arrays, no files, no slides, no torch."""

@@ -37,7 +37,9 @@ class Matches:
         return len(self.places)
 
 
-def match_blocks(fixed: Floats, moving: Floats, corners: np.typing.NDArray[np.int_], block: int, radius: int) -> Matches:
+def match_blocks(
+    fixed: Floats, moving: Floats, corners: np.typing.NDArray[np.int_], block: int, radius: int
+) -> Matches:
     """Find each block of ``fixed`` in ``moving``, not further than ``radius`` from the same place.
 
     Args:

@@ -90,7 +90,11 @@ def align_locally(he: RGB, ihc: RGB, *, search: bool = True, warp: bool = True) 
     if len(corners) < 4:
         return None
     coarse = estimate_alignment(he, ihc) if search else None
-    motion = Affine.identity() if coarse is None else _as_affine(coarse.shift_x, coarse.shift_y, coarse.rotation, fixed, scale)
+    motion = (
+        Affine.identity()
+        if coarse is None
+        else _as_affine(coarse.shift_x, coarse.shift_y, coarse.rotation, fixed, scale)
+    )
     bands, others = fixed[:-1], moving[:-1]
     first = match_blocks(bands, _moved(others, motion), corners, block, _RADIUS)
     agree = _agree(first, block)

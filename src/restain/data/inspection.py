@@ -16,13 +16,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from restain.alignment.pictures import Alignment
 from restain.data.checks import PairCheck, check_pair
 from restain.data.faults import UNRELATED, find_errors, find_warnings, some
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.files import write_json, write_text
 from restain.progress import ProgressBar
-from restain.alignment.pictures import Alignment
 
 
 @dataclass(frozen=True)

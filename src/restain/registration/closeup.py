@@ -75,14 +75,16 @@ def resample_affine(ihc: Slide, motion: Affine, region: Region, mpp: float) -> R
     return pixels
 
 
-def tissue_places(overview: Overview, spacing: float, least: float = 0.5) -> Floats:
+def tissue_places(overview: Overview, spacing: float, least: float = 0.35) -> Floats:
     """Places (n, 2) in microns, on a square grid over the tissue, whose square is tissue by at least that share."""
     step = spacing / overview.mpp
     height, width = overview.mask.shape
     found = []
     for row in range(max(1, floor(height / step))):
         for column in range(max(1, floor(width / step))):
-            square = overview.mask[int(row * step) : ceil((row + 1) * step), int(column * step) : ceil((column + 1) * step)]
+            square = overview.mask[
+                int(row * step) : ceil((row + 1) * step), int(column * step) : ceil((column + 1) * step)
+            ]
             if square.mean() >= least:
                 found.append(((column + 0.5) * spacing, (row + 0.5) * spacing))
     return np.array(found, dtype=np.float64).reshape(-1, 2)

@@ -67,7 +67,9 @@ def read_landmark_pair(he: Path, ihc: Path) -> tuple[Floats, Floats]:
     """
     pair = read_landmarks(he), read_landmarks(ihc)
     if len(pair[0]) != len(pair[1]):
-        raise RestainError(f"{he} and {ihc}: hold {len(pair[0])} and {len(pair[1])} landmarks; expected as many in both")
+        raise RestainError(
+            f"{he} and {ihc}: hold {len(pair[0])} and {len(pair[1])} landmarks; expected as many in both"
+        )
     return pair
 
 

@@ -56,7 +56,7 @@ class PairOptions:
             _check(name, getattr(self, name), 0.0, 1.0)
         if self.val + self.test >= 1:
             raise RestainError(
-                f"val and test: are {self.val:g} and {self.test:g} of the patients; expected a sum below 1, for training"
+                f"val and test: are {self.val:g} and {self.test:g} of the patients; expected less than 1 in all"
             )
         _check("max_residual", self.max_residual, 0.1, 1000.0)
         if self.balance not in ("none", "dab"):

@@ -70,4 +70,11 @@ def write_pictures(registration: Registration, folder: Path) -> None:
     table = np.column_stack([check.places, check.shifts, check.weights, check.agree])
     with write_aside(folder / "residuals.csv") as path:
         names = "x_um,y_um,dx_um,dy_um,weight,agrees"
-        np.savetxt(path, table.reshape(-1, 6), fmt=["%.1f"] * 2 + ["%.3f"] * 3 + ["%d"], delimiter=",", header=names, comments="")
+        np.savetxt(
+            path,
+            table.reshape(-1, 6),
+            fmt=["%.1f"] * 2 + ["%.3f"] * 3 + ["%d"],
+            delimiter=",",
+            header=names,
+            comments="",
+        )

@@ -52,7 +52,7 @@ class Overview:
 
 
 def overview_mpp(he: Slide, ihc: Slide) -> Mpp:
-    """The resolution at which both slides are looked at: 8 µm per pixel, finer for small ones, coarser for large ones."""
+    """The resolution at which both slides are looked at: 8 µm per pixel; finer for small, coarser for large ones."""
     extents = [(level.width * slide.mpp, level.height * slide.mpp) for slide in (he, ihc) for level in slide.levels[:1]]
     longest = max(max(extent) for extent in extents)
     largest = max(width * height for width, height in extents)
@@ -92,7 +92,7 @@ def content(rgb: RGB, side: Side) -> Floats:
 
 
 def band_passed(channels: Floats, fine: float, coarse: float) -> Floats:
-    """Difference of Gaussians of (channels, height, width), each channel brought to unit variance; deviations in pixels."""
+    """Difference of Gaussians of each of (channels, height, width), of unit variance; deviations in pixels."""
     passed = np.stack([gaussian_filter(one, fine) - gaussian_filter(one, coarse) for one in channels])
     spread = passed.std(axis=(1, 2), keepdims=True)
     return np.asarray(passed / np.maximum(spread, 1e-3))

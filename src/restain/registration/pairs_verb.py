@@ -110,7 +110,9 @@ def pairs(
     _claim(out, {"slides": [_identity(pair, splits) for pair in listed]}, options)
     outcomes, rows = [], []
     for pair in listed:
-        outcome, found = _do_slide(pair, splits[pair.patient], out, _most(options, len(listed)), options, threads(workers))
+        outcome, found = _do_slide(
+            pair, splits[pair.patient], out, _most(options, len(listed)), options, threads(workers)
+        )
         outcomes.append(outcome)
         rows += found
     return _finish(PairsRun(out, tuple(outcomes), tuple(rows)), options)
@@ -126,7 +128,9 @@ def _claim(out: Path, inputs: dict[str, Any], options: PairOptions) -> None:
     path = out / "run.json"
     if path.exists():
         if json.loads(path.read_text(encoding="utf-8")) != wanted:
-            raise RestainError(f"{out}: was made of other slides or with other options; expected the same, or a new folder")
+            raise RestainError(
+                f"{out}: was made of other slides or with other options; expected the same, or a new folder"
+            )
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RestainError(f"{out}: already holds something; expected a new or an empty folder")

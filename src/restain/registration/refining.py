@@ -19,7 +19,7 @@ from restain.progress import ProgressBar
 from restain.registration.cutting import write_thumbnail
 from restain.registration.options import PairOptions
 from restain.registration.quality import Thickness, dab_area, haematoxylin_correlation, tile_quality
-from restain.registration.tiles import TileRow, local_motion, pair_weight, reason_against, read_rows, write_rows
+from restain.registration.tiles import TileRow, local_motion, pair_weight, read_rows, reason_against, write_rows
 
 _ALL_THICK = Thickness(float("inf"))  # without the slide nobody knows how thick its tissue usually is
 _LEAST_COVERED = 0.7  # of the H&E by the moved IHC
@@ -126,4 +126,3 @@ def _copy_source(record: Record, he: RGB, folder: Path) -> None:
         return
     with write_aside(folder / f"{record.id}{record.source.path.suffix}") as temporary:
         shutil.copyfile(record.source.path, temporary)
-

@@ -1,7 +1,7 @@
 """Which way round two sections lie: every rotation and mirror is tried, the best are looked at closely.
 
-At about 128 pixels a side the IHC is turned by every 5 degrees, with and without a mirror, and moved over the H&E by the
-Fourier transform; the correlations of tissue presence and haematoxylin are added. Outlines alone can be symmetric, so
+At about 128 pixels a side the IHC is turned by every 5 degrees, with and without a mirror, and moved over the H&E by
+the Fourier transform; the correlations of tissue presence and haematoxylin are added. Outlines alone can be symmetric, so
 the best candidates are refined by block matching at three times that resolution, and the one whose blocks agree most
 wins. The scale is never searched: it is known from the microns per pixel.
 """
@@ -106,16 +106,11 @@ def _coarse_scores(grids: _Grids) -> list[Candidate]:
             matrix = _rotation(angle, mirrored)  # H&E -> IHC, x and y
             rows = matrix[::-1, ::-1]  # the same for y and x
             start = centre - rows @ np.full(2, (diagonal - 1) / 2)
-            turned = np.stack(
-                [
-                    affine_transform(one, rows, start, (diagonal, diagonal), order=1)
-                    for one in moving
-                ]
-            )
+            turned = np.stack([affine_transform(one, rows, start, (diagonal, diagonal), order=1) for one in moving])
             surface = scipy.fft.irfft2((spectrum * np.conj(scipy.fft.rfft2(turned, side))).sum(axis=0), side)
             dy, dx = np.unravel_index(int(surface.argmax()), surface.shape)
             shift = np.array([dx - (dx >= fixed.shape[2]) * side[1], dy - (dy >= fixed.shape[1]) * side[0]])
-            # A turned pixel q lies at H&E pixel q + shift, so H&E pixel p shows IHC pixel matrix (p - shift - c) + centre.
+            # A turned pixel q lies at H&E pixel q + shift: H&E pixel p shows IHC pixel matrix (p - shift - c) + centre.
             first = centre[::-1] - matrix @ (shift + (diagonal - 1) / 2)
             offset = (first + 0.5 - matrix @ (0.5, 0.5)) * grids.mpp
             found.append(Candidate(Affine(matrix, offset), mirrored, float(angle), float(surface.max())))

@@ -117,13 +117,9 @@ def _differs(one: Affine, other: Affine, overview: Overview) -> bool:
 
 
 def _scales(overview: float, native: float) -> list[Scale]:
-    """From a third of the overview's resolution to about 1 µm per pixel, as far as the slides go."""
-    middle = max(native, overview / 3)
-    finest = max(native, 1.0)
-    scales = [Scale(middle, 128, 20, 240)]
-    if finest < 0.75 * middle:
-        scales.append(Scale(finest, 192, 16, 320))
-    return scales
+    """From a third of the overview's resolution to about 1 µm per pixel, as far as the slides go; then smaller blocks."""
+    middle, finest = max(native, overview / 3), max(native, 1.0)
+    return [Scale(middle, 128, 20, 240), Scale(finest, 96 if finest > 1.2 else 128, 12, 480)]
 
 
 def _followed(transform: Transform, blocks: Blocks, tolerance: float, field: bool) -> Transform:

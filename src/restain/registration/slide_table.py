@@ -1,4 +1,4 @@
-"""Which H&E slide goes with which IHC slide: a CSV, or a folder whose names say it; and which patient is in which split."""
+"""Which H&E slide goes with which IHC slide, by a CSV or by the names in a folder; which patient is in which split."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def find_slide_pairs(source: str | Path) -> list[SlidePair]:
             splits[pair.patient].add(pair.split)
     for patient, found in sorted(splits.items()):
         if len(found) > 1:
-            raise RestainError(f"{source}: patient {patient} is in the splits {' and '.join(sorted(found))}; expected one")
+            raise RestainError(
+                f"{source}: patient {patient} is in the splits {' and '.join(sorted(found))}; expected one"
+            )
     return pairs
 
 
@@ -95,8 +97,13 @@ def _from_csv(path: Path) -> list[SlidePair]:
             columns = reader.fieldnames or []
             missing = [name for name in COLUMNS if name not in columns]
             if missing:
-                raise RestainError(f"{path}: has the columns {', '.join(columns) or 'none'}; missing {', '.join(missing)}")
-            rows = [(f"{path}, line {reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k}) for row in reader]
+                raise RestainError(
+                    f"{path}: has the columns {', '.join(columns) or 'none'}; missing {', '.join(missing)}"
+                )
+            rows = [
+                (f"{path}, line {reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k})
+                for row in reader
+            ]
     except (UnicodeDecodeError, csv.Error) as error:
         raise RestainError(f"{path}: cannot be read as a UTF-8 CSV table ({error})") from error
     return _named([_csv_pair(path.parent, where, row) for where, row in rows])
@@ -134,7 +141,9 @@ def _from_folder(folder: Path) -> list[SlidePair]:
     for key, found in sorted(sides.items()):
         for stain, paths in found.items():
             if len(paths) > 1:
-                raise RestainError(f"{paths[0]} and {paths[1]}: are both {stain} of {key}; expected one, or a CSV table")
+                raise RestainError(
+                    f"{paths[0]} and {paths[1]}: are both {stain} of {key}; expected one, or a CSV table"
+                )
         he = found.pop("HE", None)
         if he is None or not found:
             alone = he or next(iter(found.values()))
@@ -142,7 +151,7 @@ def _from_folder(folder: Path) -> list[SlidePair]:
         pairs += [SlidePair("", key, he[0], ihc[0], stain) for stain, ihc in sorted(found.items())]
     if not pairs:
         raise RestainError(
-            f"{folder}: no names that pair up; expected such as P1_HE.svs and P1_ER.svs, HE/P1.svs and IHC/P1.svs, or a CSV"
+            f"{folder}: no names that pair up; expected such as P1_HE.svs and P1_ER.svs, or HE/P1.svs and IHC/P1.svs"
         )
     return _named(pairs)
 

@@ -112,13 +112,12 @@ class Cutting:
         return slide.after(Affine(correction.matrix, offset))
 
 
-def measure_tile(
-    he: RGB, ihc: RGB, found: LocalAlignment | None, cutting: Cutting
-) -> tuple[dict[str, float], str]:
+def measure_tile(he: RGB, ihc: RGB, found: LocalAlignment | None, cutting: Cutting) -> tuple[dict[str, float], str]:
     """Everything that is measured of a tile, by column, and the first reason against it ("" where there is none)."""
     options = cutting.options
-    sides = tile_quality(he, options.mpp, "he", cutting.thickness[0]), tile_quality(
-        ihc, options.mpp, "ihc", cutting.thickness[1]
+    sides = (
+        tile_quality(he, options.mpp, "he", cutting.thickness[0]),
+        tile_quality(ihc, options.mpp, "ihc", cutting.thickness[1]),
     )
     shift, angle, residual, confidence = local_motion(found, he.shape, options.mpp)
     values = {

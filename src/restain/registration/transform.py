@@ -1,13 +1,13 @@
 """Where a place of the H&E slide is found on the IHC slide, and the file that says so.
 
-Places are x, y in microns from a slide's upper left corner. A transform is applied in three steps, each of which is kept:
-a smooth field (optional) and an affine correction in the H&E's microns, then the rigid motion, perhaps with a mirror,
-that carries the H&E onto the IHC.
+Places are x, y in microns from a slide's upper left corner. A transform is applied in three steps, each of which is
+kept: a smooth field (optional) and an affine correction in the H&E's microns, then the rigid motion, perhaps with a
+mirror, that carries the H&E onto the IHC.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -20,7 +20,7 @@ from restain.errors import RestainError
 from restain.files import write_json
 from restain.stains import Floats
 
-VERSION = 1
+VERSION: Literal[1] = 1
 _TURNS = 20  # fixed-point steps of the inverse; a field's slope is far below 1
 _Pair: TypeAlias = tuple[float, float]
 
@@ -87,17 +87,13 @@ class Transform:
         return found
 
     def local(self, point: Floats, reach: float) -> Affine:
-        """The affine map that equals this transform at a place (2,), and its mean slope over ``reach`` microns around."""
+        """The affine map that equals the transform at a place (2,), with its mean slope over ``reach`` microns."""
         if self.field is None:
             return self.linear
         steps = np.array([(-reach, 0), (reach, 0), (0, -reach), (0, reach)], dtype=float) / 2
         left, right, up, down, middle = self.at(point + np.concatenate([steps, np.zeros((1, 2))]))
         matrix = np.stack([right - left, down - up], axis=1) / reach
         return Affine(matrix, middle - matrix @ point)
-
-    def corrected(self, correction: Affine) -> Transform:
-        """This transform after a further affine correction of H&E places; of one without a field."""
-        return replace(self, affine=self.affine.after(correction))
 
     def write(self, path: Path, he: str, ihc: str) -> None:
         """Write ``transform.json``; ``he`` and ``ihc`` name the slides that it belongs to."""
@@ -133,9 +129,9 @@ class Transform:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
-            raise RestainError(f"{path}: {where} is not as a transform of version {VERSION} has it ({first['msg']})") from (
-                error
-            )
+            raise RestainError(
+                f"{path}: {where} is not as a transform of version {VERSION} has it ({first['msg']})"
+            ) from (error)
         found: dict[str, Affine] = {"affine": Affine.identity(), "rigid": Affine.identity()}
         field = None
         for step in file.steps:
