@@ -117,7 +117,7 @@ def _differs(one: Affine, other: Affine, overview: Overview) -> bool:
 
 
 def _scales(overview: float, native: float) -> list[Scale]:
-    """From a third of the overview's resolution to about 1 µm per pixel, as far as the slides go; then smaller blocks."""
+    """A third of the overview's resolution, then about 1 µm per pixel in smaller blocks, as far as the slides go."""
     middle, finest = max(native, overview / 3), max(native, 1.0)
     return [Scale(middle, 128, 20, 240), Scale(finest, 96 if finest > 1.2 else 128, 12, 480)]
 
