@@ -15,13 +15,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
+from restain.alignment.local import align_locally
 from restain.images import RGB
 from restain.phantoms.dots import draw_sections
 from restain.phantoms.placement import Placement, draw_slides
@@ -130,7 +131,8 @@ def _open(path: Path, image: RGB, mpp: float) -> FileSlide:
     return open_slide(path)
 
 
-def orientation(draws) -> None:
+def orientation(draws: Iterable[Draw]) -> None:
+    """The search alone: wrong where it is off by more than 100 um, or face up for face down."""
     wrong, errors, ratios = 0, [], []
     for draw in draws:
         mpp = overview_mpp(draw.he, draw.ihc)
@@ -141,25 +143,25 @@ def orientation(draws) -> None:
         errors.append(error)
         ratios.append(max(rivals, default=0) / found[0].score)
         print(
-            f"{len(errors)}: error {error:.1f} um, score {found[0].score:.2f}, best mirrored otherwise {ratios[-1]:.2f} of it",
-            flush=True,
+            f"{len(errors)}: error {error:.1f} um, score {found[0].score:.2f}, next {ratios[-1]:.2f} of it", flush=True
         )
-    print(
-        f"{wrong} of {len(errors)} wrong; median error of the rigid motion {np.median(errors):.1f} um, largest {max(errors):.1f}"
-    )
+    print(f"{wrong} of {len(errors)} wrong; error of the rigid motion, median {np.median(errors):.1f} um", end="")
+    print(f", largest {max(errors):.1f} um; largest score of the other mirror {max(ratios):.2f} of the best")
 
 
-def accuracy(draws) -> None:
+def accuracy(draws: Iterable[Draw]) -> None:
+    """The whole registration."""
     everything = []
     for number, draw in enumerate(draws):
         start = time.process_time()
         found = register_slides(draw.he, draw.ihc)
         error = np.hypot(*(found.transform.at(draw.tissue) - draw.to_ihc(draw.tissue)).T)
         everything.append(error)
+        mirror = "right" if found.transform.mirrored == draw.mirrored else "WRONG"
         print(
             f"{number}: error median {np.median(error):.2f}, 90 % {np.percentile(error, 90):.2f} um; "
-            f"stated residual {np.median(found.residuals):.2f} um, inliers {found.inliers:.2f}, support {found.support:.2f}, "
-            f"next {found.runner_up:.2f}, mirror {'right' if found.transform.mirrored == draw.mirrored else 'WRONG'}, "
+            f"stated residual {np.median(found.residuals):.2f} um, inliers {found.inliers:.2f}, "
+            f"support {found.support:.2f}, next {found.runner_up:.2f}, mirror {mirror}, "
             f"{time.process_time() - start:.0f} s of processor",
             flush=True,
         )
@@ -167,7 +169,7 @@ def accuracy(draws) -> None:
     print(f"all places: median {np.median(together):.2f} um, 90 % {np.percentile(together, 90):.2f} um")
 
 
-def shuffled(draws) -> None:
+def shuffled(draws: Iterable[Draw]) -> None:
     """Confidence of tiles with their own partner, and with that of another tile of the same slide."""
     right, wrong = [], []
     for draw in draws:
@@ -177,8 +179,6 @@ def shuffled(draws) -> None:
             PairOptions(tile=192, mpp=max(draw.he.mpp, draw.ihc.mpp)),
         )  # fmt: skip
         cut = [tiles.cutting.cut(region) for region in tiles.regions()]
-        from restain.alignment.local import align_locally
-
         for place, (he, ihc, own) in enumerate(cut):
             other = align_locally(he, cut[(place + len(cut) // 2) % len(cut)][1], search=False, warp=False)
             row, reason = measure_tile(he, ihc, own, tiles.cutting)
@@ -186,9 +186,8 @@ def shuffled(draws) -> None:
                 right.append(row["confidence"])
                 wrong.append(0.0 if other is None else other.confidence)
         print(f"{len(right)} tiles so far, AUC {auc(right, wrong):.4f}", flush=True)
-    print(
-        f"confidence of {len(right)} tiles, 5/50/95 %: {np.percentile(right, (5, 50, 95)).round(2)}; of wrong partners {np.percentile(wrong, (5, 50, 95)).round(2)}"
-    )
+    own, others = (np.percentile(values, (5, 50, 95)).round(2) for values in (right, wrong))
+    print(f"confidence of {len(right)} tiles, 5/50/95 %: {own}; of wrong partners {others}")
 
 
 def auc(right: list[float], wrong: list[float]) -> float:

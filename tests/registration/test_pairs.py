@@ -196,5 +196,5 @@ def test_a_weight_that_is_none_is_refused(tmp_path, pairs):
     shutil.copytree(pairs, tmp_path / "set")
     name = next((tmp_path / "set" / "trainA").iterdir()).stem
     (tmp_path / "set" / "pairs.csv").write_text(f"name,split,patient,weight\n{name},train,P,1.5\n")
-    with pytest.raises(restain.RestainError, match="weight is '1.5'"):
+    with pytest.raises(restain.RestainError, match=r"weight is '1\.5'"):
         find_pairs(tmp_path / "set")

@@ -86,7 +86,7 @@ class Manifest:
         return [split for split in SPLITS if split in present]
 
     def fingerprint(self) -> str:
-        """SHA-256 over splits, ids, weights other than 1, paths and file sizes; a resumed run must find it unchanged."""
+        """SHA-256 over splits, ids, weights below 1, paths and file sizes; a resumed run must find it unchanged."""
         digest = hashlib.sha256()
         for record in self.records:
             line = [record.split, record.id, *([f"{record.weight:g}"] if record.weight != 1 else [])]

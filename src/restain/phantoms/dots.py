@@ -148,14 +148,15 @@ def _landed(points: Array, size: tuple[float, float]) -> Array:
     """The grid's squares that points lie in, on a slide of that size, 0 or 1."""
     columns, rows = (int(side / _GRID) for side in size)
     counts = _counts(points, rows, columns, _GRID)
-    return (gaussian_filter(counts, 0.7) > 1.5).astype(np.float64)
+    return np.asarray(gaussian_filter(counts, 0.7) > 1.5, dtype=np.float64)
 
 
 def _counts(points: Array, rows: int, columns: int, step: float) -> Array:
     """Points in each square of a grid (rows, columns); those outside are left out."""
     x, y = np.floor(points / step).astype(np.int64).T
     inside = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
-    return np.bincount(y[inside] * columns + x[inside], minlength=rows * columns).reshape(rows, columns).astype(float)
+    counts = np.bincount(y[inside] * columns + x[inside], minlength=rows * columns)
+    return np.asarray(counts.reshape(rows, columns), dtype=np.float64)
 
 
 def _picture(

@@ -153,8 +153,8 @@ def _levelled(rows: list[TileRow], most: int | None) -> list[TileRow]:
 def _shown(rows: Sequence[TileRow]) -> set[str]:
     """Names of kept tiles, evenly spread, and of discarded ones, of each reason in turn."""
     kept = [row for row in rows if row.kept]
-    places = np.unique(np.linspace(0, len(kept) - 1, min(_SHOWN, len(kept))).round().astype(int)) if kept else []
-    names = {kept[int(place)].name for place in places}
+    places = np.linspace(0, max(0, len(kept) - 1), min(_SHOWN, len(kept))).round().astype(int).tolist()
+    names = {kept[place].name for place in places}
     turns: Counter[str] = Counter()
     ranked = []
     for row in rows:

@@ -83,7 +83,7 @@ def _blur(rgb: RGB, mpp: float) -> float:
     side = 384
     top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
     middle = grey[top : top + side, left : left + side]
-    return float(blur_effect(middle / 255.0)) if middle.std() > 1 else 1.0
+    return float(blur_effect(middle / 255.0)) if middle.std() > 1 else 1.0  # type: ignore[no-untyped-call]
 
 
 def _reduced(rgb: RGB, factor: float) -> RGB:
@@ -119,4 +119,5 @@ def thumbnail(rgb: RGB, side: int) -> RGB:
     if max(reduced.shape[:2]) <= side:
         return reduced
     factor = side / max(reduced.shape[:2])
-    return np.rint(zoom(reduced.astype(np.float32), (factor, factor, 1), order=1)).clip(0, 255).astype(np.uint8)
+    small = zoom(reduced.astype(np.float32), (factor, factor, 1), order=1)
+    return np.asarray(np.rint(small.clip(0, 255)), dtype=np.uint8)

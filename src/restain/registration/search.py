@@ -1,13 +1,14 @@
 """Which way round two sections lie: every rotation and mirror is tried, the best are looked at closely.
 
 At about 128 pixels a side the IHC is turned by every 5 degrees, with and without a mirror, and moved over the H&E by
-the Fourier transform; the correlations of tissue presence and haematoxylin are added. Outlines alone can be symmetric, so
-the best candidates are refined by block matching at three times that resolution, and the one whose blocks agree most
+the Fourier transform; the correlations of tissue presence and haematoxylin are added. Outlines alone can be symmetric,
+so the best candidates are refined by block matching at three times that resolution, and the one whose blocks agree most
 wins. The scale is never searched: it is known from the microns per pixel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,8 +74,12 @@ def search_orientations(he: Overview, ihc: Overview) -> list[Candidate]:
     """
     coarse = _grid_pair(he, ihc, _COARSE)
     fine = _grid_pair(he, ihc, _COARSE * _FINE)
-    looked_at = [_refined(candidate, fine) for candidate in _best_apart(_coarse_scores(coarse))]
-    return sorted(looked_at, key=lambda candidate: -candidate.score)
+    looked_at = _by_score(_refined(candidate, fine, radius=20) for candidate in _best_apart(_coarse_scores(coarse)))
+    return _by_score([_refined(looked_at[0], fine, radius=8), *looked_at[1:]])
+
+
+def _by_score(candidates: Iterable[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def _rotation(angle: float, mirrored: bool) -> Floats:
 
 def _best_apart(candidates: list[Candidate]) -> list[Candidate]:
     chosen: list[Candidate] = []
-    for one in sorted(candidates, key=lambda candidate: -candidate.score):
+    for one in _by_score(candidates):
         if all(
             one.mirrored != other.mirrored or abs((one.angle - other.angle + 180) % 360 - 180) >= _APART
             for other in chosen
@@ -145,16 +150,13 @@ def _best_apart(candidates: list[Candidate]) -> list[Candidate]:
     return chosen
 
 
-def _refined(candidate: Candidate, grids: _Grids) -> Candidate:
-    """The candidate after two rounds of block matching, scored by the blocks that agree."""
-    motion, blocks = candidate.motion, None
-    for radius in (20, 8):
-        blocks = match_on_grid(grids.he, grids.ihc, grids.mpp, motion, block=48, radius=radius)
-        if len(blocks.places) < 3 or not blocks.agree.any():
-            break
+def _refined(candidate: Candidate, grids: _Grids, radius: int) -> Candidate:
+    """The candidate after block matching, scored by the blocks that agree."""
+    blocks = match_on_grid(grids.he, grids.ihc, grids.mpp, candidate.motion, block=48, radius=radius)
+    motion = candidate.motion
+    if blocks.agree.sum() >= 3:
         motion = motion.after(refit(blocks, "rigid", grids.mpp))
-    score = blocks.support if blocks is not None else 0.0
-    return Candidate(motion, candidate.mirrored, candidate.angle, score)
+    return Candidate(motion, candidate.mirrored, candidate.angle, blocks.support)
 
 
 def refit(blocks: Blocks, motion: Motion, tolerance: float) -> Affine:

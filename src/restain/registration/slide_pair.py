@@ -96,7 +96,7 @@ def register_slides(he: Slide, ihc: Slide, *, workers: int = 1) -> Registration:
         found = match_closely(he, ihc, transform, spread_places(near, scale), scale, workers)
         transform = _followed(transform, found, tolerance=scale.mpp * 2, field=True)
     last = _scales(mpp, native)[-1]
-    places = spread_places(near, Scale(last.mpp, last.block, last.radius, 120))
+    places = spread_places(near, Scale(last.mpp, last.block, last.radius, 96))
     places = places + last.block * last.mpp * 0.25  # between those that were fitted
     check = match_closely(he, ihc, transform, places, last, workers)
     before = match_closely(he, ihc, Transform(rigid, Affine.identity()), places, last, workers)
