@@ -2,8 +2,8 @@
 
     python benchmarks/refine_accuracy.py --data DIR --target B_weak --aligned B --split val
 
-``--aligned`` names the target that lies exactly on the H&E and of which ``--target`` is a moved copy: the refined
-image is compared with it. Every H&E is also aligned with the IHC of another field, for the confidence of wrong partners.
+``--aligned`` names the target that lies on the H&E and of which ``--target`` is a moved copy: the refined image is
+compared with it. Every H&E is also aligned with the IHC of another field, for the confidence of wrong partners.
 ``--truth`` adds the error of the shift: the mean motion over the field against the columns shift_y_px, shift_x_px.
 """
 
@@ -54,9 +54,7 @@ def main() -> None:
             y, x = np.indices(he.shape[:2])
             errors.append(np.hypot((y - rows).mean() - truth[name][0], (x - columns).mean() - truth[name][1]))
     print(f"{len(names)} pairs, {(time.process_time() - start) / 2 / len(names):.1f} s of processor each")
-    print(
-        f"correlation of density with the aligned IHC: {np.median(before):.3f} as given, {np.median(after):.3f} refined"
-    )
+    print(f"correlation of density with the aligned IHC: given {np.median(before):.3f}, refined {np.median(after):.3f}")
     own, others = (np.percentile(values, (5, 50, 95)).round(2) for values in (right, wrong))
     a, b = np.array(right)[:, None], np.array(wrong)[None]
     area = float(((a > b) + 0.5 * (a == b)).mean())

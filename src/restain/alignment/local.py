@@ -21,7 +21,7 @@ WORKING_SIDE = 512
 _BLOCK, _RADIUS = 96, 16  # working pixels
 _LEAST_MARGIN = 0.04
 _TOLERANCE = 24  # parts of a block by which neighbours may differ
-_EMPTY = 0.15  # presence of tissue below which a block is glass
+_EMPTY = 0.3  # presence of tissue below which a block is glass
 _NODES = 17  # of a field, along each side
 
 

@@ -141,7 +141,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], microns: floa
 def _quarters(places: Array) -> Array:
     """Four points in each square, so that a turned square leaves no gaps."""
     steps = np.array([(-2.5, -2.5), (2.5, -2.5), (-2.5, 2.5), (2.5, 2.5)])
-    return (places[:, None] + steps).reshape(-1, 2)
+    return np.asarray((places[:, None] + steps).reshape(-1, 2))
 
 
 def _landed(points: Array, size: tuple[float, float]) -> Array:

@@ -23,6 +23,7 @@ from restain.wsi.slide import Slide
 
 _MARGIN = 20  # pixels around a block for its band-pass
 _LEAST_MARGIN = 0.04
+_EMPTY = 0.3  # presence of tissue below which a block is glass
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _match_one(he: Slide, ihc: Slide, transform: Transform, place: Floats, scale
 def _content_of(rgb: RGB, side: Side) -> Floats | None:
     """Band-passed content without the margin; None of bare glass."""
     channels = content(rgb, side)
-    if channels[1].mean() < 0.15:
+    if channels[1].mean() < _EMPTY:
         return None
     passed = np.concatenate([band_passed(channels, 1.0, 4.0), band_passed(channels, 2.5, 10.0)])
     return passed[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
