@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from restain.phantoms import Consecutive, PhantomOptions, phantom
     from restain.published import import_weights
     from restain.recipes import Recipe, load_recipe, recipe_names
+    from restain.registration.options import PairOptions
+    from restain.registration.pairs_verb import pairs
+    from restain.registration.register_verb import register
     from restain.reporting import report
     from restain.slides.options import SlideOptions
     from restain.slides.run.batch import slide
@@ -35,6 +38,7 @@ _HOMES = {
     "Consecutive": "phantoms",
     "EvaluationOptions": "evaluation",
     "Machine": "training.distributed",
+    "PairOptions": "registration.options",
     "PhantomOptions": "phantoms",
     "Recipe": "recipes",
     "RestainError": "errors",
@@ -54,8 +58,10 @@ _HOMES = {
     "list_weights": "weights",
     "load_recipe": "recipes",
     "load_stainer": "stainer",
+    "pairs": "registration.pairs_verb",
     "phantom": "phantoms",
     "recipe_names": "recipes",
+    "register": "registration.register_verb",
     "report": "reporting",
     "slide": "slides.run.batch",
     "stain": "staining",
@@ -65,6 +71,8 @@ _HOMES = {
 
 __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "phantom",
+    "register",
+    "pairs",
     "inspect",
     "train",
     "calibrate",
@@ -87,6 +95,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "Consecutive",
     "EvaluationOptions",
     "Machine",
+    "PairOptions",
     "PhantomOptions",
     "Recipe",
     "RestainError",

@@ -369,6 +369,69 @@ def phantom(
     restain.phantom(marker, out, pairs, size, seed, options)
 
 
+@app.command()
+def register(
+    he: Annotated[Path, typer.Option(help="H&E slide or picture")],
+    ihc: Annotated[Path, typer.Option(help="IHC slide or picture of a section nearby")],
+    out: Folder,
+    he_mpp: Annotated[float | None, typer.Option(help="microns per pixel of the H&E, if its file is wrong")] = None,
+    ihc_mpp: Annotated[float | None, typer.Option(help="microns per pixel of the IHC, if its file is wrong")] = None,
+    landmarks: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="HE.csv IHC.csv", help="ImageJ's CSVs, for the error at landmarks"),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="threads")] = None,
+) -> None:
+    """Find how the sections on two slides lie against each other."""
+    import restain
+    from restain.console.registration import print_registration
+
+    result = restain.register(he, ihc, out=out, he_mpp=he_mpp, ihc_mpp=ihc_mpp, landmarks=landmarks, workers=workers)
+    print_registration(result)
+
+
+@app.command()
+def pairs(
+    out: Folder,
+    slides: Annotated[
+        Path | None, typer.Option(help="CSV with patient, he, ihc, stain; or a folder whose names pair up")
+    ] = None,
+    refine: Annotated[Path | None, typer.Option(help="data set of given pairs, to be aligned anew")] = None,
+    target: Annotated[str, typer.Option(help="which IHC, with --refine, where there are several")] = "B",
+    tile: Annotated[int, typer.Option(help="side of a tile, pixels")] = 1024,
+    mpp: Annotated[float, typer.Option(help="microns per pixel of the tiles")] = 0.5,
+    limit: Annotated[int | None, typer.Option(help="most tiles in all")] = None,
+    per_slide: Annotated[int | None, typer.Option(help="most tiles of one pair of slides")] = None,
+    balance: Annotated[Literal["none", "dab"], typer.Option(help="level tiles over positivity")] = "none",
+    val: Annotated[float, typer.Option(help="share of the patients for validation")] = 0.15,
+    test: Annotated[float, typer.Option(help="share of the patients for the test set")] = 0.15,
+    seed: Annotated[int, typer.Option(help="which patients and tiles")] = 0,
+    max_residual: Annotated[float, typer.Option(help="largest residual displacement, microns")] = 10.0,
+    min_confidence: Annotated[float, typer.Option(help="smallest share of a tile that agrees")] = 0.25,
+    workers: Annotated[int | None, typer.Option(min=1, help="threads")] = None,
+) -> None:
+    """Cut aligned, gated training pairs out of whole slides, or align given pairs anew."""
+    import restain
+    from restain.console.registration import print_pairs
+
+    options = restain.PairOptions(
+        tile=tile,
+        mpp=mpp,
+        limit=limit,
+        per_slide=per_slide,
+        balance=balance,
+        val=val,
+        test=test,
+        seed=seed,
+        max_residual=max_residual,
+        min_confidence=min_confidence,
+    )
+    run = restain.pairs(slides, out=out, refine=refine, target=target, options=options, workers=workers)
+    print_pairs(run)
+    if run.failed:
+        raise typer.Exit(1)
+
+
 @data_app.command()
 def inspect(
     root: Annotated[Path, typer.Argument(metavar="DIR", help="folder in a known layout, or a CSV manifest")],

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from restain.alignment.pictures import Alignment, estimate_alignment
 from restain.data.records import ImageRef, Record
 from restain.errors import RestainError, os_reason
 from restain.files import sha256
 from restain.images import RGB
-from restain.registration.alignment import Alignment, estimate_alignment
 
 
 @dataclass(frozen=True)
