@@ -5,8 +5,8 @@ from restain.stains import DAB, EOSIN, HEMATOXYLIN, separate
 
 
 def _placement(**changes) -> Placement:
-    values = dict(angle=0.0, mirrored=False, centre=(100.0, 80.0), target=(100.0, 80.0), warp=0.0, scale=200.0, key=1)
-    return Placement(**values | {"mpp": 1.0} | changes)
+    values = {"angle": 0.0, "mirrored": False, "centre": (100.0, 80.0), "target": (100.0, 80.0)}
+    return Placement(**values | {"warp": 0.0, "scale": 200.0, "key": 1, "mpp": 1.0} | changes)
 
 
 def test_there_and_back():
@@ -16,7 +16,7 @@ def test_there_and_back():
 
 
 def test_a_quarter_turn_is_the_turned_picture():
-    """Without warp and turnover the IHC turned by 90 degrees is the straight one, turned, but for the scanner's noise."""
+    """Without warp and turnover the IHC turned by 90 degrees is the straight one, turned, except for noise."""
     size = (160.0, 160.0)
     straight = draw_slides("er", 4, size, 1.0, _placement(centre=(79.5, 79.5), target=(80.0, 80.0)), 0.0)
     turned = draw_slides("er", 4, size, 1.0, _placement(centre=(79.5, 79.5), target=(80.0, 80.0), angle=90.0), 0.0)

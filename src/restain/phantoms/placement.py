@@ -90,7 +90,8 @@ def draw_slides(
         both pictures, uint8 (height, width, 3). They are held in memory: meant for some ten million pixels.
     """
     width, height = extent
-    options = PhantomOptions(mpp=he_mpp, slide=True, consecutive=Consecutive(0, 0, 0, turnover))
+    section = Consecutive(warp=0, shift=0, rotation=0, turnover=turnover)
+    options = PhantomOptions(mpp=he_mpp, slide=True, consecutive=section)
     slide = Slide(marker, key, options, (height, width))
     he = _draw(slide, slide.population, View(0, 0, round(height / he_mpp), round(width / he_mpp), he_mpp), stain="he")
     rows, columns = (round(2 * length / placement.mpp) for length in placement.target[::-1])
