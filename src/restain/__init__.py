@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from restain.stainer import Stainer, StainerCard, load_stainer
     from restain.staining import stain
     from restain.training.loop import Machine, train
+    from restain.viewer.launch import Viewer, view
     from restain.weights import add_weights, fetch_weights, list_weights, weights_path
     from restain.wsi.check.checking import check
 
@@ -57,6 +58,8 @@ _HOMES = {
     "slide": "slides.run.batch",
     "stain": "staining",
     "train": "training.loop",
+    "view": "viewer.launch",
+    "Viewer": "viewer.launch",
     "weights_path": "weights",
 }
 
@@ -67,6 +70,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "stain",
     "slide",
     "check",
+    "view",
     "evaluate",
     "report",
     "demo",
@@ -89,6 +93,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "SlideOptions",
     "Stainer",
     "StainerCard",
+    "Viewer",
 ]
 
 
