@@ -138,10 +138,10 @@ def _open_scaled(picture: Picture, others: Sequence[Picture]) -> tuple[FileSlide
             raise error from None
     reference = _reference(picture, others)
     if reference is None:
-        return slide, False, "states no pixel size; lengths are in pixels"
+        return slide, False, "has no usable pixel size; lengths are in pixels"
     fitted = reference.microns / slide.levels[0].width
     slide.close()
-    return open_slide(picture.path, fitted), False, f"states no pixel size; shown as wide as the {reference.label}"
+    return open_slide(picture.path, fitted), False, f"has no usable pixel size; shown as wide as the {reference.label}"
 
 
 @dataclass(frozen=True)

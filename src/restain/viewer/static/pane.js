@@ -38,7 +38,6 @@ export class Pane {
       maxZoomPixelRatio: Infinity,
       minZoomImageRatio: 0,
       imageSmoothingEnabled: true,
-      preserveImageSizeOnResize: true,
       imageLoaderLimit: 4,
       maxImageCacheCount: 400,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
@@ -64,13 +63,24 @@ export class Pane {
     return { x: centre.x, y: centre.y, um: 1 / (zoom * this.viewer.viewport.getContainerSize().x) };
   }
 
+  // Whether the room changed since it was last told where to look.
+  get resized() {
+    const { x, y } = this.viewer.viewport.getContainerSize();
+    return x !== this.room?.x || y !== this.room?.y;
+  }
+
   look(view, immediately) {
     const viewport = this.viewer.viewport;
-    viewport.zoomTo(1 / (view.um * viewport.getContainerSize().x), null, immediately);
+    this.room = viewport.getContainerSize();
+    viewport.zoomTo(1 / (view.um * this.room.x), null, immediately);
     viewport.panTo(new OpenSeadragon.Point(view.x, view.y), immediately);
   }
 
   halt() { if (this.works) this.look(this.view, true); }
+
+  veil(clip, opacity) { // its picture, not its name
+    for (const { style } of [this.mount, this.outline]) Object.assign(style, { clipPath: clip, opacity });
+  }
 
   has(key) { return this.works && this.description.overlays.some((one) => one.key === key); }
 

@@ -103,15 +103,15 @@ export class Stage {
   setMix(share) {
     const line = this.element.querySelector("#curtain");
     line.hidden = this.layout !== "curtain";
-    for (const { element } of this.panes) { element.style.clipPath = ""; element.style.opacity = ""; }
+    for (const pane of this.panes) pane.veil("", "");
     if (this.layout === "side") return;
     this.mix[this.layout] = Math.min(1, Math.max(0, share));
-    const second = this.pair[1].element;
+    const second = this.pair[1];
     if (this.layout === "curtain") {
-      second.style.clipPath = `inset(0 0 0 ${this.mix.curtain * 100}%)`;
+      second.veil(`inset(0 0 0 ${this.mix.curtain * 100}%)`, "");
       line.style.left = `${this.mix.curtain * 100}%`;
     } else {
-      second.style.opacity = this.mix.blend;
+      second.veil("", this.mix.blend);
     }
     this.changed();
   }
@@ -150,8 +150,17 @@ export class Stage {
     for (const name of ["canvas-enter", "canvas-press", "canvas-scroll", "canvas-pinch", "canvas-double-click"]) {
       viewer.addHandler(name, () => this._lead(pane));
     }
-    viewer.addHandler("viewport-change", () => { if (pane === this.leader) this._follow(pane); });
-    viewer.addHandler("after-resize", () => { if (this.view) { this._bound(); pane.look(this.view, true); this._draw(pane); } });
+    viewer.addHandler("viewport-change", () => {
+      if (!this.view) return;
+      if (pane.resized) { // the place and the microns of a pixel stay, whatever the room
+        pane.look(this.view, true);
+        this._bound();
+        this._draw(pane);
+        this.navigator.draw(this.view, this.leader.element);
+      } else if (pane === this.leader) {
+        this._follow(pane);
+      }
+    });
   }
 
   _lead(pane) {
