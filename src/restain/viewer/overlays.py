@@ -11,13 +11,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from restain.images import RGB
-from restain.stains import DAB, EOSIN, HEMATOXYLIN, Floats, separate
+from restain.stains import DAB, EOSIN, HEMATOXYLIN, Floats, optical_density, stain_matrix
 from restain.viewer.pictures import Role
 
 _WARM = ((255, 236, 139), (255, 170, 60), (236, 76, 41), (158, 14, 64), (64, 4, 52))  # from low to high
 _COOL = ((190, 240, 255), (104, 190, 250), (62, 120, 230), (50, 56, 180), (28, 16, 92))
 _EVEN = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))  # viridis at 0, 1/4 ... 1
-_OPAQUE_FROM = 0.2  # of the range: below it an overlay fades, so that the tissue shows where there is nothing
+_FADES = (0.06, 0.25)  # of the range: nothing is drawn up to the first, so that glass stays clear; all from the second
 _MOST_OPAQUE = 230
 
 
@@ -50,7 +50,7 @@ class ColourMap:
         knots = np.linspace(0, 1, len(self.anchors))
         anchors = np.asarray(self.anchors, dtype=np.float64)
         colours = [np.interp(at, knots, anchors[:, channel]) for channel in range(3)]
-        alpha = np.clip(at / _OPAQUE_FROM, 0, 1) if self.fades else np.ones(256)
+        alpha = np.interp(at, _FADES, (0, 1)) if self.fades else np.ones(256)
         return np.asarray(np.rint(np.stack([*colours, alpha * _MOST_OPAQUE], axis=-1)), np.uint8)
 
     def indices(self, values: Floats) -> npt.NDArray[np.uint8]:
@@ -101,9 +101,11 @@ def stain_amount(rgb: RGB, key: str, role: Role) -> Floats:
     Returns:
         float32 (height, width).
     """
-    if role == "he":
-        return separate(rgb, HEMATOXYLIN, EOSIN)[..., 0]
-    return separate(rgb, HEMATOXYLIN, DAB)[..., 1 if key == "dab" else 0]
+    other = EOSIN if role == "he" else DAB
+    unmix = np.linalg.inv(stain_matrix(HEMATOXYLIN, other))[:, 1 if key == "dab" else 0]
+    grey = optical_density(np.arange(256, dtype=np.uint8))
+    red, green, blue = ((grey * weight).astype(np.float32) for weight in unmix)  # one term of the sum for each level
+    return np.asarray(red[rgb[..., 0]] + green[rgb[..., 1]] + blue[rgb[..., 2]])
 
 
 def map_colours(key: str, title: str, unit: str, low: float, high: float) -> ColourMap:
