@@ -12,7 +12,7 @@ from restain.slides.record import SlideRecord, read_summary
 from restain.viewer.pictures import ROLE_LABELS, Case, Picture, Role, record_of
 from restain.wsi.discovery import find_slides
 
-_RUN_FILES = ("recipe.yaml", "environment.json", "logs")
+_RUN_FILES = ("recipe.yaml", "environment.json", "logs/train.csv")
 _OVERVIEWS = (".thumbnail.png", ".preview.png")  # of restain slide, beside its results
 
 
