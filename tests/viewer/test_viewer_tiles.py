@@ -137,7 +137,21 @@ def test_tissue_outlines_follow_the_transform(tmp_path):
     assert 0 < x.min() < x.max() < 2000 and 0 < y.min() < y.max() < 1600
 
 
+def test_the_steps_of_restain_register_are_applied_in_their_order(tmp_path):
+    affine, rigid = [[1.1, 0, 5], [0, 0.9, -3]], [[0, -1, 100], [1, 0, 20]]
+    steps = [{"kind": "field", "dx": [], "dy": []}, {"kind": "affine", "matrix": affine}]
+    steps += [{"kind": "rigid", "matrix": rigid, "mirrored": False, "rotation_deg": 90.0}]
+    write_json(tmp_path / "t.json", {"version": 1, "unit": "micron", "maps": "he to ihc", "steps": steps})
+    transform = read_transform(tmp_path / "t.json")
+    x, y = 1.1 * 70 + 5, 0.9 * 40 - 3  # of the place 70, 40
+    assert transform.matrix @ (70, 40, 1) == pytest.approx((100 - y, 20 + x))
+    assert transform.has_displacement
+    assert transform.scale == pytest.approx((1.1 * 0.9) ** 0.5)
+
+
 @pytest.mark.parametrize(("fields", "words"), [
+    ({"version": 1, "unit": "px", "maps": "he to ihc", "steps": []}, "unit is 'px'; expected 'micron'"),
+    ({"version": 1, "unit": "micron", "maps": "he to ihc", "steps": [{"kind": "warp"}]}, "kind 'warp'"),
     ({"version": 9, "units": "um", "matrix": [[1, 0, 0], [0, 1, 0]]}, "version is 9"),
     ({"version": 1, "units": "px", "matrix": [[1, 0, 0], [0, 1, 0]]}, "units is 'px'; expected 'um'"),
     ({"version": 1, "units": "um", "matrix": [[1, 0], [0, 1]]}, "expected two rows of three numbers"),

@@ -17,7 +17,7 @@ from restain.wsi.geometry import Region
 from restain.wsi.resample import read_region
 from restain.wsi.slide import Slide
 
-Matrix: TypeAlias = npt.NDArray[np.float64]  # (2, 3)
+Matrix: TypeAlias = npt.NDArray[np.float64]  # (2, 3), or (3, 3) with (0, 0, 1) below
 _VERSIONS = (1,)
 
 
@@ -40,33 +40,51 @@ class Transform:
 
 
 def read_transform(path: Path) -> Transform:
-    """Read a ``transform.json``.
+    """Read a ``transform.json``: the steps that ``restain register`` writes, or one affine ``matrix``.
+
+    The steps (``unit`` micron, ``maps`` he to ihc) are applied in their order; a step of kind ``field`` is left out.
+    The short form is ``{"version": 1, "units": "um", "matrix": [[a, b, c], [d, e, f]]}``.
 
     Raises:
-        RestainError: it cannot be read, is of an unknown version, is not in microns, or its matrix is not an
-            invertible affine map.
+        RestainError: it cannot be read, is of an unknown version, is not in microns, or its matrices are not
+            invertible affine maps.
     """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RestainError(f"{path}: cannot be read as JSON ({in_short(error)})") from error
     if not isinstance(fields, dict):
-        raise RestainError(
-            f"{path}: holds a {type(fields).__name__}; expected an object with version, units and matrix"
-        )
+        raise RestainError(f"{path}: holds a {type(fields).__name__}; expected an object with version and matrix")
     if fields.get("version") not in _VERSIONS:
         raise RestainError(f"{path}: version is {fields.get('version')!r}; expected {_VERSIONS[-1]}")
-    if fields.get("units") != "um":
-        raise RestainError(f"{path}: units is {fields.get('units')!r}; expected 'um'")
+    if "steps" not in fields:
+        if fields.get("units") != "um":
+            raise RestainError(f"{path}: units is {fields.get('units')!r}; expected 'um'")
+        return Transform(_affine(path, fields.get("matrix"))[:2], fields.get("displacement") is not None)
+    for name, expected in (("unit", "micron"), ("maps", "he to ihc")):
+        if fields.get(name) != expected:
+            raise RestainError(f"{path}: {name} is {fields.get(name)!r}; expected {expected!r}")
+    steps = fields["steps"]
+    if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+        raise RestainError(f"{path}: steps is no list of objects")
+    whole = np.eye(3)
+    for step in steps:
+        if step.get("kind") in ("affine", "rigid"):
+            whole = _affine(path, step.get("matrix")) @ whole
+        elif step.get("kind") != "field":
+            raise RestainError(f"{path}: a step is of kind {step.get('kind')!r}; expected field, affine or rigid")
+    return Transform(whole[:2], any(step["kind"] == "field" for step in steps))
+
+
+def _affine(path: Path, given: object) -> Matrix:
+    """Two rows of three numbers as a float64 (3, 3) that acts on (x, y, 1)."""
     try:
-        matrix = np.asarray(fields.get("matrix"), dtype=np.float64)
+        matrix = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         matrix = np.empty(0)
     if matrix.shape != (2, 3) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:, :2])) < 1e-6:
-        raise RestainError(
-            f"{path}: matrix is {fields.get('matrix')!r}; expected two rows of three numbers, invertible"
-        )
-    return Transform(matrix, fields.get("displacement") is not None)
+        raise RestainError(f"{path}: matrix is {given!r}; expected two rows of three numbers, invertible")
+    return np.vstack([matrix, (0, 0, 1)])
 
 
 def read_registered(slide: Slide, transform: Transform, region: Region, mpp: float) -> RGB:
