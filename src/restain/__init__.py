@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from restain.staining import stain
     from restain.training.distributed import Machine
     from restain.training.session import train
+    from restain.viewer.launch import Viewer, view
     from restain.weights import add_weights, fetch_weights, list_weights, weights_path
     from restain.wsi.check.checking import check
 
@@ -66,6 +67,8 @@ _HOMES = {
     "slide": "slides.run.batch",
     "stain": "staining",
     "train": "training.session",
+    "view": "viewer.launch",
+    "Viewer": "viewer.launch",
     "weights_path": "weights",
 }
 
@@ -79,6 +82,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "stain",
     "slide",
     "check",
+    "view",
     "evaluate",
     "report",
     "demo",
@@ -102,6 +106,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "SlideOptions",
     "Stainer",
     "StainerCard",
+    "Viewer",
 ]
 
 

@@ -432,6 +432,34 @@ def pairs(
         raise typer.Exit(1)
 
 
+@app.command()
+def view(
+    input: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="HE VIRTUAL [REAL] [TRANSFORM.json] | FOLDER...",
+            help="slides or images of one tissue, or folders of results, of a run, an evaluation or image pairs",
+            show_default=False,
+        ),
+    ],
+    roles: Annotated[
+        str | None, typer.Option("--as", help="what they are, e.g. he,real: he, virtual, real or other for each")
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="microns per pixel, instead of what the files state")] = None,
+    port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8765,
+    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
+    token: Annotated[str | None, typer.Option(help="secret part of the link, so that it stays the same")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page")] = True,
+) -> None:
+    """Look at H&E, virtual stain and real IHC side by side in a browser."""
+    import restain
+    from restain.console.viewer import show_viewer
+
+    chosen = roles.split(",") if roles else None
+    with restain.view(input, roles=chosen, mpp=mpp, host=host, port=port, token=token) as viewer:
+        show_viewer(viewer, browser=browser)
+
+
 @data_app.command()
 def inspect(
     root: Annotated[Path, typer.Argument(metavar="DIR", help="folder in a known layout, or a CSV manifest")],
