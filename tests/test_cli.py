@@ -46,6 +46,7 @@ SAME = {
     ("slide",): restain.slide,
     ("evaluate",): restain.evaluate,
     ("check",): restain.check,
+    ("view",): restain.view,
     ("report",): restain.report,
     ("phantom",): restain.phantom,
     ("data", "inspect"): restain.inspect,
@@ -74,6 +75,7 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
 
 STOPPING = {"explain", "dry_run"}  # print something and stop, whatever else was asked for
 ARGUMENTS = {"slides"}  # another way to name the input
+AFTERWARDS = {"browser"}  # what the command does with the result
 
 
 @pytest.mark.parametrize("words", SAME, ids=" ".join)
@@ -82,7 +84,7 @@ def test_options_are_the_parameters_of_the_function(words: tuple[str, ...]) -> N
     expected: set[str] = set()
     for name in inspect.signature(SAME[words]).parameters:
         expected |= GROUPED.get(f"{words[-1]} {name}") or GROUPED.get(name, {name})
-    assert options - STOPPING - ARGUMENTS == expected
+    assert options - STOPPING - ARGUMENTS - AFTERWARDS == expected
 
 
 def test_every_command_is_a_verb_and_every_verb_resolves() -> None:

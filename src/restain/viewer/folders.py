@@ -62,7 +62,7 @@ def _evaluation(folder: Path) -> list[Case]:
     from restain.reporting.evaluation_files import VIRTUAL, read_evaluation  # imports matplotlib
 
     files = read_evaluation(folder)
-    mpp = files.summary.get("mpp")
+    mpp = files.summary.mpp
     sides: list[tuple[Role, str, dict[str, Path]]] = [("he", "H&E", files.images("source"))]
     for stain in files.stains:
         label = "virtual stain" if stain == VIRTUAL else f"virtual stain: {stain}"
@@ -75,7 +75,7 @@ def _evaluation(folder: Path) -> list[Case]:
         Case(
             name,
             tuple(
-                Picture(images[name], role, label, mpp if isinstance(mpp, float) else None)
+                Picture(images[name], role, label, mpp)
                 for role, label, images in sides
                 if name in images
             ),

@@ -152,7 +152,7 @@ class Library:
             rings = _written_contours(opened.picture.path)
             if rings is None:
                 found = find_tissue(opened.slide)
-                rings = _rings(found.to_geojson(), found.slide_mpp)
+                rings = _rings(found.to_geojson(found.slide_mpp), found.slide_mpp)
             return [np.round(ring, 2).tolist() for ring in contours_on_frame(rings, opened.transform)]
 
         return self._contours.get(id, make)
