@@ -198,12 +198,13 @@ def _jpeg(rgb: RGB) -> bytes:
 
 
 def _written_contours(path: Path) -> list[list[tuple[float, float]]] | None:
-    """From ``NAME.tissue.geojson``, which counts in pixels of the H&E."""
+    """From ``NAME.tissue.geojson``, which states the microns per pixel of its coordinates."""
     record, beside = record_of(path), beside_slide(path, ".tissue.geojson")
     if record is None or record.made_by is None or not beside.is_file():
         return None
     try:
-        return _rings(json.loads(beside.read_text(encoding="utf-8")), record.made_by.identity.slide_mpp)
+        outlines = json.loads(beside.read_text(encoding="utf-8"))
+        return _rings(outlines, float(outlines["mpp"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RestainError(f"{beside}: is not a GeoJSON that restain wrote ({in_short(error)})") from error
 
