@@ -43,7 +43,9 @@ def test_a_third_of_wrong_matches_does_not_move_the_fit():
     for motion in ("rigid", "affine"):
         found = fit_motion(places, shifts, np.ones(90), 1.0, motion)
         np.testing.assert_allclose(found.at(places), true.at(places), atol=0.6)
-    assert agreeing(places, shifts, 8.0, slack=0)[1::3].mean() > agreeing(places, shifts, 8.0, slack=0)[::3].mean() + 0.5
+    assert (
+        agreeing(places, shifts, 8.0, slack=0)[1::3].mean() > agreeing(places, shifts, 8.0, slack=0)[::3].mean() + 0.5
+    )
 
 
 def test_a_field_is_taken_where_it_foretells_and_not_on_noise():
@@ -65,3 +67,9 @@ def test_affine_maps_compose_and_invert():
     points = np.random.default_rng(0).normal(size=(5, 2))
     np.testing.assert_allclose(two.after(one).at(points), two.at(one.at(points)))
     np.testing.assert_allclose(one.inverse().at(one.at(points)), points)
+
+
+def test_a_needle_biopsy_gets_no_field():
+    places = np.stack([np.linspace(0, 1000, 40), np.full(40, 5.0)], axis=1)
+    field, _ = choose_field(places, np.random.default_rng(0).normal(size=(40, 2)), np.ones(40))
+    assert field is None
