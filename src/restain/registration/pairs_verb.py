@@ -107,6 +107,10 @@ def pairs(
         refined = refine_pairs(Path(refine), out, target, options, threads(workers))
         return _finish(PairsRun(out, (), tuple(refined)), options)
     assert slides is not None
+    if Path(slides).is_dir() and Path(slides).resolve() in (out.resolve(), *out.resolve().parents):
+        raise RestainError(
+            f"{out}: lies in the folder of the slides, and tiles would be taken for slides; name another"
+        )
     listed = find_slide_pairs(slides)
     splits = draw_splits(listed, options.val, options.test, options.seed)
     _claim(out, {"slides": [_identity(pair, splits) for pair in listed]}, options)
