@@ -49,6 +49,8 @@ SAME = {
     ("view",): restain.view,
     ("report",): restain.report,
     ("phantom",): restain.phantom,
+    ("register",): restain.register,
+    ("pairs",): restain.pairs,
     ("data", "inspect"): restain.inspect,
     ("demo",): restain.demo,
     ("doctor",): restain.doctor,
@@ -69,6 +71,9 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
     "evaluate options": {"metrics", "groups", "compare_with", "mpp", "batch", "device"},
     "slide options": {field.name for field in dataclasses.fields(restain.SlideOptions)},
     "slide workers": {"workers"},
+    "pairs options": {field.name for field in dataclasses.fields(restain.PairOptions)},
+    "pairs workers": {"workers"},
+    "register workers": {"workers"},
     "workers": set(),
     "scale": set(),
 }

@@ -408,6 +408,10 @@ def pairs(
     seed: Annotated[int, typer.Option(help="which patients and tiles")] = 0,
     max_residual: Annotated[float, typer.Option(help="largest residual displacement, microns")] = 10.0,
     min_confidence: Annotated[float, typer.Option(help="smallest share of a tile that agrees")] = 0.25,
+    min_tissue: Annotated[float, typer.Option(help="smallest share of tissue")] = 0.4,
+    max_blur: Annotated[float, typer.Option(help="largest blur effect, 0 sharp to 1")] = 0.65,
+    max_pen: Annotated[float, typer.Option(help="largest share of ink")] = 0.01,
+    max_fold: Annotated[float, typer.Option(help="largest share of tissue that lies double")] = 0.1,
     workers: Annotated[int | None, typer.Option(min=1, help="threads")] = None,
 ) -> None:
     """Cut aligned, gated training pairs out of whole slides, or align given pairs anew."""
@@ -425,6 +429,10 @@ def pairs(
         seed=seed,
         max_residual=max_residual,
         min_confidence=min_confidence,
+        min_tissue=min_tissue,
+        max_blur=max_blur,
+        max_pen=max_pen,
+        max_fold=max_fold,
     )
     run = restain.pairs(slides, out=out, refine=refine, target=target, options=options, workers=workers)
     print_pairs(run)

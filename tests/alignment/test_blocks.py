@@ -67,3 +67,9 @@ def test_affine_maps_compose_and_invert():
     points = np.random.default_rng(0).normal(size=(5, 2))
     np.testing.assert_allclose(two.after(one).at(points), two.at(one.at(points)))
     np.testing.assert_allclose(one.inverse().at(one.at(points)), points)
+
+
+def test_a_needle_biopsy_gets_no_field():
+    places = np.stack([np.linspace(0, 1000, 40), np.full(40, 5.0)], axis=1)
+    field, _ = choose_field(places, np.random.default_rng(0).normal(size=(40, 2)), np.ones(40))
+    assert field is None

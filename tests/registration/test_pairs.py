@@ -62,6 +62,27 @@ def test_a_bad_slide_does_not_stop_the_others(made, capsys):
     assert "cut.tif" in capsys.readouterr().out
 
 
+def test_a_slide_that_fails_halfway_leaves_nothing(slides, tmp_path, monkeypatch):
+    """The disk is full after the third picture."""
+    from restain.registration import cutting
+
+    written, write = [], cutting.write_png
+
+    def full(path, pixels):
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write(path, pixels)
+
+    monkeypatch.setattr(cutting, "write_png", full)
+    table = tmp_path / "slides.csv"
+    table.write_text(f"patient,he,ihc,stain\nP1,{slides[0]},{slides[1]},ER\n")
+    run = restain.pairs(table, out=tmp_path / "set", options=OPTIONS, workers=1)
+    assert "No space left" in run.failed[0].error
+    assert written
+    assert not any(path.exists() for path in written)
+
+
 def test_every_tile_has_a_row_and_discarded_ones_a_reason(made):
     _, run = made
     with (run.out / "pairs.csv").open() as file:
@@ -188,6 +209,8 @@ def test_positivity_is_levelled():
 def test_slides_or_a_set_but_not_both(tmp_path):
     with pytest.raises(restain.RestainError, match="either slides or"):
         restain.pairs(out=tmp_path / "out")
+    with pytest.raises(restain.RestainError, match="lies in the folder of the slides"):
+        restain.pairs(tmp_path, out=tmp_path / "out")
     with pytest.raises(restain.RestainError, match="val and test"):
         restain.PairOptions(val=0.6, test=0.5)
 

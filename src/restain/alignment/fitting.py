@@ -105,6 +105,12 @@ def agreeing(
     return np.asarray(off <= max(tolerance, slack * float(np.median(off))))
 
 
+def _on_a_line(places: Floats) -> bool:
+    """Whether places lie so close to a line that no surface can be put through them, as along a needle biopsy."""
+    along, across = np.linalg.svd(places - places.mean(axis=0), compute_uv=False)
+    return bool(across < 0.01 * along)
+
+
 class SmoothField:
     """A thin-plate spline through shifts, the smoother the less they are trusted; constant slope outside."""
 
@@ -145,7 +151,7 @@ def choose_field(
     """
     left = np.hypot(*shifts.T)
     distance = float(np.average(left, weights=weights))
-    if len(places) < 12:
+    if len(places) < 12 or _on_a_line(places):
         return None, distance
     best, chosen = gain * distance, None
     fold = np.arange(len(places)) * 7 % 10  # a fixed pattern that is spread over the rows of blocks

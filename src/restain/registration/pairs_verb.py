@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -102,9 +104,13 @@ def pairs(
         raise RestainError("pairs: expected either slides or a data set to refine, and not both")
     if refine is not None:
         _claim(out, {"refine": str(Path(refine).resolve()), "target": target}, options)
-        rows = refine_pairs(Path(refine), out, target, options, threads(workers))
-        return _finish(PairsRun(out, (), tuple(rows)), options)
+        refined = refine_pairs(Path(refine), out, target, options, threads(workers))
+        return _finish(PairsRun(out, (), tuple(refined)), options)
     assert slides is not None
+    if Path(slides).is_dir() and Path(slides).resolve() in (out.resolve(), *out.resolve().parents):
+        raise RestainError(
+            f"{out}: lies in the folder of the slides, and tiles would be taken for slides; name another"
+        )
     listed = find_slide_pairs(slides)
     splits = draw_splits(listed, options.val, options.test, options.seed)
     _claim(out, {"slides": [_identity(pair, splits) for pair in listed]}, options)
@@ -162,6 +168,7 @@ def _do_slide(
                 rows = cut_tiles(tiles, out, folder / "thumbnails", most, workers, bar.advance)
             write_registration(result, registration, he, ihc)
     except (RestainError, OSError) as error:
+        _remove_tiles(out, pair.name)
         return SlideOutcome(pair.name, split, error=str(error)), []
     write_rows(folder / "tiles.csv", rows)
     outcome = SlideOutcome(
@@ -175,6 +182,14 @@ def _do_slide(
     )
     write_json(finished, asdict(outcome))
     return outcome, rows
+
+
+def _remove_tiles(out: Path, name: str) -> None:
+    """Take back the tiles of a pair of slides that failed halfway, and its small pictures."""
+    for path in out.glob(f"*[AB]/{name}_*.png"):
+        if re.fullmatch(re.escape(name) + r"_\d+_\d+", path.stem):
+            path.unlink()
+    shutil.rmtree(out / "slides" / name, ignore_errors=True)
 
 
 def _finish(run: PairsRun, options: PairOptions) -> PairsRun:
@@ -194,7 +209,7 @@ def _finish(run: PairsRun, options: PairOptions) -> PairsRun:
             "slides": [asdict(slide) for slide in run.slides],
         },
     )
-    write_page(run.out, run.rows, [asdict(replace(slide)) for slide in run.slides])
+    write_page(run.out, run.rows, [asdict(slide) for slide in run.slides])
     return run
 
 
