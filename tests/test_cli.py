@@ -60,9 +60,10 @@ SAME = {
 }
 GROUPED = {  # parameters of a Python call that hold several options, or that the command line decides itself
     "machine": {"device", "devices", "nodes"},
+    "train overrides": {"overrides", "track"},
     "options": {
         *("mpp", "val_fraction", "slide", "jpeg_quality", "blur", "noise"),
-        *("consecutive", "warp", "shift", "rotation", "turnover"),
+        *("consecutive", "warp", "shift", "rotation", "turnover", "laboratory"),
     },
     "evaluate options": {"metrics", "groups", "compare_with", "mpp", "batch", "device"},
     "slide options": {field.name for field in dataclasses.fields(restain.SlideOptions)},
@@ -121,7 +122,7 @@ def test_failed_files_give_a_non_zero_exit(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("restain.staining.stain", lambda *_, **__: result)
     done = CliRunner().invoke(app, ["stain", "--stainer", "s", "--input", "i", "--out", "o"])
     assert done.exit_code == 1
-    assert "1 written, 0 skipped, 1 failed" in done.output and "failed: b.png: broken" in done.output
+    assert "1 written, 0 unchanged, 1 failed" in done.output and "failed: b.png: broken" in done.output
 
 
 def test_main_turns_a_restain_error_into_an_exit(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

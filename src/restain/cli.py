@@ -209,7 +209,7 @@ def slide(
     a slide failed or is being stained by another process.
     """
     import restain
-    from restain.console.slides import print_estimates, print_run
+    from restain.console.slides import print_estimates, print_run, signals_as_interrupt
 
     inputs = [*(slides or ()), *(input or ())]
     options = restain.SlideOptions(
@@ -237,17 +237,18 @@ def slide(
             raise typer.Exit(1)
         return
     try:
-        run = restain.slide(
-            stainer,
-            inputs,
-            out,
-            options=options,
-            device=device,
-            tissue=tissue,
-            mpp_table=mpp_table,
-            engine=engine,
-            workers=workers,
-        )
+        with signals_as_interrupt():
+            run = restain.slide(
+                stainer,
+                inputs,
+                out,
+                options=options,
+                device=device,
+                tissue=tissue,
+                mpp_table=mpp_table,
+                engine=engine,
+                workers=workers,
+            )
     except KeyboardInterrupt:
         typer.echo("restain: stopped; the same command continues from here", err=True)
         raise typer.Exit(130) from None

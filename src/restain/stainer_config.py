@@ -12,14 +12,13 @@ from restain.appearance import Appearance
 from restain.errors import RestainError, in_short
 from restain.files import write_text
 from restain.networks.specs import GeneratorSpec
-from restain.sections import Section
+from restain.sections import Line, Section
 
 VERSION: Literal["2.0"] = "2.0"
 _READ = ("1.0", VERSION)
 _LARGEST = 2**20  # bytes
 
 Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Line: TypeAlias = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]  # one line of text
 Value: TypeAlias = str | int | float | bool | None
 
 

@@ -11,18 +11,20 @@ from scipy.ndimage import gaussian_filter
 from small_slides import MPP, Identity, write_slide
 from torch import nn
 
+import restain
+from restain.calibration import calibrated
 from restain.images import RGB
 from restain.networks.specs import UnetSpec
 from restain.slides import plan
 from restain.slides.options import SlideOptions
-from restain.slides.record import SlideRecord
+from restain.slides.record import SlideRecord, read_record
 from restain.slides.run import single
 from restain.slides.run.job import Job
 from restain.slides.run.single import stain_slide
 from restain.slides.seamless.policy import SeamPolicy, choose_policy
 from restain.slides.slide_stainer import SlideStainer
 from restain.slides.tiling import Footprint, Tile, Tiling
-from restain.stainer import Stainer, StainerCard, load_stainer
+from restain.stainer import Stainer, StainerCard, load_stainer, save_stainer
 from restain.wsi.geometry import Region, Size
 from restain.wsi.reader import open_slide
 
@@ -152,6 +154,18 @@ def test_borders_of_a_u_net_show_only_without_feathering(
     assert scores[0] == pytest.approx(1, abs=0.1)  # kinks of the network's own lattice count, too
     assert scores[1] == pytest.approx(1, abs=0.1)
     assert scores[2] > 3, scores
+
+
+def test_a_saved_u_net_stains_a_slide(smooth_slide: Path, unet: Stainer, tmp_path: Path) -> None:
+    """From its folder, calibrated, by the public verb: feathered by default, and the record has it all."""
+    crops = (torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) * 2 - 1 for seed in range(8))
+    save_stainer(tmp_path / "stainer", unet.generator, unet.card, calibrated(unet.generator, crops))
+    options = SlideOptions(tile=128, stain_background=True)
+    (record,) = restain.slide(tmp_path / "stainer", smooth_slide, tmp_path / "out", options=options).records
+    assert (record.status, record.norm, record.seams) == ("stained", "stainer", "feather")
+    assert record.seam_score == pytest.approx(1, abs=0.2) and record.seam_borders == 38
+    full = read_record(tmp_path / "out" / "smooth.json")
+    assert full.made_by is not None and (full.made_by.identity.halo, full.made_by.identity.feather) == (16, 32)
 
 
 def test_exact_on_request_does_not_depend_on_the_tiles(he_slide: Path, unet: Stainer, tmp_path: Path) -> None:

@@ -135,6 +135,23 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(he_slide: Path, staine
     assert not (out / ".he.unfinished").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_scheduler_s_signal_stops_as_ctrl_c_does(
+    he_slide: Path, stainer_folder: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    command = [*COMMAND, "--stainer", str(stainer_folder), "--input", str(he_slide), "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    tiles = out / ".he.unfinished" / "tiles"
+    while process.poll() is None and not (tiles.exists() and len(list(tiles.glob("0*"))) > 2):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1] == "restain: stopped; the same command continues from here"
+    assert list(tiles.glob("0*")) and not (out / "he.ome.tif").exists() and not (out / ".he.lock").exists()
+
+
 def test_one_bad_slide_does_not_stop_the_others(he_slide: Path, stainer_folder: Path, tmp_path: Path) -> None:
     folder = he_slide.parent
     write_slide(folder / "unscaled.tif", read_rgb(he_slide), mpp=None)

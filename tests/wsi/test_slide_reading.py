@@ -1,6 +1,7 @@
 """Slides of every format: pixels, sizes, resolution, and one clear sentence for what cannot be read."""
 
 import multiprocessing
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -294,6 +295,30 @@ def test_listing_takes_named_files_and_searches_folders(tmp_path: Path) -> None:
     for wrong, sentence in (([tmp_path / "empty"], "no slide found"), ([tmp_path / "gone"], "no such file or folder")):
         with pytest.raises(RestainError, match=sentence):
             find_slides(wrong)
+
+
+def test_a_stray_dicom_file_hides_no_slide(tmp_path: Path) -> None:
+    for name in ("a.svs", "stray.dcm", "series/1.dcm", "series/thumbnail.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_slides([tmp_path])
+    assert found.slides == (tmp_path / "a.svs", tmp_path / "series")
+    assert {path.name for path in found.ignored} == {"stray.dcm", "thumbnail.png"}
+
+
+def test_pipes_and_absurd_sizes_are_refused_at_once(tmp_path: Path, tissue: RGB) -> None:
+    os.mkfifo(tmp_path / "pipe.svs")
+    with pytest.raises(RestainError, match=r"pipe\.svs: is neither a file nor a folder"):
+        open_slide(tmp_path / "pipe.svs")
+    with tifffile.TiffWriter(tmp_path / "wide.tif", bigtiff=True) as file:
+        scale = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
+        file.write(tissue[:256, :256], tile=(256, 256), photometric="rgb", metadata=None, **scale)
+    with tifffile.TiffFile(tmp_path / "wide.tif", mode="r+b") as file:
+        file.pages[0].tags["ImageWidth"].overwrite(2**31)
+    with pytest.raises(
+        RestainError, match=r"wide\.tif: has 2147483648 x 256 pixels of 0\.5 µm, 1\.07e\+03 m on a side"
+    ):
+        open_slide(tmp_path / "wide.tif")
 
 
 def test_a_link_to_a_folder_above_is_not_followed_for_ever(tmp_path: Path) -> None:

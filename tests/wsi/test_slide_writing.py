@@ -124,6 +124,7 @@ def test_every_level_carries_scale_and_profile(tmp_path: Path) -> None:
                 assert top / bottom == pytest.approx(1e4 / 0.25 / 2**index)
             assert page.tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
             assert page.tags["InterColorProfile"].value == profile
+    assert (tmp_path / "a.ome.tif").read_bytes().count(profile) == 1  # shared by all directories
     with openslide.OpenSlide(tmp_path / "a.ome.tif") as slide:
         assert slide.color_profile is not None and slide.color_profile.tobytes() == profile
 

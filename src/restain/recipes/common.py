@@ -7,8 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from restain.schedules import Schedule
-from restain.sections import Betas, Section
-from restain.stainer_config import Line
+from restain.sections import Betas, Line, Section
 
 MANY = 10**9  # steps; more is a slip of the pen
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]

@@ -15,13 +15,13 @@ from pydantic import Field, model_validator
 from restain.methods import MethodConfig
 from restain.networks.specs import GeneratorSpec, ResnetSpec
 from restain.recipes.common import DataConfig, EngineConfig, LogConfig, OptimConfig, ValidationConfig
-from restain.sections import Section
+from restain.sections import Line, Section
 
 
 class Recipe(Section):
     """Everything that decides what a training run does. Raises ``pydantic.ValidationError`` for what does not fit."""
 
-    name: str = Field(description="name of the recipe")
+    name: Line = Field(description="name of the recipe")
     about: str = Field(description="one line: what this variant is, and of which paper")
     method: MethodConfig = Field(description="the method, with the sections that it alone has")
     seed: int = Field(0, ge=0, lt=2**63, description="decides every random draw of the run")

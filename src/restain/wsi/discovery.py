@@ -12,6 +12,7 @@ from restain.images import IMAGE_SUFFIXES
 
 _SCANNERS = frozenset({".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi"})
 _DICOM = frozenset({".dcm", ".dicom"})
+_BESIDE_DICOM = _SCANNERS | {".tif", ".tiff"}  # slides: then DICOM files in the same folder are no slide of their own
 _MAPS = frozenset({".vms", ".vmu"})  # an index file, with the slide's tiles as JPEG files beside it
 
 
@@ -28,7 +29,8 @@ def find_slides(inputs: Sequence[str | Path]) -> FoundSlides:
 
     A file that is named is taken, whatever its suffix: its content decides when it is opened. Folders are searched
     below, by suffix; hidden files and the parts of a MIRAX or Hamamatsu slide are left out, and so is a link to a
-    folder that is being searched already. A folder with DICOM files directly in it is one slide.
+    folder that is being searched already. A folder with DICOM files directly in it is one slide, unless other slides
+    lie beside them: then the DICOM files are ignored.
 
     Raises:
         RestainError: an input does not exist, or there is no slide in any of them.
@@ -58,7 +60,7 @@ def _search(folder: Path, above: tuple[Path, ...]) -> FoundSlides:
     visible = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     files = [path for path in visible if path.is_file()]
     suffixes = Counter(path.suffix.lower() for path in files)
-    if any(suffix in _DICOM for suffix in suffixes):
+    if any(suffix in _DICOM for suffix in suffixes) and not any(suffix in _BESIDE_DICOM for suffix in suffixes):
         return FoundSlides((folder,), tuple(path for path in files if path.suffix.lower() not in _DICOM))
     accepted = _SCANNERS if any(suffix in _MAPS for suffix in suffixes) else _SCANNERS | IMAGE_SUFFIXES
     slides = [path for path in files if path.suffix.lower() in accepted]

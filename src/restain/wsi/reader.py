@@ -19,9 +19,10 @@ from restain.wsi.formats.dicom import DicomSource
 from restain.wsi.formats.picture import PictureSource
 from restain.wsi.formats.tiff import TiffSource
 from restain.wsi.formats.vendor import VendorSource
-from restain.wsi.geometry import Region
+from restain.wsi.geometry import Region, Size
 from restain.wsi.slide import Level, Source
 
+_LONGEST = 1e6  # µm: four times the side of the largest glass
 MPP_RANGE = (0.05, 20.0)  # µm: an oil immersion lens, and an overview of a whole slide
 
 
@@ -39,12 +40,13 @@ def open_slide(path: str | Path, mpp: float | None = None) -> FileSlide:
 
     Raises:
         RestainError: no such file, not a slide or damaged, not 8-bit RGB, or its pixel size is missing, outside
-            0.05 to 20 µm or differs between x and y by more than 5 %.
+            0.05 to 20 µm or differs between x and y by more than 5 %, or makes it larger than 1 m.
     """
     path = Path(path)
     source = _open_source(path)
     try:
         resolution = _resolution(path, source.pixel_size, mpp)
+        _refuse_absurd_extent(path, source.levels[0].size, resolution)
     except RestainError:
         source.close()
         raise
@@ -115,6 +117,8 @@ class FileSlide:
 def _open_source(path: Path) -> Source:
     if not path.exists():
         raise RestainError(f"{path}: no such file or folder")
+    if not path.is_file() and not path.is_dir():
+        raise RestainError(f"{path}: is neither a file nor a folder")
     try:
         return _source_class(path)(path)
     except RestainError:
@@ -136,6 +140,15 @@ def _source_class(path: Path) -> Callable[[Path], Source]:
     if vendor is None or vendor == "generic-tiff":
         return TiffSource if tiff_file else PictureSource
     return VendorSource
+
+
+def _refuse_absurd_extent(path: Path, size: Size, mpp: Mpp) -> None:
+    """A damaged header, or a wrong resolution, may make a slide that nobody could read to its end."""
+    side = size.longer_side * mpp
+    if side > _LONGEST:
+        raise RestainError(
+            f"{path}: has {size} pixels of {mpp:.4g} µm, {side / 1e6:.3g} m on a side; expected less than 1 m"
+        )
 
 
 def is_dicom(path: Path) -> bool:

@@ -48,12 +48,17 @@ class Tag(IntEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One tag of a directory: its type's number in the specification, how many values, and their bytes."""
+    """One tag of a directory: its type's number in the specification, how many values, and their bytes.
+
+    ``place`` is the offset of bytes that are in the file already, for several directories to share; ``data`` is then
+    empty.
+    """
 
     tag: Tag
     kind: int
     count: int
     data: bytes
+    place: int | None = None
 
 
 def text(tag: Tag, value: str) -> Entry:
@@ -83,9 +88,11 @@ def rational(tag: Tag, value: float) -> Entry:
     return Entry(tag, 5, 1, struct.pack("<II", fraction.numerator, fraction.denominator))
 
 
-def undefined(tag: Tag, data: bytes) -> Entry:
-    """Bytes that mean something to others."""
-    return Entry(tag, 7, len(data), data)
+def append_shared(file: BinaryIO, tag: Tag, data: bytes) -> Entry:
+    """Append bytes that mean something to others, more than 8 of them, and give the tag that leads there."""
+    start = _aligned_end(file)
+    file.write(data)
+    return Entry(tag, 7, len(data), b"", start)
 
 
 def write_pyramid(file: BinaryIO, levels: Sequence[Sequence[Entry]]) -> None:
@@ -125,7 +132,9 @@ def _directory(entries: Sequence[Entry], start: int, following: int) -> bytes:
     fields, values = bytearray(struct.pack("<Q", len(entries))), bytearray()
     values_start = start + 8 + 20 * len(entries) + 8
     for entry in sorted(entries, key=lambda entry: entry.tag):
-        if len(entry.data) <= 8:
+        if entry.place is not None:
+            inline = struct.pack("<Q", entry.place)
+        elif len(entry.data) <= 8:
             inline = entry.data.ljust(8, b"\0")
         else:
             inline = struct.pack("<Q", values_start + len(values))

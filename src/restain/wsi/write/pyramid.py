@@ -245,7 +245,11 @@ class PyramidWriter:
         if first.row < first.rows:
             raise ValueError(f"{self.path}: {first.row} rows of tiles were written; the slide has {first.rows}")
         with _named(self.path):
-            bigtiff.write_pyramid(self._file, [self._entries(index) for index in range(len(self._levels))])
+            shared = []
+            if self.metadata.icc:
+                shared.append(bigtiff.append_shared(self._file, Tag.ICC_PROFILE, self.metadata.icc))
+            levels = range(len(self._levels))
+            bigtiff.write_pyramid(self._file, [[*self._entries(index), *shared] for index in levels])
             self._file.close()
 
     def _discard(self) -> None:
@@ -274,8 +278,6 @@ class PyramidWriter:
             bigtiff.offsets(Tag.TILE_BYTE_COUNTS, level.lengths.tolist()),
             *self.encoding.entries(),
         ]
-        if self.metadata.icc:
-            entries.append(bigtiff.undefined(Tag.ICC_PROFILE, self.metadata.icc))
         if index == 0:
             xml = write_omexml(self.metadata, self.size, creator, self._digest.digest())
             entries.append(bigtiff.text(Tag.IMAGE_DESCRIPTION, xml))
