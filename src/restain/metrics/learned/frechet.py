@@ -167,9 +167,9 @@ FID = Metric(
     measures=(
         SetMeasure(features=lambda protocol: protocol.fid.features if protocol.fid else None, function=_measure),
     ),
-    level="set",
     family="learned",
     range="[0, ∞)",
     weakness="grows as n shrinks, so compare at equal n; an image says nothing by itself; "
     f"the resize without antialiasing drops most of a large image; {PHOTOGRAPHS}",
+    ballot="distance of sets",
 )

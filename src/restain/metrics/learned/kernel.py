@@ -116,8 +116,8 @@ KID = Metric(
     measures=(
         SetMeasure(features=lambda protocol: protocol.kid.features if protocol.kid else None, function=_measure),
     ),
-    level="set",
     family="learned",
     range="around 0 for equal distributions, can be negative",
     weakness=f"two protocols see it through different networks; {PHOTOGRAPHS}",
+    ballot="distance of sets",
 )

@@ -99,6 +99,7 @@ def density_of(image: MeasuredImage) -> Floats:
 
 
 RUIFROK = "Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001), vectors of Fiji's H DAB"
+AMOUNT, CORRELATION, DISTRIBUTION = "dab_amount", "dab_correlation", "dab_distribution"  # ballots
 
 _MEAN_OD = Amount(
     column="dab_mean_od",
@@ -108,6 +109,8 @@ _MEAN_OD = Amount(
     source=RUIFROK,
     range="[0, 2.4]",
     weakness="counts brown pigment and eosin as DAB; DAB does not obey Beer-Lambert when dense",
+    ballot=AMOUNT,
+    correlation_ballot=CORRELATION,
 )
 _AREA = Amount(
     column="dab_positive_area",
@@ -117,6 +120,8 @@ _AREA = Amount(
     source=RUIFROK,
     range="[0, 1]",
     weakness="the threshold is QuPath's default 1+, not tuned to an antibody; glass counts as area",
+    ballot=AMOUNT,
+    correlation_ballot=CORRELATION,
 )
 IOD = Amount(
     column="dab_iod",
@@ -126,6 +131,8 @@ IOD = Amount(
     source="Fiji macro published with PSPStain (2024)",
     range="[0, 2.7 times the pixels]",
     weakness="grows with image size; Fiji's third stain vector reads most of pure eosin as DAB",
+    ballot=AMOUNT,
+    correlation_ballot=CORRELATION,
 )
 
 MEAN_OD = (*amount(_MEAN_OD), correlation(_MEAN_OD, "dab_pearson_r"))
