@@ -229,7 +229,7 @@ def several(tmp_path: Path, evaluation: Path) -> Path:
     ours["psnr"]["note"] = "so it is <here>"
     summary["systems"] = {"ours": ours, "<theirs>": ours | {"ssim": ours["ssim"] | {"mean": 0.29}}}
     summary["folders"] |= {"ours": summary["folders"].pop("fake"), "<theirs>": str(tmp_path / "IHC")}
-    pair = {"first": "ours", "second": "<theirs>", "p": None, "n": 8}
+    pair = {"family": "systems", "first": "ours", "second": "<theirs>", "p": None, "n": 8}
     summary["comparisons"] = [
         {"metric": "ssim", "difference": 0.0557, "ci95": [0.03, 0.08], "p_holm": 0.0312, "better": "ours"}
         | pair
@@ -243,6 +243,8 @@ def several(tmp_path: Path, evaluation: Path) -> Path:
         "mean_rank": {"ours": 1.0, "<theirs>": 2.0},
         "by_family": {"stain": {}},
         "metrics": ["dab_mean_od_error"],
+        "displaced": ["<theirs>"],
+        "without_value": {},
     }
     published = {
         "data_set": "mist-er",

@@ -87,7 +87,7 @@ def loses(metric: Metric, system: System, baseline: System) -> bool:
 
 
 def identical_systems(systems: Sequence[System], hashes: Mapping[tuple[str, str], str]) -> dict[str, int]:
-    """How many files of each virtual stain are byte for byte those of the real stain; systems with none are left out."""
+    """How many files of each virtual stain are byte for byte those of the real stain, where any are."""
     ids = [name for role, name in hashes if role == "real"]
     counts = {
         system.name: sum(hashes[role_of(system.name), name] == hashes["real", name] for name in ids)
@@ -123,7 +123,7 @@ def warn_of_inputs(
     found = systems[0].estimates.get("nuclear_area_real")
     if found and math.isfinite(found.value) and not _AREA_UM2[0] <= found.value <= _AREA_UM2[1]:
         warnings.append(
-            f"the nuclei of the real images have a median area of {found.value:.0f} µm², usual are {_AREA_UM2[0]:.0f} to "
-            f"{_AREA_UM2[1]:.0f}: the pixel size of {mpp:g} µm ({mpp_source}) may be wrong"
+            f"the nuclei of the real images have a median area of {found.value:.0f} µm², usual are "
+            f"{_AREA_UM2[0]:.0f} to {_AREA_UM2[1]:.0f}: the pixel size of {mpp:g} µm ({mpp_source}) may be wrong"
         )
     return warnings

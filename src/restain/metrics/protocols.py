@@ -32,6 +32,7 @@ class MultiscaleSettings:
     """MS-SSIM: the exponent of each scale, finest first."""
 
     exponents: tuple[float, ...] = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, from a test with observers
+    coarsest_border: Literal["inside", "mirrored"] = "inside"  # torchmetrics mirrors the image at the coarsest scale
 
 
 @dataclass(frozen=True, kw_only=True)

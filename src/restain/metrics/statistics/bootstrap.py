@@ -47,8 +47,8 @@ def bootstrap_interval(
     images for every statistic and system of equal n, so that intervals of systems are paired.
 
     Below 30 units the interval is studentised (bootstrap-t): quantiles of (resample - value) / standard error, the
-    standard error by the delta method over units, correlations on Fisher's z, agreements on a logarithm. From 30 on it is the
-    percentile interval. docs/evaluation.md shows by simulation what both cover.
+    standard error by the delta method over units, correlations on Fisher's z, agreements on a logarithm. From 30 on it
+    is the percentile interval. docs/evaluation.md shows by simulation what both cover.
 
     Args:
         statistic: a function of means; NaN where it has no value.
@@ -69,7 +69,7 @@ def bootstrap_interval(
     Hinkley, Bootstrap Methods and their Application (1997), section 3.8, strategy 1.
     """
     n = len(columns[0])
-    labels = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    labels: Groups = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
     units = int(labels.max(initial=-1)) + 1
     if units < MINIMUM_UNITS:
         kind = "images" if groups is None else "groups of images"
@@ -77,7 +77,7 @@ def bootstrap_interval(
     if any(np.isinf(column).any() for column in columns):
         raise NotComputed("an image has an infinite value")
     features = statistic.features(*columns)
-    sums = np.stack([np.bincount(labels, weights=row, minlength=units) for row in features])  # (p, units)
+    sums = np.stack([np.bincount(labels, weights=row, minlength=units) for row in features])
     sizes = np.bincount(labels, minlength=units).astype(np.float64)
     studentised = method == "studentised" or (method == "auto" and units < PERCENTILE_FROM)
     draw = _studentised if studentised else _percentile

@@ -65,7 +65,7 @@ def rank_systems(
             "win; a metric of the stain, its place, the cells or learned features must be among them"
         )
     names = tuple(values)
-    by_family = {
+    by_family: dict[str, Mapping[str, float]] = {
         family: dict(zip(names, _family_ranks(members, values), strict=True))
         for family in VOTING
         if (members := [metric for metric in voters if metric.family == family])

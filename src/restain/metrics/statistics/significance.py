@@ -114,8 +114,8 @@ def compare_sets(
 def correct_family(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Holm's correction of the p values of one family, where the family can be tested at all.
 
-    Before a p value is given, the smallest is computed that Holm could leave to the best comparison of the family. Where
-    even that is 0.05 or more, no data could show a difference, and the comparisons say so instead of giving a p.
+    Before a p value is given, the smallest is computed that Holm could leave to the best comparison of the family.
+    Where even that is 0.05 or more, no data could show a difference, and the comparisons say so instead of giving a p.
 
     Source: Holm, Scand. J. Statist. 6 (1979).
     """
