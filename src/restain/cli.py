@@ -163,7 +163,7 @@ def evaluate(
         Path | None, typer.Option(help="folder of H&E, for content correlation and the baselines")
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="real IHC whose colours the classical transfer takes")] = None,
-    protocol: Annotated[str, typer.Option(help="clean, asp2023, bci2022 or skimage018")] = "clean",
+    protocol: Annotated[str, typer.Option(help="clean, asp2023, bci2022, unistainnet2026, cssp2p or skimage018")] = "clean",
     seed: Annotated[int, typer.Option(help="of the intervals and tests")] = 0,
     metrics: Annotated[str, typer.Option(help="names or families, with commas; all where left out")] = "",
     groups: Annotated[str, typer.Option(help="images of one slide: auto, none, a CSV file, or a pattern")] = "auto",

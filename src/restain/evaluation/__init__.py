@@ -12,7 +12,7 @@ from restain.errors import RestainError
 from restain.evaluation.baselines import read_reference
 from restain.evaluation.datasets import find_marker, find_mpp, recognise
 from restain.evaluation.grouping import group_images
-from restain.evaluation.inputs import match_images, name_systems, parse_systems, role_of
+from restain.evaluation.inputs import crop_all, match_images, name_systems, parse_systems, role_of
 from restain.evaluation.literature import published
 from restain.evaluation.measure import Plan, ask_networks, measure_all
 from restain.evaluation.options import EvaluationOptions
@@ -48,7 +48,8 @@ def evaluate(
         source: folder of the H&E images; needed for R_content and for the baselines.
         reference: folder of IHC images that are not evaluated, such as the training IHC, whose colours the
             colour-transfer baseline takes.
-        protocol: "clean", "asp2023", "bci2022" or "skimage018"; see ``restain.metrics.PROTOCOLS``.
+        protocol: "clean", "asp2023", "bci2022", "unistainnet2026", "cssp2p" or "skimage018"; see
+            ``restain.metrics.PROTOCOLS``.
         seed: of the bootstrap intervals and of the random sign patterns of the tests.
         options: which metrics, which images belong together, what of the literature stands beside.
 
@@ -72,8 +73,10 @@ def evaluate(
     colours = read_reference(reference) if source and reference else None
 
     learned = LearnedMetrics(chosen, metrics, seed=seed, batch=options.batch, device=options.device)
-    with TemporaryDirectory() as folder:  # networks read files, and the colour transfer has none of its own
-        transferred = Path(folder) if colours and learned.weights else None
+    with TemporaryDirectory() as folder:  # networks read files; crops and the colour transfer have none of their own
+        if chosen.crop:
+            matches = crop_all(matches, chosen.crop, seed, Path(folder) / "crops")
+        transferred = Path(folder) / "transferred" if colours and learned.weights else None
         plan = Plan(
             systems=tuple(systems),
             metrics=metrics,

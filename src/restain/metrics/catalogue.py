@@ -44,7 +44,9 @@ CATALOGUE: tuple[Metric, ...] = (  # in the order in which they are shown
     lpips.LPIPS_VGG,
     *phv.PHV,
     frechet.FID,
+    frechet.FID_TF,
     kernel.KID,
+    kernel.KID_PAIRED,
 )
 _R_AVERAGE = ("r_content", "r_avg", "r_pathology")  # a copied H&E has r_content 1 and half of r_avg with it
 _BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "describes; neither is better"}

@@ -92,15 +92,26 @@ def integrated_density(rgb: RGB, highest: int = 255) -> float:
 
     Source: steps published with USIGAN (Fiji_step.png).
     """
-    counts = np.bincount(fiji_dab(rgb).ravel(), minlength=256)[: highest + 1]
+    return _sum_of_densities(_histogram(rgb), highest)
+
+
+def _histogram(rgb: RGB) -> npt.NDArray[np.int64]:
+    return np.bincount(fiji_dab(rgb).ravel(), minlength=256)
+
+
+def _sum_of_densities(counts: npt.NDArray[np.int64], highest: int = 255) -> float:
     levels = np.arange(highest + 1, dtype=np.float64)
     levels[0] = 0.5
-    return float(counts @ np.log10(255.0 / levels))
+    return float(counts[: highest + 1] @ np.log10(255.0 / levels))
+
+
+def _histogram_of(image: MeasuredImage) -> npt.NDArray[np.int64]:
+    return _histogram(image.rgb)
 
 
 def _per_megapixel(image: MeasuredImage) -> tuple[float]:
     height, width = image.rgb.shape[:2]
-    return (integrated_density(image.rgb) / (height * width / 1e6),)
+    return (_sum_of_densities(image.once(_histogram_of)) / (height * width / 1e6),)
 
 
 def density_of(image: MeasuredImage) -> Floats:
@@ -137,7 +148,7 @@ _EOSIN = "Fiji's third stain vector reads most of pure eosin as DAB"
 _USIGAN = "Fiji's steps published with USIGAN"
 IOD = Amount(
     column="dab_iod",
-    measure=ImageMeasure(names=("dab_iod",), function=lambda image: (integrated_density(image.rgb),)),
+    measure=ImageMeasure(names=("dab_iod",), function=lambda image: (_sum_of_densities(image.once(_histogram_of)),)),
     unit="OD px",
     what="integrated DAB density over all pixels (mIOD)",
     source=_USIGAN,
@@ -158,7 +169,8 @@ _IOD_STRONG = replace(
     IOD,
     column="dab_iod_strong",
     measure=ImageMeasure(
-        names=("dab_iod_strong",), function=lambda image: (integrated_density(image.rgb, STRONG_LEVEL),)
+        names=("dab_iod_strong",),
+        function=lambda image: (_sum_of_densities(image.once(_histogram_of), STRONG_LEVEL),),
     ),
     what="integrated DAB density over pixels of at least 0.41 OD",
     source=f"{_USIGAN}, with the threshold that they set and do not apply",
