@@ -31,6 +31,7 @@ LOCATIONS: dict[str, Marker] = {
 _PLACES: tuple[Marker, ...] = ("nuclear", "membrane", "cytoplasm")
 _MIST = re.compile(r"\d+[A-Z]+\d{5,}_\d{1,4}_\d{1,4}")  # 100M2004069_10_9: slide, row, column
 _MIST_MPP = 0.4661  # Li et al., MICCAI 2023
+_SPLIT = re.compile(r"(train|val|test)[ab]?")  # of a folder's name: "valB", "test"
 _BCI = re.compile(r"\d{5}_(train|test)_[0-3]\+?")  # 00820_test_2+
 
 
@@ -61,7 +62,7 @@ def recognise(ids: Sequence[str], real: Path) -> DataSet:
         real: folder of the real IHC.
     """
     parts = [part.lower() for part in real.resolve().parts]
-    split = next((one for one in ("train", "val", "test") for part in parts[-2:] if part.startswith(one)), None)
+    split = next((match[1] for part in reversed(parts[-2:]) if (match := _SPLIT.fullmatch(part))), None)
     stems = [one.rsplit("/", 1)[-1] for one in ids]
     if all(_BCI.fullmatch(stem) for stem in stems):
         splits = {stem.split("_")[1] for stem in stems}

@@ -90,6 +90,9 @@ class PublishedRow(_Part):
     """One score of the literature."""
 
     data_set: str
+    split: str  # empty where the paper does not say, as for the next two
+    n: int | None
+    size: str
     method: str
     metric: str
     value: float
@@ -97,6 +100,7 @@ class PublishedRow(_Part):
     protocol: str
     source: str
     comparable: bool  # with scores of this evaluation
+    differs: list[str]  # of protocol, data set, split, n and size, what keeps it from being compared
 
 
 class Literature(_Part):

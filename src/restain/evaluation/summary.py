@@ -18,7 +18,7 @@ from restain.evaluation.comparison import FAMILY, compare_systems, rank_all
 from restain.evaluation.datasets import DataSet, Known
 from restain.evaluation.grouping import Grouping
 from restain.evaluation.inputs import Match, format_size
-from restain.evaluation.literature import PublishedScore, place_beside
+from restain.evaluation.literature import PublishedScore, Setting, place_beside
 from restain.evaluation.results import System, reasons_of, scores_of
 from restain.evaluation.schema import FORMAT, Groups, Summary, Weights
 from restain.evaluation.verdict import identical_systems, verdict_on, warn_of_inputs
@@ -85,7 +85,7 @@ def summarize(
         ),
         comparisons_family=FAMILY,
         ranking=ranking,
-        literature=place_beside(of.literature, of.protocol.name) if of.literature else None,
+        literature=place_beside(of.literature, _setting(of)) if of.literature else None,
         verdict={
             system.name: verdict_on(
                 system, baselines, metrics, ranking, identical=identical.get(system.name) == len(of.matches)
@@ -109,6 +109,16 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:  # run from a source tree that was never installed
         return "not installed"
+
+
+def _setting(of: Circumstances) -> Setting:
+    return Setting(
+        protocol=of.protocol,
+        data_set=of.data.name,
+        split=of.data.split,
+        n=len(of.matches),
+        size=_resolution(of.matches),
+    )
 
 
 def _resolution(matches: Sequence[Match]) -> str:

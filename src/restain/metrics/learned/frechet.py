@@ -158,7 +158,9 @@ def _measure(real: Rows, fake: Rows, protocol: Protocol, seed: int) -> SetScore:
     return fid_score(real, fake, seed)
 
 
-def _row(name: str, resize: str, source: str, weakness: str, section: Callable[[Protocol], FidSettings | None]) -> Metric:
+def _row(
+    name: str, resize: str, source: str, weakness: str, section: Callable[[Protocol], FidSettings | None]
+) -> Metric:
     def features(protocol: Protocol) -> FeatureSettings | None:
         settings = section(protocol)
         return settings.features if settings else None
