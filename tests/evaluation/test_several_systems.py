@@ -131,7 +131,7 @@ def test_published_scores_stand_beside_and_other_protocols_are_marked(several):
     assert "0.2061*" in text and "0.3459*" in text and "flawed (yours)" in text
     assert "Table 4, from Li et al. (ASP), MICCAI 2023" in text
     assert "mean rank over families of metrics (stain, place, cells): flawed" in text
-    assert "(p = 0.0" in text
+    assert " p = 0.0" in text
 
 
 def test_summary_is_plain_json(several):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Literal
 
@@ -76,10 +77,16 @@ def _compare(metric: Metric, first: System, second: System, seed: int, groups: G
     columns, others = values_of(metric, first.columns), values_of(metric, second.columns)
     try:
         if metric.statistic is None:
-            return compare_means(columns[0], others[0], seed, groups)
-        return compare_sets(metric.statistic, columns, others, seed, groups)
+            found = compare_means(columns[0], others[0], seed, groups)
+        else:
+            found = compare_sets(metric.statistic, columns, others, seed, groups)
     except NotComputed:  # such as the infinite PSNR of identical images, which the scores themselves show
         return None
+    if found.ci95 is None:
+        return found
+    low, high = metric.bounds  # a studentised end can lie outside the possible
+    widest = high - low
+    return replace(found, ci95=(max(found.ci95[0], -widest), min(found.ci95[1], widest)))
 
 
 def _entry(

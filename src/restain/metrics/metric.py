@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from restain.metrics.statistics.moments import MEAN, Statistic
 from restain.stains import Floats
 
 Family: TypeAlias = Literal["pixels", "stain", "place", "content", "cells", "learned"]
+FAMILIES: tuple[Family, ...] = get_args(Family)  # in the order in which they are shown
 Marker: TypeAlias = Literal["nuclear", "membrane", "cytoplasm"]  # where the DAB of an antibody lies
 MINIMUM_FOR_SET = 3  # two images always correlate perfectly
 

@@ -169,7 +169,7 @@ _ALL = (
     ),
     Protocol(
         name="unistainnet2026",
-        definition="8-bit RGB, a random square of 512 pixels of each field (seeded here, unseeded there); torchmetrics: "
+        definition="8-bit RGB, a random square of 512 pixels of each field (seeded, theirs is not); torchmetrics: "
         "SSIM with the 11x11 Gaussian window, FID, KID of 100 subsets of 100, LPIPS through AlexNet",
         source="UNIStainNet (arXiv 2603.12716), public evaluation code",
         ssim=GAUSSIAN_11,

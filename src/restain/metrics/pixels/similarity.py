@@ -48,7 +48,8 @@ def _ssim(real: WindowMoments, fake: WindowMoments, settings: SsimSettings) -> f
 
 def _measure(pair: MeasuredPair) -> tuple[float]:
     settings = pair.protocol.ssim
-    return (_ssim(*(image.once(moments_under(settings)) for image in (pair.real, pair.fake)), settings),)
+    under = moments_under(settings)
+    return (_ssim(pair.real.once(under), pair.fake.once(under), settings),)
 
 
 def psnr(real: RGB, fake: RGB, data_range: float = 255.0) -> float:

@@ -118,8 +118,8 @@ def _measure(pair: MeasuredPair) -> tuple[float, float, float]:
     real, fake, settings = pair.real.rgb, pair.fake.rgb, pair.protocol.ssim
     if min(real.shape[:2]) < 2 * REACH + max(_BLOCK, settings.size):
         return float("nan"), float("nan"), float("nan")
-    of_both = (image.once(moments_under(settings)) for image in (pair.real, pair.fake))
-    best = _best_shift(real, fake, *of_both, settings, REACH)
+    under = moments_under(settings)
+    best = _best_shift(real, fake, pair.real.once(under), pair.fake.once(under), settings, REACH)
     return best.value, best.dy, best.dx
 
 

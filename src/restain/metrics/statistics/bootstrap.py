@@ -69,7 +69,7 @@ def bootstrap_interval(
     Hinkley, Bootstrap Methods and their Application (1997), section 3.8, strategy 1.
     """
     n = len(columns[0])
-    labels: Groups = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    labels = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
     units = int(labels.max(initial=-1)) + 1
     if units < MINIMUM_UNITS:
         kind = "images" if groups is None else "groups of images"
@@ -77,7 +77,7 @@ def bootstrap_interval(
     if any(np.isinf(column).any() for column in columns):
         raise NotComputed("an image has an infinite value")
     features = statistic.features(*columns)
-    sums = np.stack([np.bincount(labels, weights=row, minlength=units) for row in features])
+    sums: Floats = np.stack([np.bincount(labels, weights=row, minlength=units) for row in features])  # (p, units)
     sizes = np.bincount(labels, minlength=units).astype(np.float64)
     studentised = method == "studentised" or (method == "auto" and units < PERCENTILE_FROM)
     draw = _studentised if studentised else _percentile
