@@ -31,8 +31,9 @@ from restain.exporting import export
 from restain.files import write_json
 from restain.images import RGB, list_images, read_rgb
 from restain.inference import prepare
+from restain.networks.generator import Generator
+from restain.networks.norms import freeze, measure
 from restain.networks.specs import ResnetSpec
-from restain.slides.seamless.frozen import freeze, measure_slide
 from restain.stainer import Stainer, StainerCard, load_stainer
 from restain.tensors import to_tensor
 
@@ -155,8 +156,9 @@ def _tissue(size: int) -> RGB:
     return rng.integers(60, 256, (size, size, 3), dtype=np.uint8)
 
 
-def _normalised(generator: nn.Module, norm: str, samples: list[RGB]) -> nn.Module:
-    return freeze(generator, measure_slide(generator, samples)) if norm == "slide" else generator
+def _normalised(generator: Generator, norm: str, samples: list[RGB]) -> Generator:
+    crops = (to_tensor(sample)[None] for sample in samples)
+    return freeze(generator, measure(generator, crops)) if norm == "slide" else generator
 
 
 def _chosen(wanted: list[str] | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Three ways to normalise a slide, compared: by tile, by slide, by place. Do seams show, and is the stain right?
+"""Ways to normalise a slide, compared: by tile, stainer, slide and place. Do seams show, and is the stain right?
 
     python benchmarks/seams.py --stainer RUN --source FIELDS --real FIELDS      # fields put together as one mosaic
     python benchmarks/seams.py --stainer RUN --source HE.tif --real IHC.tif     # one picture of a slide
@@ -25,15 +25,17 @@ import torch
 from restain.images import RGB, list_images, read_rgb, write_png
 from restain.metrics.pixels.similarity import ssim
 from restain.metrics.stain.dab import dab_density, mean_density
-from restain.slides.seamless.frozen import LocalStatistics, Statistics, measure_slide
-from restain.slides.seamless.local import measure_local
-from restain.slides.seamless.sampling import sample_count, sample_windows
+from restain.networks.norms import Statistics, measure
+from restain.slides.seamless.local import LocalStatistics, measure_local
+from restain.slides.seamless.normalisation import needs_of, window_side
 from restain.slides.seamless.seam_score import SeamMeter, SeamScore
-from restain.slides.seamless.statistics import window_side
-from restain.slides.tiles import SlideStainer, padded_region, tile_grid
+from restain.slides.seamless.windows import sample_windows, window_count
+from restain.slides.slide_stainer import SlideStainer
+from restain.slides.tiling import Footprint, Tiling, padded_region
 from restain.stainer import load_stainer
 from restain.stains import tissue_mask
 from restain.tensors import find_device, to_rgb, to_tensor
+from restain.wsi.geometry import Region, Size
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,16 @@ class Picture:
     tissue: npt.NDArray[np.bool_]
     fields: list[tuple[slice, slice]]
 
-    def read(self, region: tuple[int, int, int, int]) -> RGB:
+    @property
+    def size(self) -> Size:
+        """Of the picture."""
+        return Size.of(self.source)
+
+    def read(self, region: Region) -> RGB:
         """Pixels of a region, white outside."""
-        x, y, width, height = region
-        pixels = np.full((height, width, 3), 255, dtype=np.uint8)
-        inside = self.source[y : y + height, x : x + width]
-        pixels[: inside.shape[0], : inside.shape[1]] = inside
+        pixels = np.full((*region.size.shape, 3), 255, dtype=np.uint8)
+        inside = region.clip(self.size)
+        pixels[inside.within(region)] = self.source[inside.within(self.size.region)]
         return pixels
 
 
@@ -84,21 +90,21 @@ def mosaic(fields: list[RGB]) -> RGB:
     return out
 
 
-def stain(stainer: SlideStainer, picture: Picture, side: int) -> tuple[RGB, SeamScore | None]:
+def stain(stainer: SlideStainer, picture: Picture, side: int, footprint: Footprint) -> tuple[RGB, SeamScore | None]:
     """Stain tile by tile, as a slide; tiles without tissue stay white and out of the score."""
-    height, width, _ = picture.source.shape
     out = np.full_like(picture.source, 255)
     meter = SeamMeter()
-    for row in tile_grid(height, width, side):
+    tiling = Tiling(picture.size, side)
+    for row in range(tiling.rows):
         band: list[RGB | None] = []
-        for tile in row:
-            rows, columns = slice(tile.y, tile.y + tile.height), slice(tile.x, tile.x + tile.width)
-            if not picture.tissue[rows, columns].any():
+        for tile in (tiling.tile(row, column) for column in range(tiling.columns)):
+            place = tile.region.within(picture.size.region)
+            if not picture.tissue[place].any():
                 band.append(None)
                 continue
-            pixels = picture.read(padded_region(tile, stainer.halo, height, width))
-            out[rows, columns] = stainer.stain([pixels], [tile])[0]
-            band.append(out[rows, columns])
+            pixels = picture.read(padded_region(tile.region, stainer.halo, picture.size, footprint))
+            out[place] = stainer.stain([pixels], [tile])[0]
+            band.append(out[place])
         meter.add_band(band)
     return out, meter.score()
 
@@ -143,28 +149,32 @@ def main() -> None:
     arguments = parser.parse_args()
     picture = load(arguments.source, arguments.real, arguments.field, arguments.size)
     stainer = load_stainer(arguments.stainer, find_device("auto"))
-    generator, crop = stainer.generator, window_side(stainer)
-    size = picture.tissue.shape
+    generator, footprint = stainer.generator, needs_of(stainer, None).footprint
+    crop = window_side(stainer, footprint)
+    size = picture.size
 
     def by_slide(side: int) -> Statistics:
-        windows = sample_windows(picture.tissue, size, sample_count(picture.tissue, size, side), side, seed=0)
-        return measure_slide(generator, [picture.read(window) for window in windows])
+        count = window_count(picture.tissue, size, side)
+        windows = sample_windows(picture.tissue, size, footprint, count=count, side=side, seed=0)
+        return measure(generator, (to_tensor(picture.read(window))[None] for window in windows))
 
     def by_place(spacing: int) -> LocalStatistics:
         return measure_local(generator, picture.read, picture.tissue, size, crop, spacing)
 
-    print(f"{size[1]} x {size[0]} pixels, {len(picture.fields)} fields with tissue, tiles of {arguments.tile}")
+    print(f"{size} pixels, {len(picture.fields)} fields with tissue, tiles of {arguments.tile}")
     print("                SSIM  mean DAB  std DAB  DAB error  r(DAB) | score excess   jump beside  worst | s")
     if picture.real is not None:
         print(f"{'H&E as it is':12} {fidelity(picture.source, picture)} |")
         print(f"{'real':12} {fidelity(picture.real, picture)} |")
         print(f"{'own':12} {fidelity(stain_fields(generator, picture), picture)} |")
     ways: dict[str, Callable[[], Statistics | LocalStatistics | None]] = {"tile": lambda: None}
+    if stainer.statistics is not None:
+        ways["stainer"] = lambda: stainer.statistics
     ways |= {f"slide {side}": partial(by_slide, side) for side in arguments.sides or [crop]}
     ways |= {f"local {spacing}": partial(by_place, spacing) for spacing in arguments.spacings}
-    for name, measure in ways.items():
+    for name, find in ways.items():
         start = time.perf_counter()
-        virtual, seams = stain(SlideStainer(generator, measure()), picture, arguments.tile)
+        virtual, seams = stain(SlideStainer(generator, find()), picture, arguments.tile, footprint)
         seconds = time.perf_counter() - start
         edges = ""
         if seams is not None and seams.score is not None:

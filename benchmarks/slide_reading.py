@@ -18,7 +18,9 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from restain.images import RGB
-from restain.wsi.reader import FileSlide, Region, grid_size, open_slide, read_region
+from restain.wsi.geometry import Region
+from restain.wsi.reader import FileSlide, open_slide
+from restain.wsi.resample import grid_size, read_region
 
 TILE = 512  # pixels
 SIDE = 6144  # pixels of the picture
@@ -40,15 +42,15 @@ def measure(path: Path, mpp: float, slide_mpp: float | None) -> None:
     """Read the slide once and print a line."""
     with open_slide(path, slide_mpp) as slide:
         slide.__class__ = Timed
-        height, width = grid_size(slide, mpp)
+        size = grid_size(slide, mpp)
         start = time.process_time()
-        for y in range(0, height, TILE):
-            for x in range(0, width, TILE):
-                read_region(slide, Region(x, y, min(TILE, width - x), min(TILE, height - y)), mpp)
+        for y in range(0, size.height, TILE):
+            for x in range(0, size.width, TILE):
+                read_region(slide, Region(x, y, TILE, TILE).clip(size), mpp)
         seconds = time.process_time() - start
-        rate, share = height * width / 1e6 / seconds, slide.decoding / seconds
-        size = f"{width} x {height} at {mpp:g} µm from {slide.mpp:g} µm"
-        print(f"{path.name} ({slide.reader}): {size}: {rate:.1f} Mpx/s, {share:.0%} of it decoding")
+        rate, share = size.area / 1e6 / seconds, slide.decoding / seconds
+        stretch = f"{size} pixels at {mpp:g} µm from {slide.mpp:g} µm"
+        print(f"{path.name} ({slide.reader}): {stretch}: {rate:.1f} Mpx/s, {share:.0%} of it decoding")
 
 
 def write_picture(path: Path, mpp: float) -> None:

@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from plain_step import PROGRESS, SIDES, PlainStep, prove
+from plain_step import PROGRESS, PlainStep, prove
 from torch import Tensor
 
 from restain.files import write_json
 from restain.methods.contrastive import ContrastiveMethod
+from restain.methods.contrastive_config import ContrastiveConfig
 from restain.recipes import load_recipe
 from restain.types import Batch
 
@@ -39,7 +40,8 @@ def measure(arguments: argparse.Namespace, whose: str) -> dict[str, float]:
     device = batch.source.device
     plain = whose == "plain"
     optimizers = {
-        side: torch.optim.Adam(method.parameters_of(side), 2e-4, (0.5, 0.999), fused=not plain) for side in SIDES
+        phase.name: torch.optim.Adam(method.parameters_of(phase), 2e-4, (0.5, 0.999), fused=not plain)
+        for phase in method.phases
     }
     step = _plain_loop(method, batch, optimizers) if plain else _own_loop(method, batch, optimizers, arguments)
     times, busy = [], 0.0
@@ -73,7 +75,7 @@ def _plain_loop(method: ContrastiveMethod, batch: Batch, optimizers: dict[str, t
         total.backward()
         optimizers["generator"].step()
         [term.item() for term in (loss, *terms.values())]
-        method.observe({"D_sign": plain.sign.detach()}, len(batch.source))
+        method.after_step({"D_sign": plain.sign.detach()}, {}, len(batch.source))
 
     return step
 
@@ -94,28 +96,31 @@ def _own_loop(
 
     def step() -> None:
         with autocast():
-            translation = method.translate(batch)
+            shared = method.forward_pass(batch)
         terms: dict[str, Tensor] = {}
-        for side in SIDES:
-            half = method.discriminator_step if side == "discriminator" else method.generator_step
-            with autocast():
-                result = half(batch, translation, PROGRESS)
-            result.loss.backward()
-            optimizers[side].step()
-            optimizers[side].zero_grad(set_to_none=True)
+        for phase in method.phases:
+            with method.only(phase):
+                with autocast():
+                    result = method.loss(phase, batch, shared, PROGRESS)
+                result.loss.backward()
+            optimizers[phase.name].step()
+            optimizers[phase.name].zero_grad(set_to_none=True)
             terms |= result.terms
-        method.observe(terms, len(batch.source))
+        method.after_step(terms, {}, len(batch.source))
 
     return step
 
 
 def _setup(arguments: argparse.Namespace) -> tuple[ContrastiveMethod, Batch]:
     recipe = load_recipe(arguments.recipe, [f"data.crop={arguments.crop}", *arguments.overrides])
-    if recipe.patch_nce.identity or recipe.patch_nce.flip_equivariance or recipe.pyramid.form != "asp":
+    config = recipe.method
+    covered = isinstance(config, ContrastiveConfig) and config.pyramid.form == "asp" and config.gan.mode == "lsgan"
+    if not covered or config.patch_nce.identity or config.patch_nce.flip_equivariance:
         raise SystemExit(f"{arguments.recipe}: the plain step covers the ASP family only")
     device = torch.device(arguments.device)
     layout = torch.channels_last if recipe.engine.channels_last else torch.contiguous_format
-    method = ContrastiveMethod(recipe).to(device).to(memory_format=layout)
+    method = config.build(recipe.generator, seed=recipe.seed, crop=recipe.data.crop)
+    method = method.to(device).to(memory_format=layout)
     draw = torch.Generator().manual_seed(0)
     size = (arguments.batch, 3, arguments.crop, arguments.crop)
     source, target = (torch.rand(size, generator=draw) * 2 - 1 for _ in range(2))

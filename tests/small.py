@@ -39,9 +39,22 @@ def write_pairs(root: Path, train: int = 6, val: int = 2, size: int = 48, seed: 
 SMALL_NETWORKS = {
     "resnet": ("generator.ngf=4", "generator.blocks=5", "data.crop=40"),
     "unet": ("generator.ngf=4", "generator.downs=3", "data.crop=40"),
+    "autoencoder": ("generator.ngf=4", "generator.blocks=1", "data.crop=40"),
     "contrastive": ("discriminator.ndf=4", "discriminator.layers=2", "patches.count=12", "patches.dim=8"),
     "conditional": ("discriminator.ndf=4", "discriminator.layers=2"),
     "cycle": ("discriminator.ndf=4", "discriminator.layers=2", "cycle.pool=3"),
+    "registered": ("discriminator.ndf=4", "discriminator.layers=2", "registration.downs=3", "registration.width=4"),
+    "latent": ("discriminator.ndf=4", "discriminator.layers=2"),
+    "guided": ("discriminator.ndf=4", "discriminator.layers=2", "discriminator.scales=2", "estimator.width=4"),
+    "semantic": (
+        "discriminator.ndf=4",
+        "discriminator.layers=2",
+        "patches.count=12",
+        "patches.dim=8",
+        "segmenter.width=4",
+        "prototypes.steps=2",
+        "structure.scales=2",
+    ),
 }
 SHORT_RUN = (
     "optim.steps=6",

@@ -6,7 +6,13 @@ import numpy as np
 import tifffile
 
 from restain.images import RGB
-from restain.slides.tiles import Tile
+from restain.slides.plan import Plan
+from restain.slides.record import JournalIdentity
+from restain.slides.seamless.policy import SeamPolicy
+from restain.slides.tiling import Footprint, Tile, Tiling
+from restain.types import Mpp
+from restain.wsi.geometry import Grid, Mask, Size
+from restain.wsi.tissue import Tissue
 
 MPP = 0.5
 
@@ -33,16 +39,36 @@ def write_slide(path: Path, image: RGB, mpp: float | None = MPP) -> Path:
     return path
 
 
+def identity(weights: str = "a") -> JournalIdentity:
+    """Of a journal whose tiles nobody stained."""
+    return JournalIdentity(
+        slide="s", slide_mpp=MPP, tissue=None, weights_sha256=weights, stainer_sha256=weights,
+        restain="0", torch="0", device="cpu", precision="32",
+        mpp=MPP, width=1, height=1, norm="slide", tile=64, halo=0, feather=0, stain_background=False,
+    )  # fmt: skip
+
+
+def make_plan(size: Size, side: int, footprint: Footprint, policy: SeamPolicy | None = None) -> Plan:
+    """Of a slide that is tissue all over, to be written on the network's own grid."""
+    mask: Mask = np.ones((4, 4), dtype=bool)
+    policy = policy or SeamPolicy("exact", footprint.radius, 0)
+    grid, tiling = Grid(Mpp(MPP), size), Tiling(size, side, policy.feather)
+    return Plan(
+        grid=grid, tiling=tiling, footprint=footprint, norm="slide", seams=policy, tiles=tuple(tiling),
+        tissue=Tissue(mask, Mpp(8.0), (240, 240, 240), Mpp(MPP)), background=None, fill=(240, 240, 240),
+        output=grid, warnings=(),
+    )  # fmt: skip
+
+
 class Identity:
     """In place of a network with its halo: the virtual stain is the H&E."""
 
-    halo = 100
-
-    def __init__(self, *_: object) -> None:
-        pass
+    def __init__(self, *_: object, halo: int, prepare: object) -> None:
+        self.halo = halo
 
     def stain(self, inputs: list[RGB], tiles: list[Tile]) -> list[RGB]:
         """One tile a call, as the pipeline does."""
         (pixels,), (tile,) = inputs, tiles
-        top, left = tile.y - max(0, tile.y - self.halo), tile.x - max(0, tile.x - self.halo)
-        return [pixels[top : top + tile.height, left : left + tile.width]]
+        region = tile.region
+        top, left = region.y - max(0, region.y - self.halo), region.x - max(0, region.x - self.halo)
+        return [pixels[top : top + region.height, left : left + region.width]]

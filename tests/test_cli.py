@@ -42,6 +42,7 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
 SAME = {
     ("train",): restain.train,
     ("stain",): restain.stain,
+    ("calibrate",): restain.calibrate,
     ("slide",): restain.slide,
     ("evaluate",): restain.evaluate,
     ("check",): restain.check,
@@ -59,9 +60,10 @@ SAME = {
 }
 GROUPED = {  # parameters of a Python call that hold several options, or that the command line decides itself
     "machine": {"device", "devices", "nodes"},
+    "train overrides": {"overrides", "track"},
     "options": {
         *("mpp", "val_fraction", "slide", "jpeg_quality", "blur", "noise"),
-        *("consecutive", "warp", "shift", "rotation", "turnover"),
+        *("consecutive", "warp", "shift", "rotation", "turnover", "laboratory"),
     },
     "evaluate options": {"metrics", "groups", "compare_with", "mpp", "batch", "device"},
     "slide options": {field.name for field in dataclasses.fields(restain.SlideOptions)},
@@ -71,6 +73,7 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
 }
 
 STOPPING = {"explain", "dry_run"}  # print something and stop, whatever else was asked for
+ARGUMENTS = {"slides"}  # another way to name the input
 
 
 @pytest.mark.parametrize("words", SAME, ids=" ".join)
@@ -79,7 +82,7 @@ def test_options_are_the_parameters_of_the_function(words: tuple[str, ...]) -> N
     expected: set[str] = set()
     for name in inspect.signature(SAME[words]).parameters:
         expected |= GROUPED.get(f"{words[-1]} {name}") or GROUPED.get(name, {name})
-    assert options - STOPPING == expected
+    assert options - STOPPING - ARGUMENTS == expected
 
 
 def test_every_command_is_a_verb_and_every_verb_resolves() -> None:
@@ -116,10 +119,10 @@ def test_failed_files_give_a_non_zero_exit(tmp_path: Path, monkeypatch: pytest.M
     from restain.staining import StainingResult
 
     result = StainingResult(written=[tmp_path / "a.png"], failed={tmp_path / "b.png": "b.png: broken"})
-    monkeypatch.setattr("restain.staining.stain", lambda *_: result)
+    monkeypatch.setattr("restain.staining.stain", lambda *_, **__: result)
     done = CliRunner().invoke(app, ["stain", "--stainer", "s", "--input", "i", "--out", "o"])
     assert done.exit_code == 1
-    assert "1 written, 0 skipped, 1 failed" in done.output and "failed: b.png: broken" in done.output
+    assert "1 written, 0 unchanged, 1 failed" in done.output and "failed: b.png: broken" in done.output
 
 
 def test_main_turns_a_restain_error_into_an_exit(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from restain.console.doctor import print_findings
 from restain.demonstration import DemoSize, demo
-from restain.diagnosis import Finding, doctor, print_findings
+from restain.diagnosis import Finding, doctor
 from restain.errors import RestainError
 
 

@@ -1,30 +1,27 @@
 """Image files: content decides, not the suffix; what is not 8-bit RGB is refused in one sentence."""
 
-import struct
+import os
+import time
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from bad_files import png_bytes, tiff_bytes
 from PIL import Image
 
 from restain.errors import RestainError
-from restain.images import image_size, list_images, read_rgb, write_png
+from restain.images import MAX_PIXELS, image_size, list_images, read_rgb, write_png
 
 RGB = np.random.default_rng(0).integers(0, 256, (13, 17, 3), dtype=np.uint8)
 
 
 def png16(path: Path) -> None:
-    """A 2 x 2 RGB PNG of 16 bits per channel, chunk by chunk."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
+    """A 2 x 2 RGB PNG of 16 bits per channel."""
     rows = b"".join(b"\0" + b"\x12\x34" * 6 for _ in range(2))
-    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    path.write_bytes(png_bytes(2, 2, zlib.compress(rows), depth=16))
 
 
 @pytest.mark.parametrize(("form", "suffix"), [("PNG", ".png"), ("PNG", ".jpg"), ("TIFF", ".tif"), ("TIFF", ".png")])
@@ -90,8 +87,12 @@ def test_the_size_of_what_read_rgb_would_refuse_is_still_known_and_of_no_image_i
     assert image_size(tmp_path / "floats.tif") == (13, 17)
     (tmp_path / "text.png").write_text("not an image")
     (tmp_path / "cut.tif").write_bytes((tmp_path / "floats.tif").read_bytes()[:20])
-    for name in ("text.png", "cut.tif", "absent.png"):
-        with pytest.raises(RestainError, match=f"{name}: cannot be read as an image") as error:
+    for name, words in (
+        ("text.png", "cannot be read as an image"),
+        ("cut.tif", "cannot be read as an image"),
+        ("absent.png", "no such file"),
+    ):
+        with pytest.raises(RestainError, match=f"{name}: {words}") as error:
             image_size(tmp_path / name)
         assert "\n" not in str(error.value)
 
@@ -132,3 +133,80 @@ def test_png_round_trip(tmp_path: Path) -> None:
     for pixels in (RGB, RGB[..., 0]):
         write_png(tmp_path / "new" / "image.png", pixels)
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "image.png")), pixels)
+
+
+def test_a_header_that_declares_too_much_is_refused_before_memory_is_taken_for_it(tmp_path: Path) -> None:
+    side = int(MAX_PIXELS**0.5) + 1
+    (tmp_path / "bomb.png").write_bytes(png_bytes(side, side, zlib.compress(b"\0" * (side * 3 + 1) * 50)))
+    (tmp_path / "bomb.tif").write_bytes(tiff_bytes(side, side))
+    (tmp_path / "vast.tif").write_bytes(tiff_bytes(2**31, 2**31))
+    small = Image.fromarray(RGB)
+    small.save(tmp_path / "bomb.jpg")
+    jpeg = bytearray((tmp_path / "bomb.jpg").read_bytes())
+    start = jpeg.index(b"\xff\xc0") + 5
+    jpeg[start : start + 4] = b"\xff\xf0\xff\xf0"  # 65,520 x 65,520
+    (tmp_path / "bomb.jpg").write_bytes(jpeg)
+    for name in ("bomb.png", "bomb.tif", "vast.tif", "bomb.jpg"):
+        for read in (read_rgb, image_size):
+            tracemalloc.start()
+            began = time.monotonic()
+            with pytest.raises(RestainError, match=rf"{name}: declares .* pixels; expected at most 89 million"):
+                read(tmp_path / name)
+            assert time.monotonic() - began < 1
+            assert tracemalloc.get_traced_memory()[1] < 1e7
+            tracemalloc.stop()
+
+
+def test_a_png_cannot_hold_more_pixels_than_its_bytes_can_become(tmp_path: Path) -> None:
+    (tmp_path / "lie.png").write_bytes(png_bytes(9000, 9000, zlib.compress(b"\0" * 100)))
+    with pytest.raises(RestainError, match=r"declares 9000 x 9000 pixels, which its \d+ bytes cannot hold"):
+        read_rgb(tmp_path / "lie.png")
+
+
+def test_a_blank_image_is_not_taken_for_a_bomb(tmp_path: Path) -> None:
+    for mode in ("RGB", "P"):
+        Image.new(mode, (3000, 3000)).save(tmp_path / "blank.png", optimize=True)
+        assert read_rgb(tmp_path / "blank.png").shape == (3000, 3000, 3)
+
+
+def test_no_other_format_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n")
+    for form in ("GIF", "BMP", "PPM", "TGA"):
+        Image.fromarray(RGB).save(tmp_path / f"{form}.png", format=form)
+    for name in ("a", "GIF", "BMP", "PPM", "TGA"):
+        for read in (read_rgb, image_size):
+            with pytest.raises(RestainError, match=r"not of a known format.; expected PNG, JPEG, TIFF or WebP"):
+                read(tmp_path / f"{name}.png")
+
+
+def test_what_is_no_file_is_said_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
+    (tmp_path / "folder.png").mkdir()
+    for name, words in (
+        ("pipe.png", "pipe.png: is a named pipe; expected a file"),
+        ("gone.png", "nowhere.png: no such file, to which the link .*gone.png leads"),
+        ("round.png", "round.png: cannot be opened .*links"),
+        ("folder.png", "folder.png: is a folder; expected a file"),
+    ):
+        for read in (read_rgb, image_size):
+            with pytest.raises(RestainError, match=words):
+                read(tmp_path / name)
+    with pytest.raises(RestainError, match="NUL"):
+        read_rgb(tmp_path / "a\0.png")
+    assert [path.name for path in list_images(tmp_path)] == ["gone.png", "pipe.png", "round.png"]
+
+
+def test_links_to_folders_are_followed_and_none_is_listed_twice(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "trainA", tmp_path / "elsewhere"
+    for path in (root / "z/own.png", elsewhere / "far.png", elsewhere / "deep/deeper.png", root / ".hidden/copy.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (root / "a").symlink_to(root / "z")  # a second name for one of its own folders
+    (root / "b").symlink_to(elsewhere)
+    (root / "b2").symlink_to(elsewhere)
+    (elsewhere / "up").symlink_to(tmp_path)  # a circle
+    (root / "linked.png").symlink_to(elsewhere / "far.png")
+    found = [path.relative_to(root).as_posix() for path in list_images(root)]
+    assert found == ["b/deep/deeper.png", "b/far.png", "linked.png", "z/own.png"]

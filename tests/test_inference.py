@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from restain.errors import RestainError
 from restain.inference import find_precision, prepare
+from restain.networks.generator import Generator
 from restain.networks.resnet import ResnetGenerator
-from restain.networks.specs import ResnetSpec
+from restain.networks.specs import ResnetSpec, UnetSpec
 
 GREY = 1 / 127.5
 
@@ -24,6 +25,28 @@ def generator() -> ResnetGenerator:
     final.weight.data *= 20
     final.bias.data += 0.5
     return made
+
+
+@pytest.fixture(
+    params=[
+        ResnetSpec(ngf=8, blocks=2, spectral_norm=False, antialias=False),
+        ResnetSpec(ngf=8, blocks=2, spectral_norm=False, antialias=False, norm="batch", dropout=True),
+        UnetSpec(ngf=8, downs=4),
+        UnetSpec(ngf=8, downs=5, norm="instance"),
+    ],
+    ids=str,
+)
+def other(request: pytest.FixtureRequest) -> Generator:
+    """Every other kind of generator, with weights and running averages as strong as a trained one's."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = request.param.build()
+        for module in made.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        for _ in range(30):
+            made(torch.rand(4, 3, 64, 64) * 2 - 1)
+    return made.eval()
 
 
 @pytest.fixture
@@ -44,6 +67,20 @@ def test_the_result_is_the_networks(
     assert (found.dtype, found.shape) == (torch.float32, he.shape) and found.is_contiguous()
     difference = (found - expected).abs() / GREY
     assert difference.mean() < mean and difference.max() < largest
+
+
+@pytest.mark.parametrize(("precision", "mean", "largest"), [("32", 0.001, 0.05), ("bf16", 1.5, 30.0)])
+def test_every_generator_runs_in_every_precision(
+    other: Generator, he: Tensor, precision: str, mean: float, largest: float
+) -> None:
+    with torch.no_grad():
+        expected = other(he)
+    assert expected.std() > 30 * GREY
+    run = prepare(other, precision)
+    found = run(he)
+    difference = (found - expected).abs() / GREY
+    assert difference.mean() < mean and difference.max() < largest
+    assert torch.equal(run(he), found)
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])

@@ -47,19 +47,26 @@ class Block(nn.Module):
 class Published(nn.Module):
     """The released generator, as its state dict names it: model.N."""
 
-    def __init__(self, ngf: int, blocks: int, spectral: bool = False, dropout: bool = False) -> None:
+    def __init__(
+        self, ngf: int, blocks: int, spectral: bool = False, dropout: bool = False, antialias: bool = True
+    ) -> None:
         super().__init__()
         wrap = spectral_norm if spectral else (lambda layer: layer)
 
-        def normed(convolution: nn.Conv2d, channels: int) -> list[nn.Module]:
+        def normed(convolution: nn.Module, channels: int) -> list[nn.Module]:
             return [wrap(convolution), nn.InstanceNorm2d(channels), nn.ReLU()]
 
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), *normed(nn.Conv2d(3, ngf, 7), ngf)]
         for c in (ngf, 2 * ngf):
-            layers += [*normed(nn.Conv2d(c, 2 * c, 3, padding=1), 2 * c), Blur(2 * c, up=False)]
+            stride = 1 if antialias else 2  # --no_antialias
+            layers += normed(nn.Conv2d(c, 2 * c, 3, stride, 1), 2 * c)
+            layers += [Blur(2 * c, up=False)] if antialias else []
         layers += [Block(4 * ngf, wrap, dropout) for _ in range(blocks)]
         for c in (4 * ngf, 2 * ngf):
-            layers += [Blur(c, up=True), *normed(nn.Conv2d(c, c // 2, 3, padding=1), c // 2)]
+            if antialias:
+                layers += [Blur(c, up=True), *normed(nn.Conv2d(c, c // 2, 3, padding=1), c // 2)]
+            else:  # --no_antialias_up
+                layers += normed(nn.ConvTranspose2d(c, c // 2, 3, 2, 1, 1), c // 2)
         layers += [nn.ReflectionPad2d(3), wrap(nn.Conv2d(ngf, 3, 7)), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
@@ -82,7 +89,7 @@ def test_an_imported_generator_gives_what_the_published_one_gives(
     assert "model.1.weight_orig" in state if spectral else "model.1.weight" in state
     assert f"model.12.conv_block.{6 if dropout else 5}.bias" in state and "model.7.filt" in state
     torch.save(state, tmp_path / "latest_net_G.pth")
-    out = import_weights(family, tmp_path / "latest_net_G.pth", tmp_path / "stainer", "HER2", 0.4661)
+    out = import_weights(family, tmp_path / "latest_net_G.pth", tmp_path / "stainer", stain="HER2", mpp=0.4661)
     stainer = load_stainer(out)
     x = torch.rand(1, 3, 40, 36) * 2 - 1
     torch.testing.assert_close(stainer.generator(x), network(x), rtol=1e-4, atol=1e-5)
@@ -107,7 +114,7 @@ def test_what_is_not_such_a_generator_is_refused(tmp_path: Path, capsys: pytest.
     cases = {
         "code.pth": (Harmful(), "cannot be loaded as plain weights"),
         "list.pth": ([1, 2], "holds list; expected a state dict"),
-        "aliased.pth": ({k: v for k, v in good.items() if "filt" not in k}, "no blur filters"),
+        "aliased.pth": ({k: v for k, v in good.items() if k != "model.7.filt"}, "has 3 blur filters"),
         "grey.pth": ({**good, "model.1.weight": torch.zeros(4, 1, 7, 7)}, "no 7x7 convolution from RGB"),
         "blockless.pth": ({k: v for k, v in good.items() if "conv_block" not in k}, "no residual blocks"),
         "short.pth": ({k: v for k, v in good.items() if k != "model.8.bias"}, "is not the generator of asp"),
@@ -122,3 +129,23 @@ def test_what_is_not_such_a_generator_is_refused(tmp_path: Path, capsys: pytest.
         import_weights("asp", tmp_path / "absent.pth", tmp_path / "stainer")
     assert not (tmp_path / "stainer").exists()
     assert "must not run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_a_generator_without_antialiasing_is_imported_too(tmp_path: Path, spectral: bool) -> None:
+    torch.manual_seed(0)
+    network = Published(4, 6, spectral, antialias=False)
+    network(torch.rand(1, 3, 32, 32))
+    torch.save(network.eval().state_dict(), tmp_path / "net.pth")
+    stainer = load_stainer(import_weights("cut", tmp_path / "net.pth", tmp_path / "stainer"))
+    x = torch.rand(1, 3, 40, 36) * 2 - 1
+    torch.testing.assert_close(stainer.generator(x), network(x), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    state = Published(4, 6).state_dict()
+    state["model.4.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(RestainError, match=r"layers\.4\.weight holds values that are not finite"):
+        import_weights("cut", tmp_path / "net.pth", tmp_path / "stainer")
+    assert not (tmp_path / "stainer").exists()

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from restain.calibration import calibrate
     from restain.data.inspection import inspect
     from restain.demonstration import demo
     from restain.diagnosis import doctor
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from restain.published import import_weights
     from restain.recipes import Recipe, load_recipe, recipe_names
     from restain.reporting import report
-    from restain.slides.plan import SlideOptions
+    from restain.slides.options import SlideOptions
     from restain.slides.run.batch import slide
     from restain.stainer import Stainer, StainerCard, load_stainer
     from restain.staining import stain
@@ -39,8 +40,9 @@ _HOMES = {
     "RestainError": "errors",
     "Stainer": "stainer",
     "StainerCard": "stainer",
-    "SlideOptions": "slides.plan",
+    "SlideOptions": "slides.options",
     "add_weights": "weights",
+    "calibrate": "calibration",
     "check": "wsi.check.checking",
     "demo": "demonstration",
     "doctor": "diagnosis",
@@ -65,6 +67,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "phantom",
     "inspect",
     "train",
+    "calibrate",
     "stain",
     "slide",
     "check",

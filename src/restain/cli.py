@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from restain.errors import RestainError
+from restain.errors import RestainError, in_short, os_reason, printable
 
 Folder = Annotated[Path, typer.Option(file_okay=False)]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-Tracker = Literal["tensorboard", "wandb", "mlflow"]
-Precision = Annotated[str, typer.Option(help="auto, 32 or bf16")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    typer.Option(case_sensitive=False, help="where to compute; auto: cuda if it is there"),
+]
+Precision = Annotated[
+    Literal["auto", "32", "bf16"],
+    typer.Option(case_sensitive=False, help="of the network; auto: bf16 where the device multiplies it natively"),
+]
+Marker = Annotated[
+    Literal["her2", "er", "pr", "ki67"], typer.Option(case_sensitive=False, help="which stain the tissue is given")
+]
 
 app = typer.Typer(
     name="restain",
@@ -32,6 +44,23 @@ app.add_typer(recipes_app, name="recipes")
 app.add_typer(weights_app, name="weights")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib import metadata
+
+        typer.echo(f"restain {metadata.version('restain')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def train(
     data: Annotated[Path, typer.Option(help="folder in a known layout, or a CSV manifest")],
@@ -41,7 +70,10 @@ def train(
     ] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
     track: Annotated[
-        list[Tracker] | None, typer.Option(help="where the log also goes, in place of the recipe's choice; repeatable")
+        list[str] | None,
+        typer.Option(
+            help="where the log also goes, in place of the recipe's choice: tensorboard, wandb, mlflow; repeatable"
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in --out")] = False,
     device: Device = "auto",
@@ -64,7 +96,14 @@ def stain(
     stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
     input: Annotated[list[Path], typer.Option(help="image or folder; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for the virtual stains")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="write outputs anew that exist")] = False,
+    norm: Annotated[
+        Literal["stainer", "folder", "image"] | None,
+        typer.Option(
+            help="where normalisation takes its statistics from: those stored in the stainer, crops of all the input "
+            "images, or each image; stainer if it has statistics, else image"
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="write all outputs again, unchanged ones too")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images of one size per pass")] = 1,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -72,12 +111,40 @@ def stain(
     """Turn H&E images into virtual IHC images."""
     import restain
 
-    result = restain.stain(stainer, input, out, overwrite, batch, device, precision)
-    typer.echo(f"{len(result.written)} written, {len(result.skipped)} skipped, {len(result.failed)} failed")
+    result = restain.stain(
+        stainer, input, out, norm=norm, overwrite=overwrite, batch=batch, device=device, precision=precision
+    )
+    replaced = f" ({len(result.replaced)} of them made otherwise before)" if result.replaced else ""
+    typer.echo(f"{len(result.written)} written{replaced}, {len(result.skipped)} unchanged, {len(result.failed)} failed")
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     for reason in result.failed.values():
         typer.echo(f"failed: {reason}", err=True)
     if result.failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(
+    stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
+    data: Annotated[Path, typer.Option(help="H&E like that of the training: a data set, or a folder of images")],
+    out: Annotated[Path | None, typer.Option(help="folder for the result; the stainer itself if left out")] = None,
+    crops: Annotated[int, typer.Option(min=50, help="random crops to measure")] = 300,
+    seed: Annotated[int, typer.Option(help="seed of the random crops")] = 0,
+    target: Annotated[str, typer.Option(help="name of the IHC, if the data set has several")] = "B",
+    device: Device = "auto",
+) -> None:
+    """Measure normalisation statistics on H&E and store them in a stainer.
+
+    With stored statistics, the amount of stain follows the tissue in each image. A training does this at its end.
+    """
+    import restain
+
+    written = restain.calibrate(stainer, data, out=out, crops=crops, seed=seed, target=target, device=device)
+    made = restain.load_stainer(written)
+    if made.fixed:
+        typer.echo("the norms of this generator are fixed: it needs no statistics; stored how the H&E looks")
+    typer.echo(written)
 
 
 def _explain(metric: str | None) -> None:
@@ -91,60 +158,112 @@ def _explain(metric: str | None) -> None:
 @app.command()
 def slide(
     stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
-    input: Annotated[list[Path], typer.Option(help="slide, or folder of slides; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for the virtual slides")],
+    slides: Annotated[list[Path] | None, typer.Argument(help="slides, or folders of slides")] = None,
+    input: Annotated[list[Path] | None, typer.Option(help="slide, or folder of slides; repeatable")] = None,
     mpp: Annotated[
-        float | None, typer.Option(help="microns per pixel of the slides, if they lie or say nothing")
+        float | None, typer.Option(help="microns per pixel of the slides; overrides a missing or wrong resolution")
+    ] = None,
+    mpp_table: Annotated[
+        Path | None, typer.Option(help="CSV file with the columns slide and mpp; overrides --mpp")
     ] = None,
     model_mpp: Annotated[float | None, typer.Option(help="microns per pixel at which the stainer works")] = None,
-    norm: Annotated[Literal["tile", "slide", "local"], typer.Option(help="whose statistics normalise")] = "slide",
-    tile: Annotated[int, typer.Option(help="pixels on a side that pass through the network at once")] = 1024,
+    tissue: Annotated[
+        Path | None,
+        typer.Option(help="GeoJSON of the tissue in pixels of the H&E: a file, or a folder of NAME.tissue.geojson"),
+    ] = None,
+    norm: Annotated[
+        Literal["stainer", "slide", "local", "tile"] | None,
+        typer.Option(help="whose statistics normalise the network [default: stainer, if it has them, else slide]"),
+    ] = None,
+    tile: Annotated[int, typer.Option(help="side in pixels of what the network stains at once")] = 1024,
+    seams: Annotated[
+        Literal["auto", "exact", "feather"],
+        typer.Option(help="exact halo, feathered windows, or exact while the halo is at most half a tile"),
+    ] = "auto",
     match_source: Annotated[bool, typer.Option("--match-source", help="write on the H&E's own pixel grid")] = False,
-    glass: Annotated[bool, typer.Option("--glass", help="stain glass too, in place of filling it with white")] = False,
-    lossless: Annotated[bool, typer.Option("--lossless", help="deflate in place of JPEG")] = False,
-    quality: Annotated[int, typer.Option(help="of the JPEG, 1 to 100")] = 90,
-    skip_existing: Annotated[bool, typer.Option("--skip-existing", help="leave finished slides alone")] = False,
-    force: Annotated[bool, typer.Option("--force", help="stain although resolutions differ twofold")] = False,
+    stain_background: Annotated[
+        bool, typer.Option("--stain-background", help="stain the bare glass too, instead of filling it with white")
+    ] = False,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="compress without loss (deflate) instead of JPEG")
+    ] = False,
+    quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100")] = 90,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="stain slides again that the same stainer and options have made")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="stain although resolutions differ by more than a factor of two")
+    ] = False,
     precision: Precision = "auto",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="tell tiles, memory, time and size; write nothing")
+        bool, typer.Option("--dry-run", help="print tiles, memory, time and file size; write nothing")
     ] = False,
     engine: Annotated[Literal["local", "ray"], typer.Option(help="this process, or a Ray cluster")] = "local",
-    workers: Annotated[int | None, typer.Option(min=1, help="with Ray: processes")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="number of processes, with --engine ray")] = None,
     device: Device = "auto",
 ) -> None:
     """Stain whole slides: pyramidal OME-TIFF, seam-free, in register with the H&E.
 
-    The same command again continues a run that was stopped. The exit status is 1 where a slide failed.
+    The same command again continues a run that was stopped, and leaves finished slides alone. The exit status is 1 if
+    a slide failed or is being stained by another process.
     """
     import restain
-    from restain.slides.run.batch import print_run
+    from restain.console.slides import print_estimates, print_run, signals_as_interrupt
 
+    inputs = [*(slides or ()), *(input or ())]
     options = restain.SlideOptions(
-        mpp, model_mpp, norm, tile, match_source, glass, lossless, quality, skip_existing, force, precision
+        mpp=mpp,
+        model_mpp=model_mpp,
+        norm=norm,
+        tile=tile,
+        seams=seams,
+        match_source=match_source,
+        stain_background=stain_background,
+        lossless=lossless,
+        quality=quality,
+        overwrite=overwrite,
+        force=force,
+        precision=precision,
     )
     if dry_run:
-        from restain.slides.run.estimate import foresee, print_outlook
+        from restain.slides.run.estimate import estimate_slides
 
-        print_outlook(foresee(stainer, input, out, options, device))
+        estimates = estimate_slides(
+            stainer, inputs, out, options=options, device=device, tissue=tissue, mpp_table=mpp_table
+        )
+        print_estimates(estimates)
+        if any(estimate.error for estimate in estimates):
+            raise typer.Exit(1)
         return
     try:
-        run = restain.slide(stainer, input, out, options, device, engine, workers)
+        with signals_as_interrupt():
+            run = restain.slide(
+                stainer,
+                inputs,
+                out,
+                options=options,
+                device=device,
+                tissue=tissue,
+                mpp_table=mpp_table,
+                engine=engine,
+                workers=workers,
+            )
     except KeyboardInterrupt:
-        typer.echo("restain: stopped; the same command goes on from here", err=True)
+        typer.echo("restain: stopped; the same command continues from here", err=True)
         raise typer.Exit(130) from None
     print_run(run)
-    if run.failed:
+    if run.failed or any(record.status == "busy" for record in run.records):
         raise typer.Exit(1)
 
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="a slide, one that restain wrote or any other")],
+    file: Annotated[Path, typer.Argument(help="a slide file, or the folder of a DICOM series")],
 ) -> None:
     """Open a slide file with every reader that is installed, and see whether they agree."""
     import restain
-    from restain.wsi.check.checking import print_check
+    from restain.console.check import print_check
 
     result = restain.check(file)
     print_check(result)
@@ -163,7 +282,10 @@ def evaluate(
         Path | None, typer.Option(help="folder of H&E, for content correlation and the baselines")
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="real IHC whose colours the classical transfer takes")] = None,
-    protocol: Annotated[str, typer.Option(help="clean, asp2023, bci2022, unistainnet2026, cssp2p or skimage018")] = "clean",
+    protocol: Annotated[
+        Literal["clean", "asp2023", "bci2022", "unistainnet2026", "cssp2p", "skimage018"],
+        typer.Option(case_sensitive=False, help="how scores are computed: well defined, or as a paper did"),
+    ] = "clean",
     seed: Annotated[int, typer.Option(help="of the intervals and tests")] = 0,
     metrics: Annotated[str, typer.Option(help="names or families, with commas; all where left out")] = "",
     groups: Annotated[str, typer.Option(help="images of one slide: auto, none, a CSV file, or a pattern")] = "auto",
@@ -227,7 +349,7 @@ def report(
 
 @app.command()
 def phantom(
-    marker: Annotated[str, typer.Option(help="her2, er, pr or ki67")],
+    marker: Marker,
     out: Annotated[Path, typer.Option(help="new folder for the data set")],
     pairs: Annotated[int, typer.Option(help="image pairs (ignored with --slide)")] = 32,
     size: Annotated[int, typer.Option(help="side in pixels")] = 512,
@@ -243,12 +365,22 @@ def phantom(
     shift: Annotated[float, typer.Option(help="consecutive: largest shift, pixels")] = 12.0,
     rotation: Annotated[float, typer.Option(help="consecutive: largest rotation, degrees")] = 2.0,
     turnover: Annotated[float, typer.Option(help="consecutive: share of other cells")] = 0.3,
+    laboratory: Annotated[int, typer.Option(help="which laboratory stained the H&E; 0 is the usual one")] = 0,
 ) -> None:
     """Draw virtual tissue, H&E and IHC, whose truth is known."""
     import restain
 
-    section = restain.Consecutive(warp, shift, rotation, turnover) if consecutive else None
-    options = restain.PhantomOptions(mpp, val_fraction, slide, jpeg_quality, blur, noise, section)
+    section = restain.Consecutive(warp=warp, shift=shift, rotation=rotation, turnover=turnover)
+    options = restain.PhantomOptions(
+        mpp=mpp,
+        val_fraction=val_fraction,
+        slide=slide,
+        jpeg_quality=jpeg_quality,
+        blur=blur,
+        noise=noise,
+        consecutive=section if consecutive else None,
+        laboratory=laboratory,
+    )
     restain.phantom(marker, out, pairs, size, seed, options)
 
 
@@ -264,7 +396,7 @@ def inspect(
     The exit status says whether training could start.
     """
     import restain
-    from restain.data.inspection import print_inspection
+    from restain.console.inspection import print_inspection
 
     inspection = restain.inspect(root, out, target, crop)
     print_inspection(inspection)
@@ -314,19 +446,26 @@ def import_weights(
     """Turn published ASP or CUT generator weights into a stainer."""
     import restain
 
-    typer.echo(restain.import_weights(family, weights, out, stain, mpp))
+    typer.echo(restain.import_weights(family, weights, out, stain=stain, mpp=mpp))
 
 
 @app.command()
 def export(
     stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
     out: Annotated[Path, typer.Option(help="the file to write, .onnx")],
-    to: Annotated[str, typer.Option(help="onnx")] = "onnx",
+    to: Annotated[Literal["onnx"], typer.Option(case_sensitive=False, help="format of the file")] = "onnx",
+    norm: Annotated[
+        Literal["stainer", "image"] | None,
+        typer.Option(
+            help="where normalisation takes its statistics from: those stored in the stainer, or each image; "
+            "stainer if it has statistics, else image"
+        ),
+    ] = None,
 ) -> None:
     """Write a stainer as an ONNX file, checked against PyTorch."""
     import restain
 
-    exported = restain.export(stainer, out, to)
+    exported = restain.export(stainer, out, to=to, norm=norm)
     typer.echo(f"{exported.path}: differs from PyTorch by at most {exported.largest_difference:.2g} grey levels")
 
 
@@ -374,7 +513,7 @@ def fetch_weights(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="folder for everything that is made")] = Path("demo"),
-    marker: Annotated[str, typer.Option(help="her2, er, pr or ki67")] = "er",
+    marker: Marker = "er",
     seed: int = 0,
 ) -> None:
     """The whole way once: virtual tissue, training, staining, evaluation, a page to look at."""
@@ -387,18 +526,61 @@ def demo(
 def doctor() -> None:
     """Print versions and devices, what is missing, and how to get it."""
     import restain
-    from restain.diagnosis import print_findings
+    from restain.console.doctor import print_findings
 
     print_findings(restain.doctor())
 
 
 def main() -> None:
-    """Run the command line; an error from outside the program becomes one sentence and exit status 2."""
+    """Run the command line; an error from outside the program becomes one sentence and exit status 2.
+
+    Whatever the terminal can show and however long it listens: a character that it lacks is printed as an escape, and
+    a reader that goes away (``restain recipes | head -1``) ends the program without a word.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
-    except (RestainError, OSError) as error:  # a full disk or a folder without permission says enough by itself
-        typer.echo(f"restain: {error}", err=True)
-        raise SystemExit(2) from None
+        status = app(prog_name="restain", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = _leave_quietly()
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        with contextlib.suppress(OSError):
+            typer.echo(sentence, err=True)
+        status = 2
+    raise SystemExit(status if isinstance(status, int) else 0)
+
+
+def _leave_quietly() -> int:
+    """Nobody reads any more: what is still in the buffers goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)
+    return 1
+
+
+def _sentence(error: Exception) -> str | None:
+    """What the terminal shows of an error that comes from outside the program; None where it is the program's own."""
+    if isinstance(error, RestainError):
+        reason = str(error)
+    elif isinstance(error, OSError):
+        reason = f"{os.fsdecode(error.filename)}: {os_reason(error)}" if error.filename else os_reason(error)
+    elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        reason = f"there is not enough memory ({in_short(error)}); expected less at a time"
+    elif isinstance(error, typer.Abort):
+        reason = "stopped"
+    elif callable(message := getattr(error, "format_message", None)):  # how the command line is used
+        text, context = str(message()).replace("Value error, ", ""), getattr(error, "ctx", None)
+        if "\n" in text or not text:  # a command without arguments: its help, or nothing where that was printed
+            return text
+        reason = f"{text.rstrip('.')} (see {context.command_path if context else 'restain'} --help)"
+    else:
+        return None
+    return f"restain: {printable(reason)}"
 
 
 if __name__ == "__main__":

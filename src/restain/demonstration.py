@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from restain.console.evaluation import print_evaluation
+from restain.console.slides import print_run
 from restain.errors import RestainError
 from restain.evaluation import evaluate
+from restain.files import read_json
 from restain.phantoms import PhantomOptions, phantom
 from restain.progress import console
 from restain.reporting import report
-from restain.slides.plan import SlideOptions
-from restain.slides.run.batch import print_run, slide
+from restain.slides.options import SlideOptions
+from restain.slides.run.batch import slide
 from restain.staining import stain
 from restain.training.session import train
 
@@ -82,11 +83,11 @@ def _stain_a_slide(root: Path, run: Path, marker: str, seed: int, size: int) -> 
     if not tissue.exists():
         phantom(marker, tissue, size=size, seed=seed + 1, options=PhantomOptions(slide=True))
     options = SlideOptions(tile=256)  # more borders than the slide needs, to show that none shows
-    print_run(slide(run, tissue / "he.tif", root / "virtual_slide", options))
+    print_run(slide(run, tissue / "he.tif", root / "virtual_slide", options=options))
 
 
 def _refuse_other_tissue(tissue: Path, wanted: dict[str, str | int]) -> None:
-    drawn = json.loads((tissue / "phantom.json").read_text(encoding="utf-8"))
+    drawn = read_json(tissue / "phantom.json")
     for field, value in wanted.items():
         if drawn.get(field) != value:
             raise RestainError(

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from restain.errors import in_short
 
 REQUIRED = ("torch", "lightning-fabric", "numpy", "scipy", "scikit-image", "pillow", "tifffile", "imagecodecs")
@@ -22,6 +19,8 @@ EXTRAS = {  # package: what it is for, how to get it
     "wsidicom": ("DICOM slides", "pip install 'restain[dicom]'"),
     "onnxruntime": ("restain export", "pip install 'restain[export]'"),
     "ray": ("restain slide --engine ray", "pip install 'restain[ray]'"),
+    "wandb": ("tracking with Weights & Biases", "pip install 'restain[wandb]'"),
+    "mlflow-skinny": ("tracking with MLflow", "pip install 'restain[mlflow]'"),
     "pyvips": ("a third reader for restain check", "pip install 'pyvips[binary]'"),
 }
 
@@ -51,15 +50,6 @@ def doctor() -> list[Finding]:
         *_formats(),
         _disk(Path.cwd()),
     ]
-
-
-def print_findings(findings: list[Finding], console: Console | None = None) -> None:
-    """The findings as a table on screen."""
-    table = Table("", "", "", box=None, show_header=False)
-    for finding in findings:
-        mark = "[green]ok[/]" if finding.ok else "[yellow]--[/]"
-        table.add_row(mark, finding.what, f"{finding.found}  {finding.advice}".rstrip())
-    (console or Console()).print(table)
 
 
 def _package(name: str) -> Finding:

@@ -1,4 +1,10 @@
-"""The one exception that a user is meant to read, and how it quotes others."""
+"""The one exception that a user is meant to read, and how messages quote what is foreign."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_LONGEST = 80  # characters of a value in a message
 
 
 class RestainError(Exception):
@@ -12,3 +18,25 @@ class RestainError(Exception):
 def in_short(error: BaseException) -> str:
     """First line of what a foreign exception says, or its type's name where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def quoted(value: object) -> str:
+    """A value as it is written in Python, cut off where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, a list that holds itself
+        return f"a value of type {type(value).__name__} that is too large to be shown"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+
+
+def printable(text: str) -> str:
+    """Text on one line: a control character, or a byte of a file name that is no character, becomes an escape."""
+    return "".join(
+        char if char.isprintable() or unicodedata.category(char) == "Zs" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def os_reason(error: OSError) -> str:
+    """What the operating system says, without the number and the path: "No space left on device"."""
+    return error.strerror or in_short(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import warnings
 from collections.abc import Iterator
@@ -20,9 +19,8 @@ from torch import Tensor, nn
 
 from restain.errors import RestainError
 from restain.files import write_aside
-from restain.networks.generator import replace_module
-from restain.networks.resnet import ResnetGenerator
-from restain.stainer import Stainer, load_stainer
+from restain.networks.generator import Generator, plain_copy, replace_module
+from restain.stainer import Norm, Stainer, load_stainer
 
 if TYPE_CHECKING:
     import onnx
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 LIMIT = 1.0  # grey levels by which an exported file may differ from PyTorch, at most, anywhere
 _NEEDED = ("onnx", "onnxscript", "onnxruntime")
 _OPSET = 18  # the one that PyTorch's exporter is written for
-_SIZES = ((2, 64, 96), (1, 131, 74))  # images, height, width; 4 divides the sides of the first only
 
 
 @dataclass(frozen=True)
@@ -41,20 +38,23 @@ class Exported:
     largest_difference: float  # grey levels
 
 
-def export(stainer: str | Path | Stainer, out: str | Path, to: str = "onnx") -> Exported:
+def export(stainer: str | Path | Stainer, out: str | Path, *, to: str = "onnx", norm: Norm | None = None) -> Exported:
     """Write a stainer for another engine.
 
     The ONNX file takes ``he`` and gives ``ihc``: float32 (N, 3, H, W), RGB as x / 127.5 - 1, of any number and of any
-    size from 16 pixels. Its metadata say what it is. Each image is normalised by itself, as ``restain stain`` does it.
+    size from the generator's smallest. Its metadata say what it is.
 
     Args:
         stainer: a stainer folder, a run folder, or a loaded stainer.
         out: the file, ``.onnx``. It is replaced once the new one has been run by ONNX Runtime, on noise and on colours
             of tissue, and differs from PyTorch by at most a grey level.
         to: ``onnx``.
+        norm: ``stainer`` folds the stainer's statistics into the weights, ``image`` normalises each image by itself;
+            as ``restain stain`` does it where left out.
 
     Raises:
-        RestainError: another target or ending, no usable stainer, packages that are missing, or results that differ.
+        RestainError: another target or ending, no usable stainer, a norm that it has no statistics for, packages that
+            are missing, or results that differ.
     """
     path = Path(out)
     if to != "onnx":
@@ -65,8 +65,9 @@ def export(stainer: str | Path | Stainer, out: str | Path, to: str = "onnx") -> 
     if missing:
         raise RestainError(f"export to onnx needs {', '.join(missing)}: pip install 'restain[export]'")
     ready = stainer if isinstance(stainer, Stainer) else load_stainer(stainer)
-    network = _Portable(ready.generator)
-    model = _to_onnx(network, _facts(ready))
+    chosen = norm or ready.default_norm
+    network = _Portable(ready.network(chosen))
+    model = _to_onnx(network, _facts(ready, chosen))
     import onnx
 
     with write_aside(path) as temporary:
@@ -83,24 +84,34 @@ def export(stainer: str | Path | Stainer, out: str | Path, to: str = "onnx") -> 
 class _Portable(nn.Module):
     """The generator without a branch on the size of its input: what one trace cannot hold."""
 
-    def __init__(self, generator: nn.Module) -> None:
+    def __init__(self, generator: Generator) -> None:
         super().__init__()
-        if not isinstance(generator, ResnetGenerator):
-            raise TypeError(f"only a ResnetGenerator can be exported, not a {type(generator).__name__}")
-        self.layers = copy.deepcopy(generator.layers).cpu().float()
-        for site in generator.norm_sites():  # an operator of ONNX, as ours written out is not
-            replace_module(self, site.name, nn.InstanceNorm2d(site.channels))
-        self.eval().requires_grad_(False)
+        self.generator = plain_copy(generator).cpu().float()
+        for site in self.generator.norm_sites():  # an operator of ONNX, as ours written out is not
+            if not site.joint:
+                replace_module(self.generator, site.name, nn.InstanceNorm2d(site.channels))
+        self.stride = generator.receptive_field().stride
+        self.smallest = generator.smallest
+        self.eval()
 
     def forward(self, he: Tensor) -> Tensor:
-        height, width = he.shape[-2:]
-        x = F.pad(he, (0, -width % 4, 0, -height % 4), mode="reflect")
-        for layer in self.layers:
-            x = layer(x)
-        return x[..., :height, :width]
+        """As the generator's; reflected and cropped by indices, since padding and slicing look at the size."""
+        x = he
+        for axis in (2, 3):
+            side = he.shape[axis]
+            index = torch.arange((side + self.stride - 1) // self.stride * self.stride)
+            x = x.index_select(axis, torch.where(index < side, index, 2 * (side - 1) - index))
+        x = self.generator.paint(x)
+        for axis in (2, 3):
+            x = x.index_select(axis, torch.arange(he.shape[axis]))
+        return x
+
+    def multiple(self, side: int) -> int:
+        """A side of at least so many pixels that the stride divides."""
+        return -(-side // self.stride) * self.stride
 
 
-def _facts(stainer: Stainer) -> dict[str, str]:
+def _facts(stainer: Stainer, norm: Norm) -> dict[str, str]:
     card = stainer.card
     return {
         "restain": metadata.version("restain"),
@@ -110,20 +121,26 @@ def _facts(stainer: Stainer) -> dict[str, str]:
         "tile_size": str(card.tile_size),
         "recipe": card.recipe,
         "weights_sha256": stainer.weights_sha256,
-        "input": "he: float32 (N, 3, H, W), RGB, x / 127.5 - 1, H and W from 16",
+        "identity": stainer.identity if norm == "stainer" else stainer.weights_sha256,
+        "normalisation": "fixed" if norm == "stainer" else "each image by itself",
+        "input": f"he: float32 (N, 3, H, W), RGB, x / 127.5 - 1, H and W from {stainer.generator.smallest}",
         "output": "ihc: the same; (y + 1) * 127.5, rounded and clipped to 0..255",
     }
 
 
-def _to_onnx(network: nn.Module, facts: dict[str, str]) -> onnx.ModelProto:
+def _to_onnx(network: _Portable, facts: dict[str, str]) -> onnx.ModelProto:
     import onnx
 
     axes = ("images", "height", "width")
-    free = {0: torch.export.Dim("images"), 2: torch.export.Dim("height", min=16), 3: torch.export.Dim("width", min=16)}
+    # A side or a number of 1, in any layer, would be taken for a constant; the file holds for smaller sides too.
+    least = max(network.smallest, network.stride + 1)
+    rows, columns = (torch.export.Dim(name, min=least) for name in axes[1:])
+    free = {0: torch.export.Dim("images"), 2: rows, 3: columns}
+    height, width = network.multiple(2 * network.stride + 40) + 2, network.multiple(3 * network.stride + 60) - 1
     with _quiet():
         program = torch.onnx.export(
             network,
-            (torch.zeros(2, 3, 50, 71),),  # a side or a number of 1 would be taken for a constant
+            (torch.zeros(2, 3, height, width),),
             dynamo=True,
             dynamic_shapes={"he": free},
             input_names=["he"],
@@ -143,13 +160,13 @@ def _to_onnx(network: nn.Module, facts: dict[str, str]) -> onnx.ModelProto:
     return model
 
 
-def _largest_difference(path: Path, network: nn.Module) -> float:
+def _largest_difference(path: Path, network: _Portable) -> float:
     """Between ONNX Runtime and PyTorch over a few images, in grey levels; NaN where a result is."""
     import onnxruntime  # type: ignore[import-untyped]
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     worst = []
-    for he in _probes():
+    for he in _probes(network):
         with torch.inference_mode():
             expected = network(he).numpy()
         found: Any = session.run(["ihc"], {"he": he.numpy()})[0]
@@ -157,13 +174,15 @@ def _largest_difference(path: Path, network: nn.Module) -> float:
     return float(np.max(worst))
 
 
-def _probes() -> Iterator[Tensor]:
-    """Noise, and patches in the colours of glass, stroma, cytoplasm and nuclei, each in two sizes."""
+def _probes(network: _Portable) -> Iterator[Tensor]:
+    """Noise, and patches in the colours of glass, stroma, cytoplasm and nuclei, each in three sizes."""
     draw = torch.Generator().manual_seed(0)
     colours = torch.tensor([[242, 241, 243], [231, 178, 205], [201, 135, 178], [98, 64, 137]]) / 127.5 - 1
-    for images, height, width in _SIZES:
+    even, odd = (network.multiple(64), network.multiple(96)), (network.multiple(128) + 3, network.multiple(72) + 2)
+    least = (network.smallest, network.smallest)
+    for images, height, width in ((2, *even), (1, *odd), (1, *least)):  # the stride divides the sides of the first
         yield torch.rand(images, 3, height, width, generator=draw) * 2 - 1
-        patches = torch.randint(len(colours), (images, height // 8, width // 8), generator=draw)
+        patches = torch.randint(len(colours), (images, -(-height // 8), -(-width // 8)), generator=draw)
         tissue = colours[patches].permute(0, 3, 1, 2)
         yield F.interpolate(tissue, (height, width), mode="bilinear", align_corners=False)
 

@@ -43,8 +43,8 @@ def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], T
 
     - Feature maps are laid out channels last, which convolutions want on both kinds of device.
     - Rectifiers write over their input, which nobody else reads.
-    - With bf16, convolutions take and give it. Their sums are float32 inside, so are a norm's statistics, and so is the
-      last activation, since bf16 has only half a grey level near white.
+    - With bf16, convolutions, transposed ones too, take and give it. Their sums are float32 inside, so are a norm's
+      statistics, and so is the last activation, since bf16 has only half a grey level near white.
 
     The result is the same bit by bit each time, for the same batch, on the same machine and number of threads.
 
@@ -78,7 +78,7 @@ def prepare(network: nn.Module, precision: str = "auto") -> Callable[[Tensor], T
 
 def _narrow_convolutions(network: nn.Module) -> None:
     for module in network.modules():
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             module.to(torch.bfloat16)
             module.register_forward_pre_hook(_to_bf16)
         elif isinstance(module, nn.Tanh):

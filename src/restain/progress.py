@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-console = Console(stderr=True, highlight=False)
+# File names and names of systems may hold brackets and colons, so no text is markup and none is an emoji.
+console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def screen() -> Console:
+    """Where tables go: standard output, as wide as the terminal, or 120 columns where it is piped."""
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
 
 
 class ProgressBar:
@@ -71,7 +78,7 @@ class ProgressBar:
     def _print_line(self) -> None:
         left = self._seconds_per_unit() * (self.total - self.done)
         line = f"{self.title}: {self.done}/{self.total} {self.unit}, {self._rate()}, {left:.0f} s left"
-        console.print(f"{line}, {self.note}" if self.note else line, markup=False, soft_wrap=True)
+        console.print(f"{line}, {self.note}" if self.note else line, soft_wrap=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,7 +1,8 @@
 """Published generator weights of CUT and ASP (``latest_net_G.pth``) -> a stainer folder.
 
-Both release the state dict of CUT's anti-aliased ResNet: ``model.N.*``, which is ``layers.N.*`` here, with ``.filt``
-buffers for the blur layers and, in ASP, ``weight_orig``, ``weight_u`` and ``weight_v`` where spectral norm was on.
+Both release the state dict of CUT's ResNet: ``model.N.*``, which is ``layers.N.*`` here, with ``.filt`` buffers for the
+blur layers (none where it was trained with --no_antialias and --no_antialias_up) and, in ASP, ``weight_orig``,
+``weight_u`` and ``weight_v`` where spectral norm was on.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from restain.errors import RestainError, in_short
 from restain.files import sha256
 from restain.networks.specs import ResnetSpec
 from restain.stainer import StainerCard, save_stainer
+from restain.stainer_config import first_problem
 
 Family: TypeAlias = Literal["asp", "cut"]
 
 
 def import_weights(
-    family: Family, weights: str | Path, out: str | Path, stain: str | None = None, mpp: float | None = None
+    family: Family, weights: str | Path, out: str | Path, *, stain: str | None = None, mpp: float | None = None
 ) -> Path:
     """Read a published generator and write it as a stainer.
 
@@ -41,9 +44,9 @@ def import_weights(
         RestainError: not a plain state dict, or not this network.
     """
     path = Path(weights)
-    state = fold_state(_read_state(path), path)
-    ngf, blocks = network_shape(state, path)
-    generator = ResnetSpec(ngf=ngf, blocks=blocks, spectral_norm=False).build()
+    published = _read_state(path)
+    state = fold_state(published, path)
+    generator = find_spec(published, path).build()
     try:
         generator.load_state_dict(state)
     except RuntimeError as error:
@@ -75,10 +78,9 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 def fold_state(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """Rename ``model.N`` to ``layers.N``, fold spectral norms, and drop the blur filters.
 
-    Spectral norm as torch defines it: weight = weight_orig / (u^T W v), W being weight_orig as a matrix.
+    Spectral norm as torch defines it: weight = weight_orig / (u^T W v), W being weight_orig as a matrix with a row for
+    each output channel, which are the second axis of a transposed convolution.
     """
-    if not any(key.endswith(".filt") for key in state):
-        raise RestainError(f"{path}: has no blur filters (keys ending in .filt); expected a network with anti-aliasing")
     folded: dict[str, Tensor] = {}
     for key, value in state.items():
         name = re.sub(r"^(module\.)?model\.", "layers.", key)
@@ -88,7 +90,8 @@ def fold_state(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
                 u, v = state[f"{stem}weight_u"], state[f"{stem}weight_v"]
             except KeyError as error:
                 raise RestainError(f"{path}: has {key} but not {error.args[0]}") from None
-            sigma = u @ value.flatten(1) @ v
+            rows = value if len(u) == len(value) else value.transpose(0, 1)
+            sigma = u @ rows.flatten(1) @ v
             folded[name.removesuffix("_orig")] = value / sigma
         elif not name.endswith((".filt", "weight_u", "weight_v")):
             folded[name] = value
@@ -96,12 +99,19 @@ def fold_state(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     return {re.sub(r"conv_block\.6\.", "conv_block.5.", name): value for name, value in folded.items()}
 
 
-def network_shape(state: Mapping[str, Tensor], path: Path) -> tuple[int, int]:
-    """(ngf, number of residual blocks), read off the shapes of the weights."""
-    first = state.get("layers.1.weight")
+def find_spec(state: Mapping[str, Tensor], path: Path) -> ResnetSpec:
+    """What network a published state dict is of, read off its keys and the shapes of its weights."""
+    names = {re.sub(r"^(module\.)?model\.", "", key): value for key, value in state.items()}
+    first = names.get("1.weight", names.get("1.weight_orig"))
     if first is None or first.ndim != 4 or tuple(first.shape[1:]) != (3, 7, 7):
         raise RestainError(f"{path}: has no 7x7 convolution from RGB at model.1; expected CUT's ResNet generator")
-    blocks = {int(match[1]) for name in state if (match := re.match(r"layers\.(\d+)\.conv_block\.", name))}
+    blocks = {int(match[1]) for name in names if (match := re.match(r"(\d+)\.conv_block\.", name))}
     if not blocks:
         raise RestainError(f"{path}: has no residual blocks (keys model.N.conv_block.*)")
-    return first.shape[0], len(blocks)
+    filters = sum(name.endswith(".filt") for name in names)
+    if filters not in (0, 4):
+        raise RestainError(f"{path}: has {filters} blur filters (keys ending in .filt); expected 4, or none")
+    try:
+        return ResnetSpec(ngf=len(first), blocks=len(blocks), spectral_norm=False, antialias=filters == 4)
+    except ValidationError as error:
+        raise RestainError(f"{path}: {first_problem(error)}") from None

@@ -5,7 +5,6 @@ RUN/recipe.yaml  environment.json  data.json  logs/  samples/  attention/  check
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from restain.errors import RestainError
-from restain.files import write_json
+from restain.files import read_json, write_json
 
 
 class _FileModel(BaseModel):
@@ -95,6 +94,11 @@ class RunFolder:
         return self.root / "stainer"
 
     @property
+    def best_stainer(self) -> Path:
+        """The stainer of the best checkpoint, where that is not the last one."""
+        return self.root / "stainer-best"
+
+    @property
     def log(self) -> Path:
         """The training log, one row per logging interval."""
         return self.root / "logs" / "train.csv"
@@ -107,10 +111,11 @@ class RunFolder:
         """
         if not self.environment.is_file():
             return Environment(sessions=())
+        content = read_json(self.environment)
         try:
-            return Environment.model_validate(json.loads(self.environment.read_text(encoding="utf-8")))
-        except (ValueError, ValidationError) as error:
-            raise RestainError(f"{self.environment}: does not list the sessions of a run ({one_line(error)})") from None
+            return Environment.model_validate(content)
+        except ValidationError as error:
+            raise RestainError(f"{self.environment}: does not list the sessions of a run ({_first(error)})") from None
 
     def add_session(self, *, first_step: int, device: str, processes: int, torch: str, threads: int) -> None:
         """Append this session to the environment file."""
@@ -131,12 +136,10 @@ class RunFolder:
         write_json(self.environment, Environment(sessions=(*before, session)).model_dump(mode="json"))
 
 
-def one_line(error: Exception) -> str:
-    """What a validation says, in one line."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-    return " ".join(str(error).split())
+def _first(error: ValidationError) -> str:
+    """The first thing that a validation complains of."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
 def git_state(root: Path) -> GitState | None:

@@ -1,25 +1,35 @@
-"""The stainer folder: the product of a training, with its weights, its configuration and its model card."""
+"""The stainer folder: the product of a training, with its weights, its statistics, its configuration and its card."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
-from safetensors import SafetensorError
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor
 
-from restain.errors import RestainError
-from restain.files import sha256, write_json, write_text
-from restain.networks.generator import Generator, plain_copy
-from restain.networks.specs import ResnetSpec
+from restain.appearance import Appearance
+from restain.errors import RestainError, in_short
+from restain.files import sha256, write_aside, write_text
+from restain.model_card import model_card
+from restain.networks.generator import Generator, plain_state
+from restain.networks.norms import Statistics, check_channels, freeze, load_statistics, save_statistics
+from restain.networks.specs import GeneratorSpec
+from restain.stainer_config import CalibrationRecord, StainerConfig, first_problem, read_config, write_config
+
+Norm: TypeAlias = Literal["stainer", "image"]
+
+CONFIG, WEIGHTS, STATISTICS, CARD = "config.json", "model.safetensors", "statistics.safetensors", "README.md"
 
 
 @dataclass(frozen=True)
@@ -33,50 +43,173 @@ class StainerCard:
     trained: Mapping[str, Any]  # how: steps, pairs, data fingerprint, hardware, ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What was measured on crops of H&E, and on which."""
+
+    statistics: Statistics  # that the norms are fixed to; empty where the generator needs none
+    appearance: Appearance  # of the crops themselves
+    crops: int
+    side: int  # of a crop, pixels
+    date: str  # ISO 8601
+    data: str | None = None  # name of the data set
+    fingerprint: str | None = None  # of its files
+
+
 @dataclass(frozen=True)
 class Stainer:
     """A generator that is ready to use, and that knows its identity."""
 
-    generator: nn.Module  # float image tensors (N, 3, H, W) in [-1, 1], in and out; in eval mode
+    generator: Generator  # float image tensors (N, 3, H, W) in [-1, 1], in and out; in eval mode
     card: StainerCard
     weights_sha256: str
+    calibration: Calibration | None = None
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """What its norms are fixed to; None where nothing was measured."""
+        return self.calibration.statistics if self.calibration else None
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of all that decides what it paints: the weights, and the statistics where it has some."""
+        if self.statistics is None or not self.statistics.means:
+            return self.weights_sha256
+        digest = hashlib.sha256(self.weights_sha256.encode())
+        for values in (*self.statistics.means, *self.statistics.variances):
+            digest.update(values.numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def fixed(self) -> bool:
+        """Whether its norms take nothing from the image, with or without statistics: batch norms do not."""
+        return not self.generator.norm_sites()
+
+    @property
+    def default_norm(self) -> Norm:
+        """``stainer`` where its norms are fixed or it has statistics to fix them to, else ``image``."""
+        return "stainer" if self.fixed or self.statistics is not None else "image"
+
+    def network(self, norm: Norm | None = None, *, statistics: Statistics | None = None) -> Generator:
+        """The generator with its normalisation decided.
+
+        Args:
+            norm: ``stainer`` fixes the norms to the stainer's own statistics, ``image`` lets each image be normalised
+                by itself; ``default_norm`` where left out. It makes no difference where the norms are fixed.
+            statistics: fixes the norms to these instead.
+
+        Raises:
+            RestainError: the stainer has no statistics, or those given are another generator's.
+        """
+        if self.fixed:
+            return self.generator
+        if statistics is not None:
+            return freeze(self.generator, statistics)
+        if (norm or self.default_norm) == "image":
+            return self.generator
+        if self.statistics is None:
+            raise RestainError(
+                "norm is 'stainer', but this stainer has no statistics; measure them with restain calibrate, "
+                "or choose norm 'image'"
+            )
+        return freeze(self.generator, self.statistics)
 
 
-def save_stainer(folder: Path, generator: Generator, card: StainerCard) -> None:
-    """Write ``model.safetensors``, ``config.json`` and the model card ``README.md``; replaces ``folder`` whole.
+def save_stainer(folder: Path, generator: Generator, card: StainerCard, calibration: Calibration | None = None) -> None:
+    """Write a stainer; one that is there is replaced in one step, and other files beside it stay.
 
     Args:
         folder: a new or empty folder, or a stainer that is to be replaced.
         generator: in any state; its spectral norms are folded into plain weights in the file. It is left as it is.
         card: what to say of it.
+        calibration: what its norms are to be fixed to.
 
     Raises:
-        RestainError: ``folder`` holds something that is not a stainer, which would be lost.
+        RestainError: ``folder`` holds something that is not a stainer, which would be lost; or weights or statistics
+            that are not finite, or that do not belong together.
     """
     folder = folder.resolve()
-    replaceable = folder.is_dir() and ((folder / "model.safetensors").exists() or not any(folder.iterdir()))
-    if folder.exists() and not replaceable:
+    if folder.exists() and not _replaceable(folder):
         raise RestainError(f"{folder}: holds something that is not a stainer; expected a new or an empty folder")
-    generator = plain_copy(generator)
-    assert isinstance(generator.spec, ResnetSpec)
-    aside = folder.with_name(f".{folder.name}-new")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    weights = aside / "model.safetensors"
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    save_file(tensors, weights, metadata={"format": "pt"})
-    digest = sha256(weights)
-    config = {
-        "spec_version": "1.0",
-        "restain": metadata.version("restain"),
-        "architecture": {"name": "resnet", "ngf": generator.spec.ngf, "blocks": generator.spec.blocks},
-        **asdict(card),
-        "weights_sha256": digest,
-    }
-    write_json(aside / "config.json", config)
-    write_text(aside / "README.md", _model_card(card, generator, digest))
-    shutil.rmtree(folder, ignore_errors=True)
-    aside.replace(folder)
+    weights = {name: tensor.cpu().contiguous() for name, tensor in plain_state(generator).items()}
+    _refuse_nonfinite(folder / WEIGHTS, weights)
+    with _aside(folder) as aside:
+        with write_aside(aside / WEIGHTS) as temporary:
+            save_file(weights, temporary, metadata={"format": "pt"})
+        record = None if calibration is None else _write_calibration(aside, generator, calibration)
+        try:
+            config = StainerConfig(
+                restain=metadata.version("restain"),
+                generator=generator.spec.plain(),
+                **asdict(card),
+                weights_sha256=sha256(aside / WEIGHTS),
+                calibration=record,
+            )
+        except ValidationError as error:
+            raise RestainError(f"{folder / CONFIG}: {first_problem(error)}") from None
+        write_config(aside / CONFIG, config)
+        write_text(aside / CARD, model_card(config, sum(p.numel() for p in generator.parameters())))
+
+
+def _write_calibration(folder: Path, generator: Generator, calibration: Calibration) -> CalibrationRecord:
+    check_channels(generator.norm_sites(), calibration.statistics.means)
+    path, digest = folder / STATISTICS, None
+    if calibration.statistics.means:
+        save_statistics(path, calibration.statistics)
+        load_statistics(path)  # refuses what is not finite
+        digest = sha256(path)
+    about = {name: getattr(calibration, name) for name in CalibrationRecord.model_fields if hasattr(calibration, name)}
+    return CalibrationRecord(statistics_sha256=digest, **about)
+
+
+def _replaceable(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    if not any(folder.iterdir()):
+        return True
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and {"spec_version", "weights_sha256"} <= config.keys()
+
+
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the place of ``folder`` once it is finished; other files move along."""
+    new, old = (folder.with_name(f".{folder.name}-{word}") for word in ("new", "old"))
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    new.mkdir(parents=True)
+    try:
+        yield new
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    if folder.exists():
+        folder.replace(old)
+    new.replace(folder)
+    if old.exists():
+        for path in old.iterdir():
+            if path.name not in (CONFIG, WEIGHTS, STATISTICS, CARD):
+                path.replace(folder / path.name)
+        shutil.rmtree(old)
+
+
+def stainer_folder(path: str | Path) -> Path:
+    """The folder itself, or the ``stainer`` folder in it where it is that of a run.
+
+    Raises:
+        RestainError: there is no stainer.
+    """
+    folder = Path(path)
+    if (folder / "stainer").is_dir():
+        folder = folder / "stainer"
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            hint = "; the training run has not finished" if (folder / "checkpoints").is_dir() else ""
+            raise RestainError(f"{folder}: has no {name}, so it is not a stainer folder{hint}")
+    return folder
 
 
 def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Stainer:
@@ -87,78 +220,63 @@ def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Staine
         device: where the generator is put.
 
     Raises:
-        RestainError: a file is missing or broken, or the weights are not those that ``config.json`` names.
+        RestainError: a file is missing or broken, of an unknown version, or not the one that ``config.json`` names; or
+            weights are not finite. Nothing is allocated before the weights' file is known to have the right shapes.
     """
-    folder = Path(path)
-    if (folder / "stainer").is_dir():
-        folder = folder / "stainer"
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            hint = "; the training run has not finished" if (folder / "checkpoints").is_dir() else ""
-            raise RestainError(f"{folder}: has no {name}, so it is not a stainer folder{hint}")
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        shape, expected = config["architecture"], config["weights_sha256"]
-        if shape["name"] != "resnet":
-            raise ValueError(f"architecture {shape['name']!r}, expected 'resnet'")
-        generator = ResnetSpec(ngf=shape["ngf"], blocks=shape["blocks"], spectral_norm=False).build()
-        card = StainerCard(**{key: config[key] for key in StainerCard.__dataclass_fields__})
-    except (ValueError, KeyError, TypeError, RuntimeError, ArithmeticError) as error:
-        raise RestainError(f"{folder / 'config.json'}: is not a stainer's configuration ({error!r})") from None
-    found = sha256(folder / "model.safetensors")
-    if found != expected:
-        raise RestainError(
-            f"{folder / 'model.safetensors'}: has SHA-256 {found[:12]}...; config.json expects {expected[:12]}..."
-        )
-    try:
-        generator.load_state_dict(load_file(folder / "model.safetensors"))
-    except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise RestainError(f"{folder / 'model.safetensors'}: does not fit config.json ({reason})") from None
+    folder = stainer_folder(path)
+    config = read_config(folder / CONFIG)
+    _refuse_other_file(folder / WEIGHTS, config.weights_sha256)
+    _refuse_other_shapes(folder / WEIGHTS, config.generator)
+    weights = load_file(folder / WEIGHTS)
+    _refuse_nonfinite(folder / WEIGHTS, weights)
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
+        generator = config.generator.build()
+    generator.load_state_dict(weights)
     generator.to(device).eval().requires_grad_(False)
-    return Stainer(generator, card, found)
+    card = StainerCard(**{key: getattr(config, key) for key in StainerCard.__dataclass_fields__})
+    return Stainer(generator, card, config.weights_sha256, _read_calibration(folder, config.calibration, generator))
 
 
-def _model_card(card: StainerCard, generator: Generator, digest: str) -> str:
-    assert isinstance(generator.spec, ResnetSpec)
-    parameters = sum(p.numel() for p in generator.parameters())
-    stain = card.stain or "IHC (marker not recorded)"
-    mpp = f"{card.mpp} µm/px" if card.mpp else "not recorded"
-    facts = "\n".join(f"| {key.replace('_', ' ')} | {value} |" for key, value in card.trained.items())
-    return f"""---
-library_name: restain
-pipeline_tag: image-to-image
-tags: [virtual-staining, digital-pathology, histopathology]
----
-# Virtual {stain} from H&E
+def _read_calibration(folder: Path, record: CalibrationRecord | None, generator: Generator) -> Calibration | None:
+    if record is None:
+        return None
+    path, statistics = folder / STATISTICS, Statistics((), ())
+    if record.statistics_sha256 is not None:
+        if not path.is_file():
+            raise RestainError(f"{path}: no such file, but {CONFIG} names its hash")
+        _refuse_other_file(path, record.statistics_sha256)
+        statistics = load_statistics(path)
+    try:
+        check_channels(generator.norm_sites(), statistics.means)
+    except RestainError as error:
+        raise RestainError(f"{path}: {error}") from None
+    about = {name: getattr(record, name) for name in CalibrationRecord.model_fields if name != "statistics_sha256"}
+    return Calibration(statistics=statistics, **about)
 
-A generator that turns an H&E image into a virtual {stain} image. Its output is **a virtual stain, not a real
-immunohistochemistry**; it is a research tool and **not for clinical use**.
 
-| | |
-|---|---|
-| recipe | {card.recipe} |
-| network | ResNet, {generator.spec.blocks} blocks, ngf {generator.spec.ngf}, {parameters:,} parameters |
-| resolution | {mpp} |
-| training crops | {card.tile_size} px |
-| weights SHA-256 | `{digest}` |
-| written | {date.today().isoformat()} with restain {metadata.version("restain")} |
-{facts}
+def _refuse_other_file(path: Path, expected: str) -> None:
+    found = sha256(path)
+    if found != expected:
+        raise RestainError(f"{path}: has SHA-256 {found[:12]}...; {CONFIG} expects {expected[:12]}...")
 
-## Use
 
-```
-restain stain --stainer . --input HE_IMAGES --out VIRTUAL_{stain.split()[0].upper()}
-```
+def _refuse_other_shapes(path: Path, spec: GeneratorSpec) -> None:
+    with torch.device("meta"):  # shapes without memory
+        wanted = {name: tuple(tensor.shape) for name, tensor in spec.build().state_dict().items()}
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise RestainError(f"{path}: holds no weights ({in_short(error)})") from None
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            there, expected = (shapes.get(name, "missing") for shapes in (found, wanted))
+            there = "missing" if name not in found else there
+            expected = "no such weight" if name not in wanted else expected
+            raise RestainError(f"{path}: does not fit {CONFIG} ({name} is {there}; expected {expected})")
 
-```python
-import restain
-stainer = restain.load_stainer(".")
-ihc = stainer.generator(he)  # float tensors (N, 3, H, W) in [-1, 1]
-```
 
-## Limits
-
-It knows the tissue, scanner, laboratory and resolution of its training images only. Nothing guarantees that a
-positive cell here is positive in the tissue. Judge it on your own pairs with `restain evaluate` before you rely on it.
-"""
+def _refuse_nonfinite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise RestainError(f"{path}: {name} holds values that are not finite")

@@ -5,8 +5,8 @@ An *image tensor* is float, shape (N, 3, H, W), RGB in [-1, 1]: -1 is black, +1 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NewType, TypeAlias
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Batch:
     target: torch.Tensor  # IHC, image tensor; the same field of view as source where the data are paired
     ids: tuple[str, ...]
     seeds: tuple[int, ...]  # one per image: where all its random draws of this step start
+    maps: Mapping[str, torch.Tensor] = field(default_factory=dict)  # (N, 1, H, W) in [0, 1], where a method needs any
 
     def to(self, device: torch.device, channels_last: bool = False) -> Batch:
         """The same batch on another device."""
@@ -36,11 +37,13 @@ class Batch:
         source, target = (
             image.to(device, non_blocking=True, memory_format=layout) for image in (self.source, self.target)
         )
-        return replace(self, source=source, target=target)
+        maps = {name: values.to(device, non_blocking=True) for name, values in self.maps.items()}
+        return replace(self, source=source, target=target, maps=maps)
 
     def pin_memory(self) -> Batch:
         """For the data loader: page-locked memory, from which copies to a GPU do not block."""
-        return replace(self, source=self.source.pin_memory(), target=self.target.pin_memory())
+        maps = {name: values.pin_memory() for name, values in self.maps.items()}
+        return replace(self, source=self.source.pin_memory(), target=self.target.pin_memory(), maps=maps)
 
     def streams(self, purpose: str) -> list[torch.Generator]:
         """One generator per image, on the images' device.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from stepping import build
 
-from restain.methods.contrastive import ContrastiveMethod
 from restain.recipes import load_recipe
 from restain.types import Batch
 
@@ -25,9 +25,9 @@ def plain_step(monkeypatch):
 
 
 def small(recipe="tiny", *overrides):
-    method = ContrastiveMethod(load_recipe(recipe, [*SMALL, *overrides]))
-    if method.horizon is not None:
-        method.horizon.p.fill_(0.5)  # T about 500: images are noised well beyond rounding
+    method = build(load_recipe(recipe, [*SMALL, *overrides]))
+    if method.adversarial.horizon is not None:
+        method.adversarial.horizon.p.fill_(0.5)  # T about 500: images are noised well beyond rounding
     source, target = (
         torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(seed)) * 2 - 1 for seed in (1, 2)
     )
@@ -52,21 +52,28 @@ def test_the_step_is_the_formulas(plain_step, recipe):
 )
 def test_the_proof_refuses_a_step_that_differs(plain_step, monkeypatch, name, change):
     method, batch = small()
-    half = getattr(method, f"{name}_step")
+    usual = method.loss
 
-    def altered(batch, translation, progress):
-        step = half(batch, translation, progress)
-        return type(step)(change(step.loss), step.terms)
+    def altered(phase, *arguments):
+        step = usual(phase, *arguments)
+        return type(step)(change(step.loss), step.terms) if phase.name == name else step
 
-    monkeypatch.setattr(method, f"{name}_step", altered)
-    with pytest.raises(SystemExit, match=f"{name} half: loss differs"):
+    monkeypatch.setattr(method, "loss", altered)
+    with pytest.raises(SystemExit, match=f"{name} phase: loss differs"):
         plain_step.prove(method, batch)
 
 
 def test_the_proof_refuses_gradients_of_other_networks(plain_step, monkeypatch):
     method, batch = small()
-    monkeypatch.setattr("restain.methods.contrastive.frozen", lambda network: torch.enable_grad())
-    with pytest.raises(SystemExit, match="generator half: gradients of"):
+    own_loss = plain_step.own_loss
+
+    def unfrozen(method, phase, batch):
+        with monkeypatch.context() as patch:
+            patch.setattr(method, "only", lambda phase: torch.enable_grad())
+            return own_loss(method, phase, batch)
+
+    monkeypatch.setattr(plain_step, "own_loss", unfrozen)
+    with pytest.raises(SystemExit, match="generator phase: gradients of"):
         plain_step.prove(method, batch)
 
 

@@ -4,7 +4,8 @@ import json
 import pytest
 from rich.console import Console
 
-from restain.data.inspection import inspect, print_inspection
+from restain.console.inspection import print_inspection
+from restain.data.inspection import inspect
 from restain.errors import RestainError
 
 

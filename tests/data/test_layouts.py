@@ -117,7 +117,7 @@ def test_csv_manifest(write_image, tmp_path):
         ("id,source,target,split\n,he.png,,train\n", "line 2: the id is empty"),
         ("id,source,target,split\na,he.png,,dev\n", "line 2: split is 'dev'; expected one of train, val, test"),
         ("id,source,target,split\na,,,train\n", "line 2: source and target are both empty"),
-        ("id,source,target,split\na,no.png,,train\n", "line 2: source 'no.png' does not exist below"),
+        ("id,source,target,split\na,no.png,,train\n", "line 2: source 'no.png' cannot be used: .*no.png: no such file"),
         ("id,source,target,split\na,he.png,,val\na,he.png,,val\n", "line 3: the id 'a' is there twice"),
         ("id,source,target,split\n", "holds no images"),
     ],

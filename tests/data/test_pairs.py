@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from restain.data.layouts import find_pairs
 from restain.data.pairs import EpochSampler, PairedImages, SampleKey, UnpairedImages, collate
 from restain.data.records import ImageRef
+from restain.data.transforms import Jitter
 from restain.errors import RestainError
 from restain.tensors import to_rgb
 
@@ -154,3 +155,11 @@ def test_side_by_side_images_train_like_two_folders(records, tmp_path):
     key = SampleKey(2, 11)
     one, other = PairedImages(records, 16, True)[key], PairedImages(halves, 16, True)[key]
     assert torch.equal(one.source, other.source) and torch.equal(one.target, other.target)
+
+
+def test_jitter_changes_the_he_alone(records):
+    plain, jittered = (PairedImages(records, crop=16, flip=True, jitter=j) for j in (Jitter(), Jitter(0.5, 0.5, 0.5)))
+    for seed in range(5):
+        before, after = plain[SampleKey(1, seed)], jittered[SampleKey(1, seed)]
+        assert torch.equal(before.target, after.target) and not torch.equal(before.source, after.source)
+        assert torch.equal(after.source, jittered[SampleKey(1, seed)].source)

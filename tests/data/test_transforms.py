@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restain.data.transforms import Crop, check_crop, draw_crop
+from restain.data.transforms import Crop, Jitter, check_crop, draw_crop
 from restain.errors import RestainError
 
 
@@ -33,3 +33,25 @@ def test_too_small_an_image_is_named():
     check_crop((64, 64), 64, "fits.png")
     with pytest.raises(RestainError, match=r"small\.png: is 64 x 63 pixels; expected at least the crop, 64"):
         check_crop((64, 63), 64, "small.png")
+
+
+def test_jitter_scales_brightness_about_black() -> None:
+    rgb = np.full((4, 4, 3), 100, np.uint8)
+    found = {int(Jitter(brightness=0.3).apply(rgb, np.random.default_rng(seed)).max()) for seed in range(300)}
+    assert {70, 130} & {min(found), max(found)} and min(found) >= 70 and max(found) <= 130 and len(found) > 40
+
+
+def test_jitter_of_saturation_keeps_grey_and_of_contrast_keeps_the_mean() -> None:
+    rng = np.random.default_rng(0)
+    grey = np.repeat(rng.integers(0, 256, (6, 6, 1), dtype=np.uint8), 3, axis=2)
+    assert np.array_equal(Jitter(saturation=0.9).apply(grey, rng), grey)
+    colours = rng.integers(100, 150, (6, 6, 3), dtype=np.uint8)
+    changed = Jitter(contrast=0.5).apply(colours, rng)
+    weights = [0.299, 0.587, 0.114]
+    assert (changed @ weights).mean() == pytest.approx((colours @ weights).mean(), abs=0.3)
+    assert changed.std() != pytest.approx(colours.std(), rel=0.02)
+
+
+def test_no_jitter_gives_the_image_back() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    assert np.array_equal(Jitter().apply(rgb, np.random.default_rng(1)), rgb)

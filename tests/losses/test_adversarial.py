@@ -40,3 +40,27 @@ def test_perfect_scores_cost_nothing() -> None:
 def test_half_precision_scores_are_squared_in_full() -> None:
     score = torch.full((1, 1, 64, 64), 1.0078125, dtype=torch.bfloat16)  # 1 + 2^-7, exact in bfloat16
     assert generator_term(score).item() == 2.0**-14
+
+
+def test_vanilla_objectives_are_binary_cross_entropy_on_logits() -> None:
+    fake, real = 20 * _scores(3), 20 * _scores(4)  # far out too, where exp overflows in float32
+    cross_entropy = torch.nn.BCEWithLogitsLoss()
+    on_fake, on_real = discriminator_terms(fake, real, "vanilla")
+    expected = (cross_entropy(fake, torch.zeros_like(fake)) / 2, cross_entropy(real, torch.ones_like(real)) / 2)
+    np.testing.assert_allclose([on_fake.item(), on_real.item()], [value.item() for value in expected], rtol=1e-10)
+    np.testing.assert_allclose(
+        generator_term(fake, "vanilla").item(), cross_entropy(fake, torch.ones_like(fake)).item(), rtol=1e-10
+    )
+
+
+def test_vanilla_gradients_are_those_of_binary_cross_entropy() -> None:
+    found, expected = (_scores(5).requires_grad_() for _ in range(2))
+    generator_term(found, "vanilla").backward()
+    torch.nn.functional.binary_cross_entropy(expected.sigmoid(), torch.ones_like(expected)).backward()
+    torch.testing.assert_close(found.grad, expected.grad, rtol=1e-10, atol=0)
+
+
+def test_vanilla_scores_far_out_stay_finite() -> None:
+    score = torch.tensor([-1e4, 1e4], dtype=torch.float32)
+    assert generator_term(score, "vanilla").item() == 5e3
+    assert [term.item() for term in discriminator_terms(score, score, "vanilla")] == [2.5e3, 2.5e3]

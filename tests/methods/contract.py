@@ -13,7 +13,13 @@ from restain.recipes import Recipe, load_recipe
 from restain.types import Batch
 
 # Norms over a batch and dropout tie the images of a batch together, and power iterations count passes.
-INDEPENDENT = ("generator.norm=instance", "generator.dropout=false", "discriminator.norm=instance")
+INDEPENDENT = (
+    "generator.norm=instance",
+    "generator.dropout=false",
+    "generator.spectral_norm=false",
+    "discriminator.norm=instance",
+    "discriminator.spectral_norm=false",
+)
 
 
 def narrow(name: str) -> tuple[str, ...]:
@@ -30,21 +36,24 @@ def small(name: str, *overrides: str) -> Recipe:
 def independent(name: str) -> tuple[str, ...]:
     """Overrides after which the images of a batch do not know of each other."""
     fields = load_recipe(name).to_flat()
-    spectral = [part for part in ("generator", "discriminator") if "spectral_norm" in fields[part]]
-    return (*INDEPENDENT, *(f"{part}.spectral_norm=false" for part in spectral))
+    parts = [(override, *override.partition("=")[0].split(".")) for override in INDEPENDENT]
+    return tuple(override for override, part, field in parts if field in fields[part])
 
 
 def batch_for(recipe: Recipe, images: int = 2) -> Batch:
     """Noise in place of tissue."""
     stream, side = torch.Generator().manual_seed(1), recipe.data.crop
     source, target = torch.rand(2, images, 3, side, side, generator=stream) * 2 - 1
-    return Batch(source, target, tuple("abcd"[:images]), tuple(range(10, 10 + images)))
+    names = ("dab", "nuclei") if recipe.method.needs.maps else ()
+    maps = {name: torch.rand(images, 1, side, side, generator=stream) for name in names}
+    return Batch(source, target, tuple("abcd"[:images]), tuple(range(10, 10 + images)), maps)
 
 
 def part(batch: Batch, n: int) -> Batch:
     """One image of a batch."""
     one = slice(n, n + 1)
-    return Batch(batch.source[one], batch.target[one], batch.ids[one], batch.seeds[one])
+    maps = {name: values[one] for name, values in batch.maps.items()}
+    return Batch(batch.source[one], batch.target[one], batch.ids[one], batch.seeds[one], maps)
 
 
 def a_step_is_finite_and_reaches_its_phase_only(method: Method[Any], batch: Batch) -> None:
@@ -61,7 +70,7 @@ def a_step_is_finite_and_reaches_its_phase_only(method: Method[Any], batch: Batc
         with_gradient = {name for name, p in method.named_parameters() if p.grad is not None}
         own = {id(p) for p in method.parameters_of(phase)}
         assert with_gradient == {name for name, p in method.named_parameters() if id(p) in own}
-        assert all(p.requires_grad for p in method.parameters())
+        assert all(p.requires_grad for p in method.networks.parameters())
 
 
 def the_phases_share_no_network_and_leave_none_out(method: Method[Any]) -> None:

@@ -58,6 +58,16 @@ def test_strange_layouts_are_right_too() -> None:
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_compiled_it_is_the_same(layout: torch.memory_format) -> None:
+    exact = _draw((2, 5, 12, 9), 0).contiguous(memory_format=layout).requires_grad_()
+    weights = _draw((2, 5, 12, 9), 1)
+    expected = torch.autograd.grad((_formula(exact) * weights).sum(), exact)[0]
+    found = torch.compile(ImageNorm(), backend="aot_eager", fullgraph=True)(exact)
+    torch.testing.assert_close(found, _formula(exact))
+    torch.testing.assert_close(torch.autograd.grad((found * weights).sum(), exact)[0], expected)
+
+
 def test_gradients_of_gradients() -> None:
     for layout in LAYOUTS:
         x = _draw((2, 2, 3, 4), 0).contiguous(memory_format=layout).requires_grad_()

@@ -361,3 +361,20 @@ def test_a_failure_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="disk full"):
         phantom("er", tmp_path / "out", pairs=1, size=64)
     assert names(tmp_path) == []
+
+
+def test_another_laboratory_stains_the_same_tissue_in_other_colours(tmp_path: Path) -> None:
+    for laboratory in (0, 1, 1, 2):
+        folder = tmp_path / f"{laboratory}-{len(list(tmp_path.iterdir()))}"
+        phantom("er", folder, pairs=2, size=96, seed=3, options=PhantomOptions(laboratory=laboratory))
+    usual, first, again, second = sorted(tmp_path.iterdir(), key=lambda path: path.name[-1])
+
+    def images(root: Path, side: str) -> np.ndarray:
+        return np.stack([read_rgb(path) for path in sorted(root.rglob(f"*{side}/*.png"))]).astype(int)
+
+    assert np.array_equal(images(first, "A"), images(again, "A"))
+    assert all(np.array_equal(images(usual, "B"), images(other, "B")) for other in (first, second))
+    for one, other in ((usual, first), (usual, second), (first, second)):
+        assert np.abs(images(one, "A") - images(other, "A")).mean() > 5  # grey levels
+        for a, b in zip(images(one, "A"), images(other, "A"), strict=True):  # the same nuclei, the darkest places
+            assert np.corrcoef(a.mean(axis=2).ravel(), b.mean(axis=2).ravel())[0, 1] > 0.85

@@ -66,7 +66,7 @@ def test_a_half_written_last_row_and_empty_cells_are_gaps(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(b"", "is empty"), (b"a,b,a\n", "repeats a column name"), (b"\xff\xfe\x00", "is not a CSV text file")],
+    [(b"", "is empty"), (b"a,b,a\n", "repeats a column name"), (b"\xff\xfe\x00", "is not UTF-8 text")],
 )
 def test_broken_tables_are_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "per_image.csv"

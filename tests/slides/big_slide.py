@@ -12,20 +12,22 @@ import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
 
 sys.path.append(str(Path(__file__).parents[1]))
 from small_slides import Identity
 
 from restain.images import RGB
-from restain.slides.plan import SlideOptions
-from restain.slides.run import single as one
+from restain.networks.specs import ResnetSpec
+from restain.slides.options import SlideOptions
+from restain.slides.run import single
+from restain.slides.run.job import Job
+from restain.stainer import Stainer, StainerCard
 from restain.types import Mpp
-from restain.wsi.slide import Level, Region
+from restain.wsi.geometry import Region, Size
+from restain.wsi.slide import Level
 
 SIDE = 60_000
 WHITE = 240
@@ -38,7 +40,7 @@ class Ruled:
 
     reader, icc, mpp = "rule", None, Mpp(0.5)
     properties: Mapping[str, str] = {}
-    levels = tuple(Level(SIDE // step, SIDE // step, float(step)) for step in (1, 4, 16))
+    levels = tuple(Level(Size(SIDE // step, SIDE // step), float(step)) for step in (1, 4, 16))
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,16 +68,13 @@ def main(out: Path) -> None:
     """Stain it."""
     source = out / "ruled"
     source.write_text("a rule")
-    patched: Any = one
+    patched: Any = single
     opened = patched.open_slide
     patched.open_slide = lambda path, mpp=None: Ruled(path) if path == source else opened(path, mpp)
     patched.SlideStainer = Identity
-    stainer = SimpleNamespace(
-        generator=SimpleNamespace(parameters=lambda: iter([torch.zeros(1)])),
-        card=SimpleNamespace(mpp=0.5, stain="none", recipe="none"),
-        weights_sha256="0" * 64,
-    )
-    job = one.Job(source, out / "ruled.ome.tif")
+    generator = ResnetSpec(ngf=1, blocks=1).build()  # never run
+    stainer = Stainer(generator, StainerCard("none", 0.5, 256, "none", {}), "0" * 64)
+    job = Job(source, out / "ruled.ome.tif")
     record = patched.stain_slide(job, stainer, SlideOptions(norm="tile"), quiet=True)
     if record.status != "stained":
         raise SystemExit(record.error)

@@ -1,6 +1,5 @@
 """What must never happen to a lab's files: an H&E written over, a run stopped by one slide, litter after a kill."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -10,17 +9,24 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from small_slides import write_slide
+from small_slides import identity, write_slide
 
 import restain
+from restain.console.slides import print_run
 from restain.errors import RestainError
 from restain.images import RGB
-from restain.slides.plan import SlideOptions
-from restain.slides.run import single as one
-from restain.slides.run.batch import SlideRun, list_jobs, print_run
-from restain.slides.run.journal import Journal
-from restain.slides.run.single import Job, stain_slide
+from restain.slides.options import SlideOptions
+from restain.slides.plan import plan_slide
+from restain.slides.record import JournalIdentity, read_record
+from restain.slides.run import single
+from restain.slides.run.batch import SlideRun
+from restain.slides.run.identity import describe, request_of
+from restain.slides.run.job import Job, list_jobs
+from restain.slides.run.journal import Journal, discard
+from restain.slides.run.single import stain_slide
+from restain.slides.seamless.normalisation import needs_of
 from restain.stainer import load_stainer
+from restain.wsi.geometry import Region
 from restain.wsi.reader import open_slide
 
 OWN = {"he.ome.tif", "he.json", "he.thumbnail.png", "he.preview.png", "he.tissue.geojson"}
@@ -35,14 +41,14 @@ def test_an_h_and_e_is_never_written_over(he_slide: Path, tmp_path: Path) -> Non
         list_jobs(ome, tmp_path / "link")
     with pytest.raises(RestainError, match="is the folder of the slides"):  # again, it would stain its own results
         list_jobs(ome.parent, tmp_path / "link")
-    assert list_jobs(ome, tmp_path / "elsewhere")
+    assert list_jobs(ome, tmp_path / "elsewhere").jobs
 
 
 def test_a_folder_may_be_named_by_a_dot(he_slide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(he_slide.parent)
-    assert [job.target for job in list_jobs(".", Path("out"))] == [Path("out/he.ome.tif")]
+    assert [job.target for job in list_jobs(".", Path("out")).jobs] == [Path("out/he.ome.tif")]
     he_slide.rename("one.dcm")  # a folder of DICOM files is one slide, and takes the folder's name
-    assert [job.target for job in list_jobs(".", Path("out"))] == [Path("out/slides.ome.tif")]
+    assert [job.target for job in list_jobs(".", Path("out")).jobs] == [Path("out/slides.ome.tif")]
 
 
 def test_a_name_that_no_summary_can_hold_is_told_before_anything_runs(he_slide: Path, tmp_path: Path) -> None:
@@ -55,7 +61,7 @@ def test_a_name_that_no_summary_can_hold_is_told_before_anything_runs(he_slide: 
 
 
 def test_brackets_in_a_name_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    print_run(SlideRun(Path("out"), (one.failed(Job(Path("[red]x.svs"), Path("o")), "cannot be read"),)))
+    print_run(SlideRun(Path("out"), (single.failed(Job(Path("[red]x.svs"), Path("o")), "cannot be read"),)))
     assert capsys.readouterr().out.count("[red]x.svs") == 2  # in the table, and before the sentence
 
 
@@ -67,15 +73,15 @@ def test_a_fault_of_the_program_is_told_in_full_and_the_other_slides_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     write_slide(he_slide.with_name("odd.tif"), np.full((90, 90, 3), 200, np.uint8))
-    write_pictures = one.write_pictures
+    write_pictures = single.write_pictures
 
     def faulty(slide: Any, *paths: Path) -> None:
         if slide.path.name == "he.tif":
             raise ZeroDivisionError("division by zero")
         write_pictures(slide, *paths)
 
-    monkeypatch.setattr(one, "write_pictures", faulty)
-    run = restain.slide(stainer_folder, he_slide.parent, tmp_path / "out", SlideOptions(tile=1024))
+    monkeypatch.setattr(single, "write_pictures", faulty)
+    run = restain.slide(stainer_folder, he_slide.parent, tmp_path / "out", options=SlideOptions(tile=1024))
     assert {Path(record.slide).name: record.status for record in run.records} == {
         "he.tif": "failed",
         "odd.tif": "stained",
@@ -93,7 +99,7 @@ def test_a_kill_at_the_very_end_leaves_no_litter(
 ) -> None:
     """The folder is copied right behind a call, as a kill would leave it; the next run goes on in the copy."""
     slide = write_slide(tmp_path / "he.tif", np.full((90, 90, 3), 240, np.uint8))
-    stainer, options = load_stainer(stainer_folder), SlideOptions(skip_existing=True, glass=True)
+    stainer, options = load_stainer(stainer_folder), SlideOptions(stain_background=True)
     whole, killed = Job(slide, tmp_path / "out" / "he.ome.tif"), Job(slide, tmp_path / "killed" / "he.ome.tif")
     call = getattr(Path, name)
 
@@ -108,24 +114,26 @@ def test_a_kill_at_the_very_end_leaves_no_litter(
     assert killed.target.exists() == finished
     assert stain_slide(killed, stainer, options, quiet=True).status == ("skipped" if finished else "stained")
     assert {path.name for path in killed.target.parent.iterdir()} == OWN
-    assert json.loads(killed.beside(".json").read_text())["status"] == "stained"
+    assert read_record(killed.beside(".json")).status == "stained"
     assert killed.target.read_bytes() == whole.target.read_bytes()
 
 
 def test_a_journal_belongs_to_one_version_of_a_file_at_one_resolution(he_slide: Path, stainer_folder: Path) -> None:
     stainer = load_stainer(stainer_folder)
 
-    def identity(**options: Any) -> dict[str, Any]:
+    def identified(**options: Any) -> JournalIdentity:
         chosen = SlideOptions(**options)
+        job = Job(he_slide, he_slide.with_suffix(".ome.tif"))
         with open_slide(he_slide, chosen.mpp) as slide:
-            return one._identity(he_slide, one.plan_slide(slide, 0.5, chosen), stainer, chosen)
+            plan = plan_slide(slide, needs_of(stainer, None), chosen)
+        return describe(job, request_of(job, stainer, chosen), plan, stainer).identity
 
-    first = identity()
-    assert identity() == first and identity(quality=50, match_source=True) == first  # no pixel of a tile moves
-    assert identity(mpp=0.50001)["size"] == first["size"] and identity(mpp=0.50001) != first
+    first = identified()
+    assert identified() == first and identified(quality=50, match_source=True) == first  # no pixel of a tile moves
+    assert identified(mpp=0.50001).width == first.width and identified(mpp=0.50001) != first
     status = he_slide.stat()
     os.utime(he_slide, ns=(status.st_atime_ns, status.st_mtime_ns + 1))  # written anew in the same size
-    assert identity() != first
+    assert identified() != first
 
 
 def test_a_resolution_that_no_slide_has_is_refused_before_anything_runs() -> None:
@@ -137,7 +145,7 @@ def test_a_resolution_that_no_slide_has_is_refused_before_anything_runs() -> Non
 def test_pictures_that_are_no_rgb_are_told_in_one_sentence(tmp_path: Path) -> None:
     Image.new("L", (40, 30)).save(tmp_path / "grey.png")
     with open_slide(tmp_path / "grey.png", mpp=0.5) as slide, pytest.raises(RestainError) as told:
-        slide.read_level(0, restain.wsi.reader.Region(0, 0, 8, 8))
+        slide.read_level(0, Region(0, 0, 8, 8))
     assert str(told.value) == f"{tmp_path / 'grey.png'}: has shape (30, 40); expected an RGB image (height, width, 3)"
 
 
@@ -153,11 +161,14 @@ def test_a_damaged_profile_costs_the_profile_alone(he_image: RGB, tmp_path: Path
         assert (slide.levels[0].height, slide.levels[0].width) == he_image.shape[:2]
 
 
-def test_an_unfinished_removal_is_swept_and_a_journal_is_not(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "j", {})
-    one.sweep(journal.folder)
+def test_what_a_finished_slide_left_behind_is_discarded_and_another_journal_is_not(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", identity("a"))
+    discard(journal.folder, identity("b"))
     assert journal.folder.exists()
-    (journal.folder / "job.json").unlink()
-    one.sweep(journal.folder)
+    discard(journal.folder, identity("a"))
     assert not journal.folder.exists()
-    one.sweep(journal.folder)  # nor does it mind that there is none
+    interrupted = Journal(tmp_path / "j", identity("a"))
+    (interrupted.folder / "job.json").unlink()  # the first thing that a removal does
+    discard(interrupted.folder, identity("b"))
+    assert not interrupted.folder.exists()
+    discard(interrupted.folder, identity("b"))  # nor does it mind that there is none

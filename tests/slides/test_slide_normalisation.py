@@ -1,6 +1,5 @@
-"""Statistics of a slide against PyTorch's own instance and batch norms, and against hand-made nodes."""
+"""Statistics that follow the tissue against hand-made nodes; whose statistics a slide takes; windows on tissue."""
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +9,16 @@ from torch import nn
 
 from restain.errors import RestainError
 from restain.images import RGB
-from restain.networks.norms import ImageNorm
+from restain.networks.norms import freeze, measure, save_statistics
 from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import ResnetSpec
-from restain.slides.seamless.anatomy import find_norms
-from restain.slides.seamless.frozen import (
-    LocalStatistics,
-    Statistics,
-    freeze,
-    load_statistics,
-    measure_slide,
-    save_statistics,
-)
-from restain.slides.seamless.local import Place, localise, measure_local
-from restain.slides.seamless.sampling import sample_count, sample_positions, sample_windows
+from restain.slides.seamless.local import LocalStatistics, Place, load_local, localise, measure_local, save_local
+from restain.slides.seamless.windows import sample_positions, sample_windows, window_count
+from restain.slides.tiling import Footprint
 from restain.tensors import to_tensor
+from restain.wsi.geometry import Region, Size
+
+FOOTPRINT = Footprint(radius=40, stride=4, smallest=16)
 
 
 @pytest.fixture(scope="module")
@@ -47,49 +41,12 @@ def _tensor(samples: list[RGB]) -> torch.Tensor:
     return torch.stack([to_tensor(sample) for sample in samples])
 
 
-def test_norms_are_found_in_the_order_in_which_they_run(generator: ResnetGenerator) -> None:
-    norms = find_norms(generator)
-    assert [norm.convolution.out_channels for norm in norms] == [4, 8, 16, 16, 16, 16, 16, 8, 4]
-    assert [norm.scale for norm in norms] == [1, 1, 2, 4, 4, 4, 4, 2, 1]
-
-
-def test_frozen_on_one_image_it_stains_that_image_as_ever(generator: ResnetGenerator) -> None:
-    samples = _samples(1)
-    frozen = freeze(generator, measure_slide(generator, samples))
-    assert not any(isinstance(module, ImageNorm) for module in frozen.modules())
-    torch.testing.assert_close(frozen(_tensor(samples)), generator(_tensor(samples)), atol=1e-4, rtol=0)
-
-
-class _CropsAverage(nn.Module):
-    """What a norm that is frozen over several crops does, in one pass over them all."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        mean = x.mean(dim=(2, 3), keepdim=True).mean(dim=0)
-        variance = x.var(dim=(2, 3), correction=0, keepdim=True).mean(dim=0)
-        return (x - mean) / torch.sqrt(variance + 1e-5)
-
-
-def test_frozen_on_several_it_uses_their_average_in_every_layer(generator: ResnetGenerator) -> None:
-    samples = _samples(4)
-    averaging = copy.deepcopy(generator)
-    for norm in find_norms(averaging):
-        norm.replace(_CropsAverage())
-    frozen = freeze(generator, measure_slide(generator, samples))
-    torch.testing.assert_close(frozen(_tensor(samples)), averaging(_tensor(samples)), atol=1e-4, rtol=0)
-    assert (frozen(_tensor(samples)) - generator(_tensor(samples))).abs().max() > 0.1
-
-
-def test_spectral_norms_are_folded_and_the_original_stays(generator: ResnetGenerator) -> None:
-    spectral = ResnetSpec(ngf=4, blocks=2).build().eval()
-    before = {name: tensor.clone() for name, tensor in spectral.state_dict().items()}
-    samples = _samples(1)
-    frozen = freeze(spectral, measure_slide(spectral, samples))
-    torch.testing.assert_close(frozen(_tensor(samples)), spectral(_tensor(samples)), atol=1e-4, rtol=0)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in spectral.state_dict().items())
+def _tensors(count: int) -> list[torch.Tensor]:
+    return [to_tensor(sample)[None] for sample in _samples(count)]
 
 
 def test_local_statistics_that_are_the_same_everywhere_are_frozen_ones(generator: ResnetGenerator) -> None:
-    statistics = measure_slide(generator, _samples(3))
+    statistics = measure(generator, _tensors(3))
     everywhere = LocalStatistics(
         32,
         tuple(mean.expand(3, 2, -1) for mean in statistics.means),
@@ -122,17 +79,16 @@ def test_windows_of_glass_do_not_count_and_one_window_of_tissue_gives_its_own_st
     slide[144:, 144:] = _samples(1)[0]
     tissue = np.zeros((8, 8), dtype=bool)
     tissue[6:, 6:] = True
-    squares: list[tuple[int, int, int, int]] = []
+    squares: list[Region] = []
 
-    def read(region: tuple[int, int, int, int]) -> RGB:
+    def read(region: Region) -> RGB:
         squares.append(region)
-        x, y, width, height = region
-        return slide[y : y + height, x : x + width]
+        return slide[region.within(Size.of(slide).region)]
 
-    local = measure_local(generator, read, tissue, (192, 192), side=48, spacing=100)
-    assert squares == [(96, 96, 96, 96)]  # the nodes are 96 pixels apart: two windows
+    local = measure_local(generator, read, tissue, Size(192, 192), side=48, spacing=100)
+    assert squares == [Region(96, 96, 96, 96)]  # the nodes are 96 pixels apart: two windows
     assert local.spacing == 96
-    alone = measure_slide(generator, _samples(1))
+    alone = measure(generator, _tensors(1))
     for mean, deviation, expected, variance in zip(
         local.means, local.deviations, alone.means, alone.variances, strict=True
     ):
@@ -149,7 +105,7 @@ def test_a_node_averages_its_windows_and_neighbours_by_kernel_and_tissue(generat
     tissue[:8] = True
     tissue[4:8, 24:] = False  # half of the last window
     local = measure_local(
-        generator, lambda r: slide[r[1] : r[1] + r[3], r[0] : r[0] + r[2]], tissue, (96, 192), side=48, spacing=96
+        generator, lambda r: slide[r.within(Size.of(slide).region)], tissue, Size(192, 96), side=48, spacing=96
     )
     x = generator.layers[1](generator.layers[0](_tensor(windows)))
     means, variances = x.double().mean(dim=(2, 3)), x.double().var(dim=(2, 3), correction=0)
@@ -160,40 +116,48 @@ def test_a_node_averages_its_windows_and_neighbours_by_kernel_and_tissue(generat
     torch.testing.assert_close(spread, (weights * variances).sum(0) + 1e-5, atol=1e-5, rtol=1e-4)
 
 
+def test_windows_of_a_square_are_measured_together(generator: ResnetGenerator) -> None:
+    """In every norm, as the network will be run: with the norms before it fixed to the average over the windows."""
+    windows = _samples(4)
+    slide = np.concatenate([np.concatenate(windows[:2], axis=1), np.concatenate(windows[2:], axis=1)])
+    local = measure_local(
+        generator, lambda r: slide[r.within(Size.of(slide).region)], np.ones((1, 1), bool), Size(96, 96), 48, 96
+    )
+    together = measure(generator, _tensors(4))
+    for mean, deviation, expected, variance in zip(
+        local.means, local.deviations, together.means, together.variances, strict=True
+    ):
+        torch.testing.assert_close(mean[0, 0], expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(deviation[0, 0] ** 2 - 1e-5, variance, atol=1e-4, rtol=1e-4)
+
+
 def test_a_node_far_from_tissue_takes_the_whole_slides_average(generator: ResnetGenerator) -> None:
     tissue = np.zeros((4, 4), dtype=bool)
     tissue[0, 0] = True
-    local = measure_local(generator, lambda r: _samples(1)[0], tissue, (192, 192), side=48, spacing=48)
+    local = measure_local(generator, lambda r: _samples(1)[0], tissue, Size(192, 192), side=48, spacing=48)
     assert local.means[3].shape[:2] == (4, 4)
     assert torch.equal(local.means[3][0, 0], local.means[3][3, 3])
 
 
-def test_statistics_come_back_exactly(generator: ResnetGenerator, tmp_path: Path) -> None:
-    frozen = measure_slide(generator, _samples(2))
-    local = measure_local(generator, lambda r: _samples(1)[0], np.ones((2, 3), dtype=bool), (96, 144), 48, 48)
-    for statistics in (frozen, local):
-        save_statistics(tmp_path / "statistics.safetensors", statistics)
-        again = load_statistics(tmp_path / "statistics.safetensors")
-        assert type(again) is type(statistics)
-        assert all(torch.equal(a, b) for a, b in zip(again.means, statistics.means, strict=True))
-    assert isinstance(again, LocalStatistics) and again.spacing == 48
-    assert all(torch.equal(a, b) for a, b in zip(again.deviations, local.deviations, strict=True))
+def test_local_statistics_come_back_exactly(generator: ResnetGenerator, tmp_path: Path) -> None:
+    local = measure_local(generator, lambda r: _samples(1)[0], np.ones((2, 3), dtype=bool), Size(144, 96), 48, 48)
+    save_local(tmp_path / "statistics.safetensors", local)
+    again = load_local(tmp_path / "statistics.safetensors")
+    assert again.spacing == 48
+    for found, expected in ((again.means, local.means), (again.deviations, local.deviations)):
+        assert all(torch.equal(one, two) for one, two in zip(found, expected, strict=True))
 
 
 def test_refusals(generator: ResnetGenerator, tmp_path: Path) -> None:
-    with pytest.raises(RestainError, match="no sample of tissue was given"):
-        measure_slide(generator, [])
     with pytest.raises(RestainError, match="the slide has no tissue"):
-        measure_local(generator, lambda r: _samples(1)[0], np.zeros((2, 2), dtype=bool), (96, 96), 48)
+        measure_local(generator, lambda r: _samples(1)[0], np.zeros((2, 2), dtype=bool), Size(96, 96), 48)
     with pytest.raises(RestainError, match=r"have channels \[4\]; this generator's norms have \[4, 8, 16"):
-        freeze(generator, Statistics((torch.zeros(4),), (torch.ones(4),)))
-    with pytest.raises(TypeError, match="not by a Linear"):
-        freeze(nn.Linear(1, 1), Statistics((), ()))
+        localise(generator, LocalStatistics(8, (torch.zeros(1, 1, 4),), (torch.ones(1, 1, 4),)), Place())
     (tmp_path / "broken").write_bytes(b"not safetensors")
-    with pytest.raises(RestainError, match="broken: holds no normalisation statistics"):
-        load_statistics(tmp_path / "broken")
-    with pytest.raises(RestainError, match="missing: holds no normalisation statistics"):
-        load_statistics(tmp_path / "missing")
+    save_statistics(tmp_path / "global", measure(generator, _tensors(1)))
+    for name in ("broken", "missing", "global"):
+        with pytest.raises(RestainError, match=f"{name}: holds no local statistics"):
+            load_local(tmp_path / name)
 
 
 def test_samples_are_spread_over_the_tissue() -> None:
@@ -219,17 +183,17 @@ def test_a_mask_with_too_few_pixels_gives_them_all() -> None:
 @pytest.mark.parametrize(("side", "count"), [(512, 16), (96, 455), (1024, 8)])
 def test_four_megapixels_are_sampled_but_no_more_than_there_are(side: int, count: int) -> None:
     mask = np.ones((10, 20), dtype=bool)
-    assert sample_count(mask, (20_000, 40_000), side) == count
+    assert window_count(mask, Size(40_000, 20_000), side) == count
     mask[:, 5:] = False  # a quarter is left
-    assert sample_count(mask, (side * 2, side * 2), side) == 1
-    assert sample_count(mask, (side * 2, side * 2 + 8), side) == 2
+    assert window_count(mask, Size(side * 2, side * 2), side) == 1
+    assert window_count(mask, Size(side * 2 + 8, side * 2), side) == 2
 
 
-def test_windows_lie_in_the_grid_on_the_lattice() -> None:
+def test_windows_lie_in_the_grid() -> None:
     mask = np.zeros((10, 20), dtype=bool)
     mask[0, 0] = mask[9, 19] = mask[5, 10] = True
-    windows = sample_windows(mask, (1001, 2002), 3, 256, seed=0)
-    assert windows == [(0, 0, 256, 256), (920, 420, 256, 256), (1744, 744, 256, 256)]
-    assert sample_windows(mask, (30, 10), 1, 256, seed=0)[0][2:] == (16, 32)
+    windows = sample_windows(mask, Size(2002, 1001), FOOTPRINT, count=3, side=256, seed=0)
+    assert windows == [Region(x, y, 256, 256) for x, y in ((0, 0), (923, 422), (1746, 745))]
+    assert sample_windows(mask, Size(10, 30), FOOTPRINT, count=1, side=256, seed=0)[0].size == Size(16, 32)
     with pytest.raises(RestainError, match="the slide has no tissue"):
-        sample_windows(np.zeros((2, 2), dtype=bool), (64, 64), 3, 32, seed=0)
+        sample_windows(np.zeros((2, 2), dtype=bool), Size(64, 64), FOOTPRINT, count=3, side=32, seed=0)

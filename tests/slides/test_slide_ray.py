@@ -11,7 +11,7 @@ from small_slides import write_slide
 
 import restain
 from restain.images import RGB
-from restain.slides.plan import SlideOptions
+from restain.slides.options import SlideOptions
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (restain[ray])")
 
@@ -38,7 +38,7 @@ def test_a_killed_worker_loses_nothing(
         write_slide(tmp_path / "slides" / f"{name}.tif", he_image)
     (tmp_path / "slides" / "broken.tif").write_bytes(b"II*\0nothing")
     options = SlideOptions(tile=64)
-    restain.slide(stainer_folder, tmp_path / "slides" / "a.tif", tmp_path / "alone", options)
+    restain.slide(stainer_folder, tmp_path / "slides" / "a.tif", tmp_path / "alone", options=options)
     monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     killed: list[int] = []
@@ -57,7 +57,15 @@ def test_a_killed_worker_loses_nothing(
     killer = threading.Thread(target=kill_one)
     killer.start()
     try:
-        run = restain.slide(stainer_folder, tmp_path / "slides", tmp_path / "out", options, "cpu", "ray", workers=2)
+        run = restain.slide(
+            stainer_folder,
+            tmp_path / "slides",
+            tmp_path / "out",
+            options=options,
+            device="cpu",
+            engine="ray",
+            workers=2,
+        )
     finally:
         killer.join()
         ray.shutdown()

@@ -18,10 +18,13 @@ from small_slides import MPP, Identity, write_slide
 import restain
 from restain.errors import RestainError
 from restain.images import RGB, read_rgb
-from restain.slides.plan import SlideOptions
-from restain.slides.run import single as one
-from restain.slides.run.batch import list_jobs
-from restain.wsi.reader import Region, open_slide, read_region
+from restain.slides.options import SlideOptions
+from restain.slides.record import SlideRecord, read_record, read_summary
+from restain.slides.run import single
+from restain.slides.run.job import list_jobs
+from restain.wsi.geometry import Region
+from restain.wsi.reader import open_slide
+from restain.wsi.resample import read_region
 
 
 def finest(path: Path) -> RGB:
@@ -29,12 +32,12 @@ def finest(path: Path) -> RGB:
 
 
 def test_everything_about_a_slide_is_there(he_slide: Path, stainer_folder: Path, tmp_path: Path) -> None:
-    run = restain.slide(stainer_folder, he_slide, tmp_path / "out", SlideOptions(tile=256))
+    run = restain.slide(stainer_folder, he_slide, tmp_path / "out", options=SlideOptions(tile=256))
     (record,) = run.records
     assert record.status == "stained" and not run.failed
     names = {path.name for path in (tmp_path / "out").iterdir()}
     own = {"he.ome.tif", "he.json", "he.thumbnail.png", "he.preview.png", "he.tissue.geojson"}
-    assert names == own | {"summary.csv", "summary.json"}  # no journal, no lock
+    assert names == own | {"summary.csv", "summary.json", "summary.html", "qupath.groovy"}  # no journal, no lock
     with open_slide(tmp_path / "out" / "he.ome.tif") as slide:
         assert (slide.levels[0].height, slide.levels[0].width) == (700, 1000)
         assert slide.mpp == pytest.approx(MPP)
@@ -43,6 +46,10 @@ def test_everything_about_a_slide_is_there(he_slide: Path, stainer_folder: Path,
     card = json.loads((stainer_folder / "config.json").read_text())
     for expected in ("virtual stain, not a real IHC", card["weights_sha256"], "he.tif"):
         assert expected in description
+    assert read_summary(tmp_path / "out" / "summary.json").slides == run.records
+    full = read_record(tmp_path / "out" / "he.json")
+    assert full.made_by is not None and full.made_by.identity.weights_sha256 == card["weights_sha256"]
+    assert full.model_copy(update={"made_by": None}) == record
     (row,) = csv.DictReader((tmp_path / "out" / "summary.csv").open())
     assert float(row["tissue_mm2"]) == pytest.approx(record.tissue_mm2)
     # Of the two discs that were drawn, radius 0.22 and 0.18 of the sides, little is lost.
@@ -59,7 +66,7 @@ def test_the_result_does_not_depend_on_the_tiles(
     for tile in (128, 200, 1024):
         out = tmp_path / str(tile)
         options = SlideOptions(norm=norm, tile=tile, lossless=True, precision=precision)  # type: ignore[arg-type]
-        restain.slide(stainer_folder, he_slide, out, options)
+        restain.slide(stainer_folder, he_slide, out, options=options)
         found.append(finest(out / "he.ome.tif").astype(int))
     assert found[0].std() > 10
     for other in found[1:]:
@@ -70,9 +77,9 @@ def test_the_result_does_not_depend_on_the_tiles(
 def test_pixels_lie_where_the_h_and_e_has_them(
     he_slide: Path, stainer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mpp: float
 ) -> None:
-    monkeypatch.setattr(one, "SlideStainer", Identity)
-    options = SlideOptions(model_mpp=mpp, tile=128, glass=True, lossless=True)
-    restain.slide(stainer_folder, he_slide, tmp_path / "out", options)
+    monkeypatch.setattr(single, "SlideStainer", Identity)
+    options = SlideOptions(model_mpp=mpp, tile=128, stain_background=True, lossless=True)
+    restain.slide(stainer_folder, he_slide, tmp_path / "out", options=options)
     with open_slide(he_slide) as slide:
         height, width = round(700 * MPP / mpp), round(1000 * MPP / mpp)
         expected = read_region(slide, Region(0, 0, width, height), mpp)
@@ -82,9 +89,9 @@ def test_pixels_lie_where_the_h_and_e_has_them(
 def test_match_source_gives_the_h_and_e_s_own_grid(
     he_slide: Path, he_image: RGB, stainer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(one, "SlideStainer", Identity)
-    options = SlideOptions(model_mpp=0.7, tile=128, glass=True, lossless=True, match_source=True)
-    restain.slide(stainer_folder, he_slide, tmp_path / "out", options)
+    monkeypatch.setattr(single, "SlideStainer", Identity)
+    options = SlideOptions(model_mpp=0.7, tile=128, stain_background=True, lossless=True, match_source=True)
+    restain.slide(stainer_folder, he_slide, tmp_path / "out", options=options)
     with open_slide(tmp_path / "out" / "he.ome.tif") as slide:
         assert slide.mpp == pytest.approx(MPP)
     found = finest(tmp_path / "out" / "he.ome.tif")
@@ -105,7 +112,7 @@ COMMAND = [sys.executable, "-m", "restain.cli", "slide", "--tile", "64"]
 
 
 def test_killed_again_and_again_it_ends_in_the_same_bytes(he_slide: Path, stainer_folder: Path, tmp_path: Path) -> None:
-    restain.slide(stainer_folder, he_slide, tmp_path / "whole", SlideOptions(tile=64))
+    restain.slide(stainer_folder, he_slide, tmp_path / "whole", options=SlideOptions(tile=64))
     out = tmp_path / "out"
     command = [*COMMAND, "--stainer", str(stainer_folder), "--input", str(he_slide), "--out", str(out)]
     tiles, target = out / ".he.unfinished" / "tiles", out / "he.ome.tif"
@@ -126,6 +133,23 @@ def test_killed_again_and_again_it_ends_in_the_same_bytes(he_slide: Path, staine
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     assert target.read_bytes() == (tmp_path / "whole" / "he.ome.tif").read_bytes()
     assert not (out / ".he.unfinished").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_scheduler_s_signal_stops_as_ctrl_c_does(
+    he_slide: Path, stainer_folder: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "out"
+    command = [*COMMAND, "--stainer", str(stainer_folder), "--input", str(he_slide), "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    tiles = out / ".he.unfinished" / "tiles"
+    while process.poll() is None and not (tiles.exists() and len(list(tiles.glob("0*"))) > 2):
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1] == "restain: stopped; the same command continues from here"
+    assert list(tiles.glob("0*")) and not (out / "he.ome.tif").exists() and not (out / ".he.lock").exists()
 
 
 def test_one_bad_slide_does_not_stop_the_others(he_slide: Path, stainer_folder: Path, tmp_path: Path) -> None:
@@ -154,22 +178,9 @@ def test_a_slide_in_work_is_left_alone(he_slide: Path, stainer_folder: Path, tmp
     assert not (tmp_path / "out" / "he.ome.tif").exists()
 
 
-def test_what_exists_is_skipped_or_replaced_whole(he_slide: Path, stainer_folder: Path, tmp_path: Path) -> None:
-    target = tmp_path / "out" / "he.ome.tif"
-    target.parent.mkdir()
-    target.write_bytes(b"earlier")
-    (record,) = restain.slide(stainer_folder, he_slide, target.parent, SlideOptions(skip_existing=True)).records
-    assert record.status == "skipped" and target.read_bytes() == b"earlier"
-    (record,) = restain.slide(stainer_folder, he_slide, target.parent, SlideOptions(mpp=3.0)).records
-    assert "more than twice" in record.error or "finest" in record.error
-    assert target.read_bytes() == b"earlier"
-    (record,) = restain.slide(stainer_folder, he_slide, target.parent).records
-    assert record.status == "stained" and finest(target).shape == (700, 1000, 3)
-
-
 def test_resolutions_that_do_not_fit(he_slide: Path, stainer_folder: Path, tmp_path: Path) -> None:
-    def record(**options: object) -> one.SlideRecord:
-        return restain.slide(stainer_folder, he_slide, tmp_path / "out", SlideOptions(**options)).records[0]  # type: ignore[arg-type]
+    def record(**options: object) -> SlideRecord:
+        return restain.slide(stainer_folder, he_slide, tmp_path / "out", options=SlideOptions(**options)).records[0]  # type: ignore[arg-type]
 
     assert "more than a factor of 2 apart (--force" in record(model_mpp=0.2).error
     assert "0.6 µm/px, and the stainer was trained at 0.5" in record(model_mpp=0.6).warnings[0]
@@ -180,7 +191,7 @@ def test_resolutions_that_do_not_fit(he_slide: Path, stainer_folder: Path, tmp_p
 
 def test_glass_alone_is_plain_white(stainer_folder: Path, tmp_path: Path) -> None:
     slide = write_slide(tmp_path / "empty.tif", np.full((300, 400, 3), 240, dtype=np.uint8))
-    (record,) = restain.slide(stainer_folder, slide, tmp_path / "out", SlideOptions(lossless=True)).records
+    (record,) = restain.slide(stainer_folder, slide, tmp_path / "out", options=SlideOptions(lossless=True)).records
     assert record.status == "stained" and "no tissue was found" in record.warnings[0]
     assert (finest(tmp_path / "out" / "empty.ome.tif") == 240).all()
 
@@ -194,7 +205,6 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(he_slide: Path, stainer
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:
-        (disk / "he.ome.tif").write_bytes(b"earlier")
         command = [*COMMAND, "--stainer", str(stainer_folder), "--input", str(he_slide), "--out", str(disk)]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
@@ -202,7 +212,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(he_slide: Path, stainer
         assert done.returncode in (1, 2)
         assert "No space left on device" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
-        assert (disk / "he.ome.tif").read_bytes() == b"earlier"
+        assert not (disk / "he.ome.tif").exists()
     finally:
         subprocess.run(["umount", disk], check=True)
 
@@ -217,7 +227,7 @@ def test_folders_keep_their_structure_and_results_are_no_input(he_slide: Path, t
     folder = he_slide.parent
     write_slide(folder / "case" / "b.ome.tif", np.full((64, 64, 3), 200, dtype=np.uint8))
     write_slide(folder / "out" / "he.ome.tif", np.full((64, 64, 3), 200, dtype=np.uint8))
-    jobs = list_jobs(folder, folder / "out")
+    jobs = list_jobs(folder, folder / "out").jobs
     assert {job.target for job in jobs} == {folder / "out" / "he.ome.tif", folder / "out" / "case" / "b.ome.tif"}
 
 

@@ -1,6 +1,7 @@
-"""The run folder: a log that belongs to its checkpoint, grids and maps as they are meant to be read."""
+"""The run folder: grids and maps as they are meant to be read, and what its small files say."""
 
-import csv
+import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,39 +10,9 @@ import torch
 from PIL import Image
 
 from restain.data.layouts import find_pairs
-from restain.training.run_folder import Previews, TrainingLog, find_previews, git_state
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open() as file:
-        return list(csv.DictReader(file))
-
-
-def test_reopening_a_log_drops_what_came_after_the_checkpoint(tmp_path: Path) -> None:
-    path = tmp_path / "logs" / "train.csv"
-    log = TrainingLog(path, 0, tensorboard=False)
-    for step in (2, 4, 6):
-        log.write({"step": step, "G": 1 / step})
-    again = TrainingLog(path, 4, tensorboard=False)
-    again.write({"step": 6, "G": 7.0})
-    assert [(row["step"], row["G"]) for row in rows(path)] == [("2", "0.5"), ("4", "0.25"), ("6", "7")]
-    TrainingLog(path, 0, tensorboard=False)
-    assert not path.exists()
-
-
-def test_steps_beyond_a_million_stay_whole(tmp_path: Path) -> None:
-    TrainingLog(tmp_path / "train.csv", 0, tensorboard=False).write({"step": 1_234_567, "G": 1234.5678})
-    assert rows(tmp_path / "train.csv") == [{"step": "1234567", "G": "1234.57"}]
-
-
-def test_tensorboard_gets_the_same_numbers(tmp_path: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    log = TrainingLog(tmp_path / "logs" / "train.csv", 0, tensorboard=True)
-    log.write({"step": 3, "G": 0.5})
-    log.close()
-    events = EventAccumulator(str(tmp_path / "logs" / "tensorboard")).Reload()
-    assert [(event.step, event.value) for event in events.Scalars("G")] == [(3, 0.5)]
+from restain.errors import RestainError
+from restain.run_folder import RunFolder, git_state
+from restain.training.previews import Previews, find_previews
 
 
 def test_previews_are_held_out_centre_crops(pairs: Path) -> None:
@@ -67,15 +38,50 @@ def test_a_grid_has_a_row_per_field_and_a_column_per_stain(tmp_path: Path) -> No
 def test_attention_is_brightest_where_it_is_largest(tmp_path: Path) -> None:
     attention = torch.tensor([[[0.1, 0.2], [0.3, 0.4]]])
     previews = Previews(["slide/one"], torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8))
-    previews.write_attention(tmp_path, {4: attention})
+    previews.write_maps(tmp_path, {"layer04": attention})
     found = np.asarray(Image.open(tmp_path / "slide_one-layer04.png"))
     np.testing.assert_array_equal(found, [[64, 128], [191, 255]])
     assert (tmp_path / "slide_one-ihc.png").exists()
-    previews.write_attention(tmp_path / "none", {})
+    previews.write_maps(tmp_path / "none", {})
     assert not (tmp_path / "none").exists()
 
 
-def test_git_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert git_state(tmp_path) is None
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.name=A", "-c", "user.email=a@b.c"]
+    done = subprocess.run(["git", *who, "-C", str(folder), *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_git_state_is_that_of_a_checkout_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "file").write_text("1")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    state = git_state(tmp_path)
+    assert state is not None and (state.commit, state.dirty) == (git(tmp_path, "rev-parse", "HEAD"), False)
+    (tmp_path / "inside" / "file").write_text("2")
+    state = git_state(tmp_path)
+    assert state is not None and state.dirty
+    assert git_state(tmp_path / "inside") is None  # a package that is installed in somebody else's checkout
     monkeypatch.setenv("PATH", "")
-    assert git_state(Path(__file__).parent) is None  # no git at all
+    assert git_state(tmp_path) is None  # no git at all
+
+
+def test_sessions_are_read_back_in_order_and_other_files_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.read_environment().sessions == ()
+    for step in (0, 40):
+        folder.add_session(first_step=step, device="CPU", processes=2, torch="2.9", threads=3)
+    sessions = folder.read_environment().sessions
+    assert [(s.first_step, s.processes, s.threads) for s in sessions] == [(0, 2, 3), (40, 2, 3)]
+    own = Path(git_state.__code__.co_filename).parents[2]
+    assert sessions[0].git == git_state(own)
+    listed = json.loads(folder.environment.read_text())
+    listed["sessions"][1]["processes"] = "many"
+    for text, words in ((json.dumps(listed), r"sessions\.1\.processes"), ("[", "Expecting value"), ("{}", "sessions")):
+        folder.environment.write_text(text)
+        with pytest.raises(
+            RestainError, match=rf"environment\.json: does not list the sessions of a run.*{words}|{words}"
+        ):
+            folder.read_environment()

@@ -9,9 +9,9 @@ import pytest
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.types import Mpp
-from restain.wsi.reader import Level, Region, grid_size, read_region
-from restain.wsi.resample import axis_weights
-from restain.wsi.slide import pyramid_levels
+from restain.wsi.geometry import Region, Size
+from restain.wsi.resample import axis_weights, grid_size, read_region
+from restain.wsi.slide import Level, pyramid_levels
 
 
 class ArraySlide:
@@ -22,15 +22,15 @@ class ArraySlide:
     def __init__(self, *arrays: RGB, mpp: float = 0.2528) -> None:
         self.arrays, self.mpp = arrays, Mpp(mpp)
         self.properties: dict[str, str] = {}
-        self.levels: tuple[Level, ...] = pyramid_levels([(array.shape[0], array.shape[1]) for array in arrays])
+        self.levels: tuple[Level, ...] = pyramid_levels([Size.of(array) for array in arrays])
         self.used: set[int] = set()
 
     def read_level(self, level: int, region: Region) -> RGB:
         self.used.add(level)
         array = self.arrays[level]
         pixels = np.full((region.height, region.width, 3), 255, np.uint8)
-        inside = region.clip(array.shape[1], array.shape[0])
-        pixels[inside.within(region)] = array[inside.within(Region(0, 0, array.shape[1], array.shape[0]))]
+        inside = region.clip(Size.of(array))
+        pixels[inside.within(region)] = array[inside.within(Size.of(array).region)]
         return pixels
 
     def close(self) -> None: ...
@@ -48,8 +48,7 @@ def noise(height: int, width: int, seed: int = 0) -> RGB:
 
 
 def whole(slide: ArraySlide, mpp: float) -> RGB:
-    height, width = grid_size(slide, mpp)
-    return read_region(slide, Region(0, 0, width, height), mpp)
+    return read_region(slide, grid_size(slide, mpp).region, mpp)
 
 
 def area_average(image: RGB, step: float, size: tuple[int, int]) -> np.ndarray:
@@ -71,7 +70,7 @@ def area_average(image: RGB, step: float, size: tuple[int, int]) -> np.ndarray:
 def test_a_pixel_is_the_mean_over_its_square(ratio: float) -> None:
     slide = ArraySlide(noise(231, 317))
     read = whole(slide, slide.mpp * ratio)
-    assert read.shape[:2] == grid_size(slide, slide.mpp * ratio)
+    assert Size.of(read) == grid_size(slide, slide.mpp * ratio)
     expected = area_average(slide.arrays[0], ratio, read.shape[:2])
     assert np.abs(read - expected).max() <= 0.5 + 1e-3
 
@@ -86,7 +85,7 @@ def test_overlapping_regions_agree_bit_for_bit(ratio: float) -> None:
     for _ in range(40):
         x, y = int(random.integers(-20, width)), int(random.integers(-20, height))
         region = Region(x, y, int(random.integers(1, 90)), int(random.integers(1, 90)))
-        inside = region.clip(width, height)
+        inside = region.clip(Size(width, height))
         read = read_region(slide, region, mpp)
         assert np.array_equal(read[inside.within(region)], image[inside.within(Region(0, 0, width, height))])
         outside = np.ones(read.shape[:2], bool)
@@ -146,7 +145,7 @@ def test_finer_than_the_slide_is_interpolated() -> None:
 
 def test_sizes_are_at_least_one_pixel_and_mpp_is_a_number() -> None:
     slide = ArraySlide(noise(5, 9))
-    assert grid_size(slide, 20.0) == (1, 1)
+    assert grid_size(slide, 20.0) == Size(1, 1)
     assert np.abs(whole(slide, 20.0)[0, 0] - slide.arrays[0].mean(axis=(0, 1))).max() <= 0.51
     for wrong in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(RestainError, match="expected a positive number"):

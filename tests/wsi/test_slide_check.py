@@ -7,17 +7,20 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from dicom_files import write_dicom
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
 import restain
 from restain.cli import app
+from restain.console.check import print_check
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.types import Mpp
-from restain.wsi.check.checking import CheckResult, print_check
+from restain.wsi.check.checking import CheckResult
 from restain.wsi.check.tiff_info import chroma_subsampling
+from restain.wsi.geometry import Size
 from restain.wsi.write.pyramid import Encoding, PyramidWriter, SlideMetadata
 
 READERS = ["tifffile", "openslide", "libvips"]
@@ -35,7 +38,7 @@ def write(path: Path, pixels: RGB, lossless: bool = False) -> Path:
     height, width, side = *pixels.shape[:2], 256
     metadata = SlideMetadata(Mpp(0.5), "slide", {"note": "virtual stain, not a real IHC"})
     encoding = Encoding(tile=side, lossless=lossless)
-    with PyramidWriter(path, (height, width), metadata, (243, 243, 243), encoding) as writer:
+    with PyramidWriter(path, Size(width, height), metadata, background=(243, 243, 243), encoding=encoding) as writer:
         for y in range(0, height, side):
             writer.write_row([pixels[y : y + side, x : x + side] for x in range(0, width, side)])
     return path
@@ -54,12 +57,12 @@ def test_readers_agree_on_what_restain_writes(tmp_path: Path, size: tuple[int, i
     assert result.ok and not result.notes
     assert [view.reader for view in result.views] == READERS
     for view in result.views:
-        assert view.levels == result.views[0].levels and view.levels[0] == size[::-1]
+        assert view.levels == result.views[0].levels and view.levels[0] == Size.of(texture(*size))
         assert view.mpp == pytest.approx((0.5, 0.5))
-    assert all(difference.largest == 0 for difference in result.differences if difference.size == size[::-1])
+    assert all(difference.largest == 0 for difference in result.differences if difference.size == Size(*size[::-1]))
     assert all(difference.largest == 0 for difference in result.differences if difference.readers[1] == "libvips")
-    assert result.facts["tiles"] == f"256 x 256 pixels, {'ADOBE_DEFLATE' if lossless else 'JPEG 4:4:4'}"
-    assert result.facts["note"] == "virtual stain, not a real IHC"
+    assert result.tiff_info["tiles"] == f"256 x 256 pixels, {'ADOBE_DEFLATE' if lossless else 'JPEG 4:4:4'}"
+    assert result.tiff_info["note"] == "virtual stain, not a real IHC"
     assert all(step < (0.3 if lossless else 6) for step in result.steps.values())  # rounding: 0, 1/4, 1/2, 1/4
     text = printed(result)
     assert "3 readers agree" in text and "0.5 µm" in text and "problem" not in text
@@ -106,6 +109,31 @@ def test_a_missing_and_an_absurd_scale_are_told(tmp_path: Path) -> None:
     assert problems == tuple(f"{reader} finds a pixel size of 500 µm, which no microscope has" for reader in READERS)
 
 
+def test_a_scale_that_only_one_reader_knows_is_no_problem(tmp_path: Path) -> None:
+    """Aperio's, in the description: libvips reads the file as a plain TIFF."""
+    description = "Aperio Image Library v12\n1304x1100 (256x256) JPEG/RGB Q=90|AppMag = 20|MPP = 0.5"
+    tifffile.imwrite(
+        tmp_path / "a.svs", texture(), tile=(256, 256), photometric="rgb", compression="jpeg", metadata=None,
+        description=description,
+    )  # fmt: skip
+    result = restain.check(tmp_path / "a.svs")
+    assert {view.reader: view.mpp for view in result.views}["libvips"] is None
+    assert result.ok and "libvips finds no pixel size; tifffile finds 0.5 µm" in result.notes
+
+
+def test_dicom_is_opened_as_a_folder_and_as_a_file(tmp_path: Path) -> None:
+    pytest.importorskip("wsidicom", reason="wsidicom is not installed")
+    pixels = texture(200, 300)
+    folder = write_dicom(tmp_path / "slide", [pixels, np.ascontiguousarray(pixels[::2, ::2])])
+    result = restain.check(folder)
+    assert [view.reader for view in result.views] == ["dicom"]
+    assert result.views[0].levels == (Size(300, 200), Size(150, 100)) and result.views[0].scale == "0.25 µm"
+    assert "dicom" in [view.reader for view in restain.check(folder / "0.dcm").views]
+    (tmp_path / "other").mkdir()
+    with pytest.raises(RestainError, match="other: is a folder without DICOM files"):
+        restain.check(tmp_path / "other")
+
+
 def test_a_damaged_tile_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "a.ome.tif", texture())
     with tifffile.TiffFile(path) as file:
@@ -128,7 +156,7 @@ def test_a_format_of_one_reader_is_no_problem_of_the_others(tmp_path: Path) -> N
 def test_a_file_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
     for size in ((1100, 1304), (1301, 2051)):
         result = restain.check(write(tmp_path / "a.ome.tif", texture(*size)))
-        assert result.ok and {view.levels[0] for view in result.views} == {size[::-1]}
+        assert result.ok and {view.levels[0] for view in result.views} == {Size(*size[::-1])}
         assert {difference.readers[1] for difference in result.differences} == {"openslide", "libvips"}
 
 
@@ -147,7 +175,7 @@ def test_what_no_reader_opens_is_refused(tmp_path: Path) -> None:
 def test_a_reader_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyvips", None)
     result = restain.check(write(tmp_path / "a.ome.tif", texture()))
-    assert result.ok and result.notes == ("libvips was not asked; pip install pyvips",)
+    assert result.ok and result.notes == ("libvips was not used: it is not installed (pip install pyvips)",)
 
 
 @pytest.mark.parametrize(("subsampling", "name"), [("444", "4:4:4"), ("422", "4:2:2"), ("420", "4:2:0")])

@@ -1,6 +1,7 @@
 """Slides of every format: pixels, sizes, resolution, and one clear sentence for what cannot be read."""
 
 import multiprocessing
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,10 @@ from PIL import Image
 
 from restain.errors import RestainError
 from restain.images import RGB, read_rgb
-from restain.wsi.reader import FileSlide, Region, list_slides, open_slide, read_region
+from restain.wsi.discovery import find_slides
+from restain.wsi.geometry import Region
+from restain.wsi.reader import FileSlide, open_slide
+from restain.wsi.resample import read_region
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "wsi"
 SVS = REAL / "tcga-cr-7395-01a-01-ts1.svs"
@@ -202,7 +206,7 @@ def test_pixel_sizes_that_cannot_be_used(
     assert str(refusal.value).startswith(f"{path}: {sentence}")
     with open_slide(path, mpp=0.25) as slide:
         assert slide.mpp == 0.25
-    with pytest.raises(RestainError, match=r"the given mpp is 40 µm per pixel; expected 0.05 to 20"):
+    with pytest.raises(RestainError, match=r"mpp is 40 µm per pixel; expected 0.05 to 20"):
         open_slide(path, mpp=40)
 
 
@@ -265,7 +269,7 @@ def test_a_slide_goes_to_threads_and_to_other_processes(tmp_path: Path, tissue: 
         assert all(np.array_equal(read, wanted) for read, wanted in zip(parts, expected[:8], strict=True))
 
 
-def test_listing_takes_named_files_and_searches_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_listing_takes_named_files_and_searches_folders(tmp_path: Path) -> None:
     for name in (
         "a.svs", "b.ome.tif", "notes.txt", ".hidden.svs", "c/d.NDPI", "c/table.csv",
         "m.mrxs", "m/Slidedat.ini", "m/Data0001.dat", "m/thumb.jpg",
@@ -273,16 +277,59 @@ def test_listing_takes_named_files_and_searches_folders(tmp_path: Path, capsys: 
     ):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in list_slides([tmp_path])]
-    assert found == ["a.svs", "b.ome.tif", "m.mrxs", "c/d.NDPI", "dicom", "h/s.vms"]
-    told = capsys.readouterr().err
-    assert "notes.txt" in told and "table.csv" in told and "hidden" not in told and "Slidedat" not in told
+    searched = find_slides([tmp_path])
+    assert [str(path.relative_to(tmp_path)) for path in searched.slides] == [
+        "a.svs",
+        "b.ome.tif",
+        "m.mrxs",
+        "c/d.NDPI",
+        "dicom",
+        "h/s.vms",
+    ]
+    ignored = {path.name for path in searched.ignored}
+    assert {"notes.txt", "table.csv"} <= ignored and not {name for name in ignored if "hidden" in name}
+    assert not {name for name in ignored if "Slidedat" in name}
     named = tmp_path / "notes.txt"
-    assert list_slides([named, tmp_path / "a.svs", tmp_path / "a.svs"]) == [named, tmp_path / "a.svs"]
+    assert find_slides([named, tmp_path / "a.svs", tmp_path / "a.svs"]).slides == (named, tmp_path / "a.svs")
     (tmp_path / "empty").mkdir()
     for wrong, sentence in (([tmp_path / "empty"], "no slide found"), ([tmp_path / "gone"], "no such file or folder")):
         with pytest.raises(RestainError, match=sentence):
-            list_slides(wrong)
+            find_slides(wrong)
+
+
+def test_a_stray_dicom_file_hides_no_slide(tmp_path: Path) -> None:
+    for name in ("a.svs", "stray.dcm", "series/1.dcm", "series/thumbnail.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_slides([tmp_path])
+    assert found.slides == (tmp_path / "a.svs", tmp_path / "series")
+    assert {path.name for path in found.ignored} == {"stray.dcm", "thumbnail.png"}
+
+
+def test_pipes_and_absurd_sizes_are_refused_at_once(tmp_path: Path, tissue: RGB) -> None:
+    os.mkfifo(tmp_path / "pipe.svs")
+    with pytest.raises(RestainError, match=r"pipe\.svs: is neither a file nor a folder"):
+        open_slide(tmp_path / "pipe.svs")
+    with tifffile.TiffWriter(tmp_path / "wide.tif", bigtiff=True) as file:
+        scale = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
+        file.write(tissue[:256, :256], tile=(256, 256), photometric="rgb", metadata=None, **scale)
+    with tifffile.TiffFile(tmp_path / "wide.tif", mode="r+b") as file:
+        file.pages[0].tags["ImageWidth"].overwrite(2**31)
+    with pytest.raises(
+        RestainError, match=r"wide\.tif: has 2147483648 x 256 pixels of 0\.5 µm, 1\.07e\+03 m on a side"
+    ):
+        open_slide(tmp_path / "wide.tif")
+
+
+def test_a_link_to_a_folder_above_is_not_followed_for_ever(tmp_path: Path) -> None:
+    inner = tmp_path / "slides" / "inner"
+    inner.mkdir(parents=True)
+    (inner / "a.svs").touch()
+    (inner / "up").symlink_to(tmp_path / "slides", target_is_directory=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.svs").touch()
+    (inner / "beside").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    assert find_slides([tmp_path / "slides"]).slides == (inner / "a.svs", inner / "beside" / "b.svs")
 
 
 @real_slides

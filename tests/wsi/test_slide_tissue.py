@@ -11,9 +11,9 @@ import tifffile
 from restain.files import write_json
 from restain.images import RGB
 from restain.types import Mpp
-from restain.wsi.contours import Polygon, Ring, signed_area, trace_polygons
+from restain.wsi.contours import Polygon, Ring, signed_area, trace_contours
 from restain.wsi.reader import open_slide
-from restain.wsi.tissue import Mask, Tissue, find_tissue, mask_of
+from restain.wsi.tissue import Mask, Tissue, find_tissue, segment_tissue
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "wsi"
 GLASS = (231, 228, 235)
@@ -38,14 +38,14 @@ def overlap(found: Mask, truth: Mask) -> float:
 @pytest.mark.parametrize("glass", [GLASS, (255, 255, 255), (205, 200, 208)], ids=["usual", "white", "dim"])
 def test_tissue_is_found_on_glass_of_any_brightness(glass: tuple[int, int, int]) -> None:
     image, truth = section(glass)
-    assert overlap(mask_of(image, 8.0), truth) > 0.99
+    assert overlap(segment_tissue(image, 8.0), truth) > 0.99
 
 
 def test_unscanned_white_is_not_taken_for_glass() -> None:
     image, truth = section((205, 200, 208))
     image[:, 220:] = 255
     image[170:] = 255
-    assert overlap(mask_of(image, 8.0), truth) > 0.99
+    assert overlap(segment_tissue(image, 8.0), truth) > 0.99
 
 
 def test_ink_black_borders_dust_and_threads_are_left_out() -> None:
@@ -56,7 +56,7 @@ def test_ink_black_borders_dust_and_threads_are_left_out() -> None:
     image[:, :6] = 0
     image[20, 20:200] = (150, 140, 145)  # a thread, 8 µm wide
     image[50:53, 250:253] = (120, 90, 160)  # a speck of 24 µm
-    found = mask_of(image, 8.0)
+    found = segment_tissue(image, 8.0)
     assert overlap(found, truth) > 0.99
     assert not found[:, 220:].any() and not found[:30].any() and not found[:, :6].any()
 
@@ -64,7 +64,7 @@ def test_ink_black_borders_dust_and_threads_are_left_out() -> None:
 def test_ink_on_tissue_hides_it() -> None:
     image, _ = section()
     image[95:105, 60:200] = (30, 30, 35)
-    found = mask_of(image, 8.0)
+    found = segment_tissue(image, 8.0)
     assert not found[95:105, 60:200].any()
     assert found[70:85, 100:160].all()
 
@@ -73,7 +73,7 @@ def test_lumens_are_filled_and_large_holes_stay() -> None:
     image, _ = section()
     image[90:94, 100:104] = GLASS  # 32 µm
     image[85:115, 140:170] = GLASS  # 240 µm
-    found = mask_of(image, 8.0)
+    found = segment_tissue(image, 8.0)
     assert found[90:94, 100:104].all()
     assert not found[90:110, 145:165].any()
 
@@ -81,8 +81,8 @@ def test_lumens_are_filled_and_large_holes_stay() -> None:
 def test_tissue_without_glass_and_glass_without_tissue() -> None:
     image, _ = section()
     full = image[80:120, 90:170]
-    assert mask_of(full, 8.0).all()
-    assert not mask_of(image[:35, :60], 8.0).any()
+    assert segment_tissue(full, 8.0).all()
+    assert not segment_tissue(image[:35, :60], 8.0).any()
 
 
 def write_slide(path: Path, image: RGB, mpp: float) -> Path:
@@ -97,7 +97,7 @@ def test_a_slide_gives_mask_white_and_area(tmp_path: Path) -> None:
     with open_slide(write_slide(tmp_path / "slide.tif", image.repeat(4, 0).repeat(4, 1), 2.0)) as slide:
         tissue = find_tissue(slide)
     assert tissue.mask.shape == (200, 300) and tissue.mpp == 8.0
-    assert np.abs(np.subtract(tissue.white, GLASS)).max() <= 2
+    assert np.abs(np.subtract(tissue.background, GLASS)).max() <= 2
     assert tissue.area_mm2 == pytest.approx(np.pi * 60 * 80 * 0.008**2, rel=0.02)
 
 
@@ -105,7 +105,7 @@ def test_a_slide_of_nothing_but_tissue_has_white_glass(tmp_path: Path) -> None:
     image = section()[0][80:120, 90:170]
     with open_slide(write_slide(tmp_path / "slide.tif", image, 8.0)) as slide:
         tissue = find_tissue(slide)
-    assert tissue.mask.all() and tissue.white == (255, 255, 255)
+    assert tissue.mask.all() and tissue.background == (255, 255, 255)
 
 
 def test_a_slide_coarser_than_the_mask_keeps_its_own_scale(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def filled(polygons: list[Polygon], shape: tuple[int, int]) -> np.ndarray:
 @pytest.mark.parametrize("density", [0.3, 0.5, 0.7])
 def test_outlines_enclose_exactly_the_mask_and_are_valid(seed: int, density: float) -> None:
     mask = np.random.default_rng(seed).random((31, 40)) < density  # every way in which pixels can touch
-    polygons = trace_polygons(mask)
+    polygons = trace_contours(mask)
     assert np.array_equal(filled(polygons, mask.shape), mask.astype(int))
     for outline, *holes in polygons:
         assert signed_area(outline) > 0 and all(signed_area(hole) < 0 for hole in holes)
@@ -146,15 +146,15 @@ def test_outlines_enclose_exactly_the_mask_and_are_valid(seed: int, density: flo
 
 
 def test_outlines_of_simple_shapes() -> None:
-    assert trace_polygons(np.zeros((4, 4), bool)) == []
-    assert [set(ring) for ring in trace_polygons(np.ones((3, 5), bool))[0]] == [{(0, 0), (5, 0), (5, 3), (0, 3)}]
+    assert trace_contours(np.zeros((4, 4), bool)) == []
+    assert [set(ring) for ring in trace_contours(np.ones((3, 5), bool))[0]] == [{(0, 0), (5, 0), (5, 3), (0, 3)}]
     ring = np.ones((5, 5), bool)
     ring[2, 2] = False
-    assert [signed_area(part) for part in trace_polygons(ring)[0]] == [25, -1]
+    assert [signed_area(part) for part in trace_contours(ring)[0]] == [25, -1]
     diagonal = np.eye(2, dtype=bool)
-    assert len(trace_polygons(diagonal)) == 2
+    assert len(trace_contours(diagonal)) == 2
     island = np.pad(np.pad(np.ones((1, 1), bool), 1), 1, constant_values=True)
-    assert [[signed_area(part) for part in polygon] for polygon in trace_polygons(island)] == [[25, -9], [1]]
+    assert [[signed_area(part) for part in polygon] for polygon in trace_contours(island)] == [[25, -9], [1]]
 
 
 def test_geojson_opens_over_the_slide(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_geojson_opens_over_the_slide(tmp_path: Path) -> None:
     mask[5:15, 10:20] = True
     mask[8:10, 12:14] = False
     path = tmp_path / "tissue.geojson"
-    write_json(path, Tissue(mask, Mpp(8.0), (255, 255, 255), Mpp(0.5)).to_geojson())
+    write_json(path, Tissue(mask, Mpp(8.0), (255, 255, 255), Mpp(0.5)).to_geojson(0.5))
     collection = json.loads(path.read_text(encoding="utf-8"))
     assert collection["type"] == "FeatureCollection" and len(collection["features"]) == 1
     feature = collection["features"][0]
@@ -178,6 +178,6 @@ def test_geojson_opens_over_the_slide(tmp_path: Path) -> None:
 def test_real_slides_show_their_tissue() -> None:
     with open_slide(REAL / "HE_example.ome.tif") as slide:
         core = find_tissue(slide)  # a tissue core, nearly round, on a square of glass
-    assert 0.69 < core.mask.mean() < 0.75 and len(trace_polygons(core.mask)) == 1
+    assert 0.69 < core.mask.mean() < 0.75 and len(trace_contours(core.mask)) == 1
     with open_slide(REAL / "he_lung_region_4096.jpg", mpp=0.5) as slide:
         assert find_tissue(slide).mask.all()

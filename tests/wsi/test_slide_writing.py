@@ -18,7 +18,8 @@ from restain.images import RGB
 from restain.stains import DAB, HEMATOXYLIN, compose, separate
 from restain.types import Mpp
 from restain.wsi.check.tiff_info import chroma_subsampling
-from restain.wsi.write.downsample import halve, level_sizes
+from restain.wsi.geometry import Size
+from restain.wsi.write.downsample import downsample, level_sizes
 from restain.wsi.write.ome_xml import read_description
 from restain.wsi.write.pyramid import Encoding, PyramidWriter, SlideMetadata
 
@@ -40,7 +41,9 @@ def tissue(height: int, width: int, seed: int = 0) -> RGB:
 
 def write(path: Path, pixels: RGB, encoding: Encoding = LOSSLESS, metadata: SlideMetadata = METADATA, workers: int = 2):
     height, width, side = *pixels.shape[:2], encoding.tile
-    with PyramidWriter(path, (height, width), metadata, GLASS, encoding, workers) as writer:
+    with PyramidWriter(
+        path, Size(width, height), metadata, background=GLASS, encoding=encoding, workers=workers
+    ) as writer:
         for y in range(0, height, side):
             writer.write_row([pixels[y : y + side, x : x + side] for x in range(0, width, side)])
 
@@ -78,7 +81,7 @@ def test_opens_in_openslide_with_every_level_and_the_scale(
     pixels = tissue(*size)
     write(tmp_path / "a.ome.tif", pixels, Encoding(tile=256, lossless=lossless))
     with openslide.OpenSlide(tmp_path / "a.ome.tif") as slide:
-        assert [(height, width) for width, height in slide.level_dimensions] == level_sizes(size)
+        assert [Size(*level) for level in slide.level_dimensions] == level_sizes(Size(*size[::-1]))
         assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.4661, rel=1e-9)
         assert float(slide.properties["openslide.mpp-y"]) == pytest.approx(0.4661, rel=1e-9)
         shown = np.asarray(slide.read_region((0, 0), 0, (size[1], size[0])).convert("RGB"))
@@ -121,6 +124,7 @@ def test_every_level_carries_scale_and_profile(tmp_path: Path) -> None:
                 assert top / bottom == pytest.approx(1e4 / 0.25 / 2**index)
             assert page.tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
             assert page.tags["InterColorProfile"].value == profile
+    assert (tmp_path / "a.ome.tif").read_bytes().count(profile) == 1  # shared by all directories
     with openslide.OpenSlide(tmp_path / "a.ome.tif") as slide:
         assert slide.color_profile is not None and slide.color_profile.tobytes() == profile
 
@@ -162,7 +166,7 @@ def test_the_same_slide_is_the_same_file(tmp_path: Path) -> None:
 
 def test_background_is_stored_once_and_costs_nothing(tmp_path: Path) -> None:
     path, side, across = tmp_path / "a.ome.tif", 512, 118
-    with PyramidWriter(path, (60_000, 60_000), METADATA, GLASS) as writer:
+    with PyramidWriter(path, Size(60_000, 60_000), METADATA, background=GLASS) as writer:
         for row in range(across):
             tiles: list[RGB | None] = [None] * across
             if row == 50:
@@ -183,7 +187,9 @@ def test_background_is_what_its_pixels_would_have_been(tmp_path: Path) -> None:
     """A slide with tiles left out equals, at every level, one with those tiles written in full."""
     pixels = tissue(1301, 2050)
     side, out = LOSSLESS.tile, {(0, 0), (0, 1), (1, 0), (1, 1), (2, 4), (5, 8), (5, 0)}
-    with PyramidWriter(tmp_path / "a.ome.tif", (1301, 2050), METADATA, GLASS, LOSSLESS) as writer:
+    with PyramidWriter(
+        tmp_path / "a.ome.tif", Size(2050, 1301), METADATA, background=GLASS, encoding=LOSSLESS
+    ) as writer:
         for row, y in enumerate(range(0, 1301, side)):
             tiles: list[RGB | None] = []
             for column, x in enumerate(range(0, 2050, side)):
@@ -200,7 +206,7 @@ def test_edge_tiles_may_be_whole_or_cropped(tmp_path: Path) -> None:
     pixels = tissue(300, 500)
     write(tmp_path / "a.ome.tif", pixels)
     padded = np.pad(pixels, ((0, 212), (0, 12), (0, 0)))
-    with PyramidWriter(tmp_path / "b.ome.tif", (300, 500), METADATA, GLASS, LOSSLESS) as writer:
+    with PyramidWriter(tmp_path / "b.ome.tif", Size(500, 300), METADATA, background=GLASS, encoding=LOSSLESS) as writer:
         for y in (0, 256):
             writer.write_row([padded[y : y + 256, x : x + 256] for x in (0, 256)])
     assert (tmp_path / "a.ome.tif").read_bytes() == (tmp_path / "b.ome.tif").read_bytes()
@@ -211,7 +217,7 @@ def test_halving_adds_no_light() -> None:
     values = np.array([[a, a, b, a] for a in range(254) for b in range(a, a + 3)], dtype=np.uint8)  # sums 4a to 4a + 2
     values = np.concatenate([values, np.array([[a, a + 1, a + 1, a + 1] for a in range(254)], dtype=np.uint8)])
     blocks = values.reshape(-1, 2, 2).transpose(1, 0, 2).reshape(2, -1)
-    halved = halve(np.repeat(blocks[..., None], 3, axis=2))
+    halved = downsample(np.repeat(blocks[..., None], 3, axis=2))
     assert halved.astype(float).mean() == pytest.approx(blocks.astype(float).mean(), abs=1e-12)
 
 
@@ -221,7 +227,12 @@ def test_memory_is_bounded_by_a_row(tmp_path: Path) -> None:
     row = [tissue(side, side, seed) for seed in range(4)] * (width // side // 4)
     tracemalloc.start()
     with PyramidWriter(
-        tmp_path / "a.ome.tif", (height, width), METADATA, GLASS, Encoding(tile=side), workers
+        tmp_path / "a.ome.tif",
+        Size(width, height),
+        METADATA,
+        background=GLASS,
+        encoding=Encoding(tile=side),
+        workers=workers,
     ) as writer:
         for _ in range(height // side + 1):
             writer.write_row(row)
@@ -259,12 +270,15 @@ def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
 
 def test_failures_of_the_caller_leave_nothing(tmp_path: Path) -> None:
     pixels = tissue(600, 600)
-    with pytest.raises(KeyboardInterrupt), PyramidWriter(tmp_path / "a", (600, 600), METADATA, GLASS) as writer:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        PyramidWriter(tmp_path / "a", Size(600, 600), METADATA, background=GLASS) as writer,
+    ):
         writer.write_row([pixels[:512, :512], None])
         raise KeyboardInterrupt
     with (
         pytest.raises(ValueError, match="1 rows of tiles were written; the slide has 2"),
-        PyramidWriter(tmp_path / "a", (600, 600), METADATA, GLASS) as writer,
+        PyramidWriter(tmp_path / "a", Size(600, 600), METADATA, background=GLASS) as writer,
     ):
         writer.write_row([None, None])
     for tiles, message in (
@@ -274,7 +288,7 @@ def test_failures_of_the_caller_leave_nothing(tmp_path: Path) -> None:
     ):
         with (
             pytest.raises(ValueError, match=message),
-            PyramidWriter(tmp_path / "a", (600, 600), METADATA, GLASS) as writer,
+            PyramidWriter(tmp_path / "a", Size(600, 600), METADATA, background=GLASS) as writer,
         ):
             writer.write_row(tiles)
     assert not list(tmp_path.iterdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,6 +15,7 @@ from restain.evaluation.schema import Ranks, SystemComparison
 from restain.evaluation.verdict import loses
 from restain.metrics import Estimate, Metric
 from restain.metrics.metric import FAMILIES
+from restain.progress import screen
 
 _WIDE = 3  # columns with an interval beside the score; with more of them a cell is a difference from the best
 _MOST_PAIRS = 3
@@ -25,7 +25,7 @@ _ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 
 def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> None:
     """Print warnings, scores, differences, ranks, a verdict on every stain, the literature and what is missing."""
-    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = console or screen()
     summary = evaluation.summary
     for warning in summary.warnings:
         console.print(f"warning: {warning}", markup=False)
@@ -36,7 +36,7 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
     if pairs:
         console.print(_comparisons_table(evaluation.metrics, summary.comparisons, pairs))
         for line in _without_test(evaluation.metrics, summary.comparisons):
-            console.print(line, markup=False)
+            console.print(line)
     elif summary.comparisons:
         console.print("differences: too many pairs of systems for a screen; summary.json and the report have them")
     if summary.ranking:
@@ -47,9 +47,9 @@ def print_evaluation(evaluation: Evaluation, console: Console | None = None) -> 
     if summary.literature:
         console.print(_literature_table(evaluation))
     for line in _notes(evaluation):
-        console.print(line, markup=False)
+        console.print(line)
     for line in _missing_lines(summary.not_computed):
-        console.print(line, markup=False)
+        console.print(line)
 
 
 def _circumstances(evaluation: Evaluation) -> Iterator[str]:
@@ -91,7 +91,7 @@ def _scores_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def _cells(metric: Metric, evaluation: Evaluation, wide: bool) -> list[str]:
+def _cells(metric: Metric, evaluation: Evaluation, wide: bool) -> list[Text]:
     """A cell for each system and baseline; a virtual stain that is not better than a baseline is marked."""
     systems = (*evaluation.systems, *evaluation.baselines)
     best = _best(metric, systems) if wide else None
@@ -101,16 +101,17 @@ def _cells(metric: Metric, evaluation: Evaluation, wide: bool) -> list[str]:
         virtual = system in evaluation.systems
         lost = "*" if virtual and any(loses(metric, system, one) for one in evaluation.baselines) else ""
         if found is None:
-            cells.append(f"–{lost}")
+            cells.append(Text(f"–{lost}"))
             continue
         n = "" if found.n == evaluation.summary.n else f" n={found.n}"
         if best is None:
             text = _digits(found.value) if wide else _score(found)
         elif found.value == best:
-            text = f"[bold]{_digits(found.value)}[/bold]"
+            text = _digits(found.value)
         else:
             text = _signed(found.value - best)
-        cells.append(f"{text}{lost}{n}")
+        style = "bold" if best is not None and found.value == best else ""
+        cells.append(Text(f"{text}{lost}{n}", style))
     return cells
 
 
@@ -177,8 +178,8 @@ def _ranking_lines(ranking: Ranks) -> Iterator[str]:
     by_systems: dict[str, list[str]] = {}
     for metric, names in ranking.without_value.items():
         by_systems.setdefault(", ".join(names), []).append(metric)
-    for names, metrics in by_systems.items():
-        yield f"worst for lack of a value: {names} in {', '.join(metrics)}"
+    for lacking, metrics in by_systems.items():
+        yield f"worst for lack of a value: {lacking} in {', '.join(metrics)}"
 
 
 def _literature_table(evaluation: Evaluation) -> Table:

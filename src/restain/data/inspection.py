@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from restain.data.checks import PairCheck, check_pair
-from restain.data.faults import UNRELATED, find_errors, find_warnings, some
+from restain.data.faults import UNRELATED, find_errors, find_warnings
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.files import write_json, write_text
@@ -147,41 +144,3 @@ def _pairs_csv(inspection: Inspection) -> str:
         paths = (record.source or "", record.target or "")
         writer.writerow([record.id, record.split, record.group or "", *paths, *size, *numbers, error])
     return text.getvalue()
-
-
-def print_inspection(inspection: Inspection, console: Console | None = None) -> None:
-    """Show the verdict as a table with the errors and warnings below it."""
-    console = console or Console(highlight=False)
-    summary = summarise(inspection)
-    table = Table(title=f"{summary['root']}: layout {summary['layout']}", title_justify="left")
-    for column in ("split", "pairs", "H&E\nonly", "IHC\nonly", "broken", "groups"):
-        table.add_column(column, justify="left" if column == "split" else "right")
-    for column in ("height x width\n(images)", "shift in px\n(90 %)", "conf"):
-        table.add_column(column)
-    for split, values in summary["splits"].items():
-        counts = [values[key] for key in ("pairs", "source_only", "target_only", "unreadable", "groups")]
-        table.add_row(split, *map(str, counts), _show_sizes(values), *_show_alignment(values["alignment"]))
-    console.print(table)
-    for title, style, lines in (
-        ("error", "red", inspection.errors),
-        ("warning", "yellow", inspection.warnings),
-    ):
-        for line in lines[:20]:
-            console.print(f"[{style}]{title}[/]: {escape(line)}", soft_wrap=True)
-        if len(lines) > 20:
-            console.print(f"[{style}]{title}[/]: {len(lines) - 20} more in inspection.json")
-    console.print("Training can start." if inspection.can_train else "Training cannot start.")
-
-
-def _show_sizes(values: dict[str, Any]) -> str:
-    sizes = list(values["sizes_height_x_width"].items())
-    return some((f"{size} ({count})" for size, count in sizes), 3)
-
-
-def _show_alignment(values: dict[str, Any] | None) -> tuple[str, str]:
-    if not values:
-        return "-", "-"
-    if values["shift_px_median"] is None:
-        return "not found", f"{values['confidence_median']:.2f}"
-    shift = f"{values['shift_px_median']:.1f} ({values['shift_px_p90']:.1f})"
-    return shift, f"{values['confidence_median']:.2f}"

@@ -8,15 +8,18 @@ suffix.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from restain.data.records import SPLITS, ImageRef, Manifest, Record, group_of
-from restain.errors import RestainError
+from restain.errors import RestainError, quoted
+from restain.files import read_text, require_file
 from restain.images import RGB, image_size, list_images, read_rgb
+from restain.names import case_twins, fault_of, folded
 
 __all__ = ["Manifest", "Record", "find_pairs"]
 
@@ -87,7 +90,7 @@ def find_pairs(root: Path, target: str = "B") -> Manifest:
 
 def _recognise(root: Path, target: str) -> Manifest | None:
     table = root / "manifest.csv" if root.is_dir() else root
-    if table.is_file():
+    if not table.is_dir() and (table.exists() or root == table):
         _refuse_target("CSV manifest", root, target)
         return _manifest("csv", table.parent, _read_csv(table))
     for layout in _FOLDER_LAYOUTS:
@@ -143,11 +146,25 @@ def _read_folders(layout: _Folders, base: Path, target: str) -> Manifest:
     for split in SPLITS:
         sources = _by_stem(layout.source_folder(base, split))
         targets = _by_stem(layout.target_folder(base, split, target))
+        _refuse_case(layout.source_folder(base, split), sources, targets)
         records += [
             Record(stem, split, group_of(stem), _whole(sources.get(stem)), _whole(targets.get(stem)))
             for stem in sources.keys() | targets.keys()
         ]
     return _manifest(layout.name, base, records)
+
+
+def _refuse_case(folder: Path, sources: Iterable[str], targets: Iterable[str]) -> None:
+    """Refuse partners whose names differ in case, which would be left out of paired training without a word."""
+    own, others = set(sources), set(targets)
+    by_fold = {folded(name): name for name in others - own}
+    twins = [f"{name} and {by_fold[folded(name)]}" for name in sorted(own - others) if folded(name) in by_fold]
+    if twins:
+        more = f" and {len(twins) - 3} more" if len(twins) > 3 else ""
+        raise RestainError(
+            f"{folder}: names of H&E and IHC differ in upper and lower case: {', '.join(twins[:3])}{more}; "
+            "expected equal names"
+        )
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -199,37 +216,58 @@ def _seam(rgb: RGB) -> float:
 
 
 def _read_csv(path: Path) -> list[Record]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            missing = [name for name in ("id", "source", "target", "split") if name not in columns]
-            if missing:
-                raise RestainError(
-                    f"{path}: has the columns {', '.join(columns) or 'none'}; missing {', '.join(missing)}"
-                )
-            rows = [(f"{path}, line {reader.line_num}", row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RestainError(f"{path}: cannot be read as a UTF-8 CSV manifest ({error})") from error
+    lines = _csv_lines(path)
+    where, columns = next(lines, (str(path), []))
+    missing = [name for name in ("id", "source", "target", "split") if name not in columns]
+    if missing:
+        raise RestainError(f"{path}: has the columns {_listed(columns) or 'none'}; missing {', '.join(missing)}")
+    if len(set(columns)) < len(columns):
+        raise RestainError(f"{path}: repeats a column in its header {_listed(columns)}; expected each once")
     records: dict[tuple[str, str], Record] = {}
-    for where, row in rows:
-        record = _csv_record(path.parent, where, {key: (row.get(key) or "").strip() for key in columns})
+    for where, cells in lines:
+        if len(cells) != len(columns):
+            raise RestainError(f"{where}: has {len(cells)} cells; expected {len(columns)}, as the header has")
+        record = _csv_record(path.parent, where, dict(zip(columns, map(str.strip, cells), strict=True)))
         if (record.split, record.id) in records:
             raise RestainError(f"{where}: the id {record.id!r} is there twice in split {record.split!r}")
         records[record.split, record.id] = record
+    for split in SPLITS:
+        for one, other in case_twins(name for within, name in records if within == split):
+            raise RestainError(
+                f"{path}: the ids {one!r} and {other!r} of split {split!r} differ in case only, so that their files "
+                "would be one on Windows and macOS; expected different ids"
+            )
     return list(records.values())
 
 
+def _csv_lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """(where it is, cells) of every line that is not empty, the header among them."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        for cells in reader:
+            if cells:
+                yield f"{path}, line {reader.line_num}", cells
+    except csv.Error as error:
+        raise RestainError(f"{path}, line {reader.line_num}: is not CSV ({error})") from None
+
+
+def _listed(columns: list[str]) -> str:
+    return quoted(", ".join(columns)).strip("'\"") if columns else ""
+
+
 def _csv_record(folder: Path, where: str, row: dict[str, str]) -> Record:
-    if not row["id"]:
-        raise RestainError(f"{where}: the id is empty")
+    if fault := fault_of(row["id"]):
+        raise RestainError(f"{where}: the id {quoted(row['id']) + ' ' if row['id'] else ''}{fault}")
     if row["split"] not in SPLITS:
-        raise RestainError(f"{where}: split is {row['split']!r}; expected one of {', '.join(SPLITS)}")
+        raise RestainError(f"{where}: split is {quoted(row['split'])}; expected one of {', '.join(SPLITS)}")
     if not row["source"] and not row["target"]:
-        raise RestainError(f"{where}: source and target are both empty")
+        raise RestainError(f"{where}: source and target are both empty; expected the path of an image in one of them")
     for side in ("source", "target"):
-        if row[side] and not (folder / row[side]).is_file():
-            raise RestainError(f"{where}: {side} {row[side]!r} does not exist below {folder}")
+        if row[side]:
+            try:
+                require_file(folder / row[side])
+            except RestainError as error:
+                raise RestainError(f"{where}: {side} {quoted(row[side])} cannot be used: {error}") from None
     source, target = (folder / row[side] if row[side] else None for side in ("source", "target"))
     group = row.get("group") or group_of(row["id"])
     return Record(row["id"], row["split"], group, _whole(source), _whole(target))

@@ -7,19 +7,28 @@ micro-batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from restain.data.records import ImageRef, Manifest, Record
-from restain.data.transforms import check_crop, draw_crop, rescale, scaled_size
+from restain.data.transforms import Jitter, check_crop, draw_crop, rescale, scaled_size
 from restain.errors import RestainError
-from restain.images import RGB
+from restain.images import RGB, read_rgb
 from restain.tensors import to_tensor
 from restain.types import Batch, mix_seed
+
+NO_JITTER = Jitter()
+MAP_BANDS = ("dab", "nuclei")  # the maps of a field are the first bands of one picture
+
+
+def map_path(folder: Path, name: str) -> Path:
+    """Where the maps of a field lie: an RGB PNG of the IHC's size, 255 for 1, see ``MAP_BANDS``."""
+    return folder / f"{name}.png"
 
 
 @dataclass(frozen=True)
@@ -38,16 +47,27 @@ class Sample:
     target: torch.Tensor
     id: str
     seed: int
+    maps: Mapping[str, torch.Tensor] = field(default_factory=dict)  # float32 (1, crop, crop) in [0, 1]
 
 
 class PairedImages(Dataset[Sample]):
-    """H&E and IHC of the same field of view under the same crop and flip."""
+    """H&E and IHC of the same field of view under the same crop and flip, and maps of it where a folder is given."""
 
-    def __init__(self, records: Sequence[Record], *, crop: int, flip: bool, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        records: Sequence[Record],
+        *,
+        crop: int,
+        flip: bool,
+        scale: float = 1.0,
+        jitter: Jitter = NO_JITTER,
+        maps: Path | None = None,
+    ) -> None:
+        self.maps = maps
         self.pairs = [(record.id, _side(record, "source"), _side(record, "target")) for record in records]
         if not self.pairs:
             raise RestainError("no H&E/IHC pairs to train on; paired training needs both sides of a name")
-        self.crop, self.flip, self.scale = crop, flip, scale
+        self.crop, self.flip, self.scale, self.jitter = crop, flip, scale, jitter
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -61,21 +81,33 @@ class PairedImages(Dataset[Sample]):
         he, ihc = rescale(he, self.scale), rescale(ihc, self.scale)
         check_crop(he.shape[:2], self.crop, str(source))
         window = draw_crop(he.shape[:2], self.crop, self.flip, _random(key.seed, 0))
-        return Sample(to_tensor(window.apply(he)), to_tensor(window.apply(ihc)), name, key.seed)
+        he = self.jitter.apply(window.apply(he), _random(key.seed, 2))
+        maps = {}
+        if self.maps is not None:
+            values = window.apply(rescale(read_rgb(map_path(self.maps, name)), self.scale))
+            maps = {title: (to_tensor(values)[[band]] + 1) / 2 for band, title in enumerate(MAP_BANDS)}
+        return Sample(to_tensor(he), to_tensor(window.apply(ihc)), name, key.seed, maps)
 
 
 class UnpairedImages(Dataset[Sample]):
     """An H&E image with an independently drawn IHC image; the index runs over the H&E images."""
 
     def __init__(
-        self, sources: Sequence[Record], targets: Sequence[Record], *, crop: int, flip: bool, scale: float = 1.0
+        self,
+        sources: Sequence[Record],
+        targets: Sequence[Record],
+        *,
+        crop: int,
+        flip: bool,
+        scale: float = 1.0,
+        jitter: Jitter = NO_JITTER,
     ) -> None:
         self.sources = [(record.id, _side(record, "source")) for record in sources]
         self.targets = [_side(record, "target") for record in targets]
         if not self.sources or not self.targets:
             missing = "H&E" if not self.sources else "IHC"
             raise RestainError(f"no {missing} images to train on; unpaired training needs both stains")
-        self.crop, self.flip, self.scale = crop, flip, scale
+        self.crop, self.flip, self.scale, self.jitter = crop, flip, scale, jitter
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -84,7 +116,7 @@ class UnpairedImages(Dataset[Sample]):
         name, source = self.sources[key.index]
         rng = _random(key.seed, 1)
         target = self.targets[int(rng.integers(0, len(self.targets)))]
-        he = self._crop(source, _random(key.seed, 0))
+        he = self.jitter.apply(self._crop(source, _random(key.seed, 0)), _random(key.seed, 2))
         return Sample(to_tensor(he), to_tensor(self._crop(target, rng)), name, key.seed)
 
     def _crop(self, image: ImageRef, rng: np.random.Generator) -> RGB:
@@ -94,7 +126,14 @@ class UnpairedImages(Dataset[Sample]):
 
 
 def training_images(
-    manifest: Manifest, *, paired: bool, crop: int, flip: bool, scale: float = 1.0
+    manifest: Manifest,
+    *,
+    paired: bool,
+    crop: int,
+    flip: bool,
+    scale: float = 1.0,
+    jitter: Jitter = NO_JITTER,
+    maps: Path | None = None,
 ) -> PairedImages | UnpairedImages:
     """The training split as a data set, after a look at every header: an image too small is found now, not later.
 
@@ -104,14 +143,18 @@ def training_images(
         crop: side of a crop, pixels.
         flip: whether half of the crops are mirrored.
         scale: enlargement of each image before the crop.
+        jitter: how much the colours of the H&E vary.
+        maps: folder of the maps of each field (see ``map_path``), for paired training; None where there are none.
     """
     if paired:
         records = manifest.pairs("train")
-        images: PairedImages | UnpairedImages = PairedImages(records, crop=crop, flip=flip, scale=scale)
+        images: PairedImages | UnpairedImages = PairedImages(
+            records, crop=crop, flip=flip, scale=scale, jitter=jitter, maps=maps
+        )
     else:
         sources, targets = manifest.sources("train"), manifest.targets("train")
         records = sources + targets
-        images = UnpairedImages(sources, targets, crop=crop, flip=flip, scale=scale)
+        images = UnpairedImages(sources, targets, crop=crop, flip=flip, scale=scale, jitter=jitter)
     for image in {ref for record in records for ref in (record.source, record.target) if ref is not None}:
         height, width = image.size()
         check_crop(scaled_size((height, width), scale), crop, str(image))
@@ -175,6 +218,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         target=torch.stack([sample.target for sample in samples]),
         ids=tuple(sample.id for sample in samples),
         seeds=tuple(sample.seed for sample in samples),
+        maps={name: torch.stack([sample.maps[name] for sample in samples]) for name in samples[0].maps},
     )
 
 

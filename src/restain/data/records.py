@@ -79,6 +79,10 @@ class Manifest:
         """Records of a split with an IHC image, partner or not: the other pool of unpaired training."""
         return [record for record in self._of(split) if record.target]
 
+    def alone(self, split: str) -> list[Record]:
+        """Records of a split with one side only, which paired training leaves out."""
+        return [record for record in self._of(split) if not (record.source and record.target)]
+
     def splits(self) -> list[str]:
         """Those of train, val and test that hold at least one record."""
         present = {record.split for record in self.records}
@@ -91,7 +95,7 @@ class Manifest:
             line = [record.split, record.id]
             for image in (record.source, record.target):
                 line += [self._describe(image)] if image else ["-"]
-            digest.update(("\t".join(line) + "\n").encode())
+            digest.update(("\t".join(line) + "\n").encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     def _of(self, split: str) -> Iterable[Record]:

@@ -10,6 +10,8 @@ from PIL import Image
 from restain.errors import RestainError
 from restain.images import RGB
 
+_GREY = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as PIL and torchvision
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -24,6 +26,32 @@ class Crop:
         """Cut the window out of (H, W, 3); returns (size, size, 3)."""
         window = rgb[self.top : self.top + self.size, self.left : self.left + self.size]
         return np.ascontiguousarray(window[:, ::-1] if self.flip else window)
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How much the colours of an image may vary, each as a share: 0.3 is a factor from 0.7 to 1.3."""
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+
+    def apply(self, rgb: RGB, rng: np.random.Generator) -> RGB:
+        """Change brightness, contrast and saturation by factors drawn uniformly, in an order that is drawn, too.
+
+        Contrast is the distance from the mean grey of the image, saturation that from the grey of the pixel; grey
+        levels are cut off at 0 and 255 after each. An image (H, W, 3) is given back as it is where all shares are 0.
+        """
+        shares = (self.brightness, self.contrast, self.saturation)
+        if not any(shares):
+            return rgb
+        factors = [1.0 + share * rng.uniform(-1.0, 1.0) for share in shares]
+        image = rgb.astype(np.float32)
+        for which in rng.permutation(len(shares)):
+            grey = image @ _GREY
+            centre = (np.float32(0), grey.mean(), grey[..., None])[which]
+            image = np.clip(centre + np.float32(factors[which]) * (image - centre), 0, 255)
+        return np.asarray(np.rint(image).astype(np.uint8))
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:

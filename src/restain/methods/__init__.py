@@ -12,5 +12,18 @@ from pydantic import Field
 from restain.methods.conditional_config import ConditionalConfig
 from restain.methods.contrastive_config import ContrastiveConfig
 from restain.methods.cycle_config import CycleConfig
+from restain.methods.guided_config import GuidedConfig
+from restain.methods.latent_config import LatentSpaceConfig
+from restain.methods.registered_config import RegisteredConfig
+from restain.methods.semantic_config import SemanticConfig
 
-MethodConfig: TypeAlias = Annotated[ConditionalConfig | ContrastiveConfig | CycleConfig, Field(discriminator="name")]
+MethodConfig: TypeAlias = Annotated[
+    ConditionalConfig
+    | ContrastiveConfig
+    | CycleConfig
+    | GuidedConfig
+    | LatentSpaceConfig
+    | RegisteredConfig
+    | SemanticConfig,
+    Field(discriminator="name"),
+]

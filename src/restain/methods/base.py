@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -56,14 +56,27 @@ class Step:
     carried: dict[str, Tensor] = field(default_factory=dict)  # one row per image, for ``after_step``
 
 
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """A network that is learned from the training images before the first step, and fixed from then on."""
+
+    network: nn.Module  # none of the method's ``networks``; fixed when this is asked for
+    loss: Callable[[Batch], Tensor]  # a batch -> scalar
+    steps: int
+    lr: float  # of Adam
+    settings: Mapping[str, Any]  # plain values that decide what is learned, beside the data: the key of its cache
+
+
 class Method(nn.Module, ABC, Generic[Pass]):
     """Networks and their losses. A method knows no engine, no logger and no file system.
 
-    ``networks`` are saved, optimised and averaged by name; each belongs to exactly one of the ``phases``.
+    ``networks`` are saved, optimised and averaged by name; each belongs to exactly one of the ``phases``. What is
+    ``pretrained`` is saved, too, but no phase steps it.
     """
 
     networks: nn.ModuleDict
     phases: Sequence[Phase]
+    pretrained: Pretraining | None = None
 
     @abstractmethod
     def forward_pass(self, batch: Batch) -> Pass:
@@ -89,6 +102,13 @@ class Method(nn.Module, ABC, Generic[Pass]):
     def pictures(self, batch: Batch) -> Mapping[str, Tensor]:
         """What is worth a look at the end: maps (N, h, w), white where largest, by the name of their file."""
         return {}
+
+    def train(self, mode: bool = True) -> Self:
+        """As usual, but a pretrained network stays as it is applied."""
+        super().train(mode)
+        if self.pretrained is not None:
+            self.pretrained.network.eval()
+        return self
 
     def parameters_of(self, phase: Phase) -> Iterator[nn.Parameter]:
         """Parameters that a phase steps."""
@@ -119,6 +139,26 @@ def seeded(seed: int, name: str, build: Callable[[], Network]) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix_seed(seed, name))
         return build()
+
+
+def without_graph(shared: Any) -> Any:
+    """What a forward pass gave (a tensor, or a dataclass or list of such), cut off from its graph."""
+    if isinstance(shared, Tensor):
+        return shared.detach()
+    if isinstance(shared, list):
+        return [without_graph(part) for part in shared]
+    if is_dataclass(shared) and not isinstance(shared, type):
+        return replace(shared, **{part.name: without_graph(getattr(shared, part.name)) for part in fields(shared)})
+    return shared
+
+
+def has_graph(shared: Any) -> bool:
+    """Whether a gradient can flow through what a forward pass gave."""
+    if isinstance(shared, Tensor):
+        return shared.requires_grad
+    if isinstance(shared, list):
+        return any(map(has_graph, shared))
+    return is_dataclass(shared) and any(has_graph(getattr(shared, part.name)) for part in fields(shared))
 
 
 def detached(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
+from restain.methods.needs import MethodSection
 from restain.networks.specs import GeneratorSpec, PatchganSpec
-from restain.sections import Section
 from restain.terms.config import GanConfig, PyramidConfig, ReconstructionConfig
 
 if TYPE_CHECKING:
     from restain.methods.conditional import ConditionalMethod
 
 
-class ConditionalConfig(Section):
+class ConditionalConfig(MethodSection):
     """A discriminator that sees the H&E beside the IHC, and a comparison of pixels with the real IHC."""
 
     name: Literal["conditional"] = "conditional"

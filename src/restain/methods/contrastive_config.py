@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
+from restain.methods.needs import MethodSection
 from restain.networks.specs import GeneratorSpec, PatchganSpec, ResnetSpec
-from restain.sections import Section
 from restain.terms.config import (
     A2spConfig,
     DiffusionConfig,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from restain.methods.contrastive import ContrastiveMethod
 
 
-class ContrastiveConfig(Section):
+class ContrastiveConfig(MethodSection):
     """Contrastive learning of a stain: the terms of Eq. 8."""
 
     name: Literal["contrastive"] = "contrastive"

@@ -78,7 +78,8 @@ class CycleMethod(Method[CyclePass]):
         return Step(loss, detached({name: value for name, (_, value) in weighted.items()}))
 
     def _of_discriminators(self, batch: Batch, shared: CyclePass) -> Step:
-        terms, carried = {}, {}
+        terms: dict[str, Tensor] = {}
+        carried: dict[str, Tensor] = {}
         for stain, fake, real in (("ihc", shared.ihc, batch.target), ("he", shared.he, batch.source)):
             discriminator = self.networks[f"discriminator_{stain}"]
             shown, places = self._pool(stain).show(fake.detach(), batch.streams(f"pool/{stain}"))

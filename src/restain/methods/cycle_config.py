@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
+from restain.methods.needs import MethodSection
 from restain.networks.specs import GeneratorSpec, PatchganSpec
-from restain.sections import Section
 from restain.terms.config import CycleConsistencyConfig, GanConfig
 
 if TYPE_CHECKING:
     from restain.methods.cycle import CycleMethod
 
 
-class CycleConfig(Section):
+class CycleConfig(MethodSection):
     """Two generators, H&E to IHC and back, and a discriminator for each stain."""
 
     name: Literal["cycle"] = "cycle"

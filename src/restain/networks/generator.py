@@ -33,6 +33,7 @@ class NormSite:
     convolution: str  # dotted path of the convolution right before it
     channels: int
     scale: int  # pixels of the image per pixel of the feature map
+    joint: bool = False  # one mean and one variance over all channels together (layer norm), not one for each
 
 
 class Generator(nn.Module, ABC):

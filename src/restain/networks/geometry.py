@@ -13,12 +13,22 @@ from torch import nn
 
 from restain.networks.generator import NormSite, ReceptiveField
 from restain.networks.layers import BlurPool, BlurUpsample
-from restain.networks.norms import ImageNorm
+from restain.networks.norms import ChannelScale, ImageNorm, JointNorm
 
 Interval: TypeAlias = tuple[int, int]  # first and last pixel
 Sources: TypeAlias = Callable[[Interval], Interval]  # output pixels -> the input pixels on which they depend
 
-_POINTWISE = (nn.Identity, nn.ReLU, nn.LeakyReLU, nn.Tanh, nn.Dropout, nn.BatchNorm2d, ImageNorm)
+_POINTWISE = (
+    nn.Identity,
+    nn.ReLU,
+    nn.LeakyReLU,
+    nn.Tanh,
+    nn.Dropout,
+    nn.BatchNorm2d,
+    ImageNorm,
+    JointNorm,
+    ChannelScale,
+)
 
 
 def layer_sources(layer: nn.Module, pixels: Interval) -> Interval:
@@ -44,6 +54,9 @@ def layer_sources(layer: nn.Module, pixels: Interval) -> Interval:
         return 2 * first - 1, 2 * last + 1
     if isinstance(layer, BlurUpsample):  # bilinear: an output pixel lies a quarter beside one pixel, toward another
         return (first - 1) // 2, (last + 1) // 2
+    if isinstance(layer, nn.Upsample) and layer.mode == "nearest":
+        assert isinstance(layer.scale_factor, float)
+        return first // int(layer.scale_factor), last // int(layer.scale_factor)
     raise TypeError(f"the receptive field of a {type(layer).__name__} is not known")
 
 
@@ -74,7 +87,7 @@ def scale_after(layer: nn.Module, scale: int) -> int:
         return scale // layer.stride[0]
     if isinstance(layer, BlurPool):
         return scale * 2
-    return scale // 2 if isinstance(layer, BlurUpsample) else scale
+    return scale // 2 if isinstance(layer, BlurUpsample | nn.Upsample) else scale
 
 
 def chain_sites(layers: Sequence[nn.Module], path: str, scale: int, start: int = 0) -> tuple[list[NormSite], int]:
@@ -88,9 +101,10 @@ def chain_sites(layers: Sequence[nn.Module], path: str, scale: int, start: int =
     """
     sites: list[NormSite] = []
     for index, layer in enumerate(layers[start:], start):
-        if isinstance(layer, ImageNorm):
+        if isinstance(layer, ImageNorm | JointNorm):
             convolution = layers[index - 1]
             assert isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d)
-            sites.append(NormSite(f"{path}.{index}", f"{path}.{index - 1}", convolution.out_channels, scale))
+            names, joint = (f"{path}.{index}", f"{path}.{index - 1}"), isinstance(layer, JointNorm)
+            sites.append(NormSite(*names, convolution.out_channels, scale, joint))
         scale = scale_after(layer, scale)
     return sites, scale

@@ -105,3 +105,16 @@ def initialised(
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+def settle_spectral_norm(network: nn.Module, iterations: int = 20) -> None:
+    """Iterate the estimates of all spectral norms of a network whose weights were not trained step by step.
+
+    The singular vectors of a moving average are those of the live network, and a few iterations off.
+    """
+    parametrized = [module for module in network.modules() if hasattr(module, "parametrizations")]
+    for module in parametrized:
+        module.train()
+        for _ in range(iterations):
+            _ = module.weight  # each look at it takes one power iteration
+        module.eval()

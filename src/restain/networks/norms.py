@@ -63,6 +63,30 @@ class ImageNorm(nn.Module):
         return ((wide - mean) * torch.rsqrt(variance + EPS)).to(x.dtype)
 
 
+class JointNorm(nn.Module):
+    """Each image at mean 0 and variance 1 over all its channels together: layer norm without weights of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), of the same type."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        variance, mean = torch.var_mean(wide, dim=(1, 2, 3), correction=0, keepdim=True)
+        return ((wide - mean) * torch.rsqrt(variance + EPS)).to(x.dtype)
+
+
+class ChannelScale(nn.Module):
+    """A weight and a bias for each channel: what stands behind a joint norm, and stays when that is fixed."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        weight, bias = (values.to(x.dtype)[:, None, None] for values in (self.weight, self.bias))
+        return x * weight + bias
+
+
 @dataclass(frozen=True)
 class Statistics:
     """What a generator's norms are fixed to, in the order in which they run: float32 (C,), on the CPU."""
@@ -90,7 +114,7 @@ def measure(generator: Generator, crops: Iterable[Tensor]) -> Statistics:
         RestainError: there is no crop.
     """
     network = plain_copy(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    norms = [_AveragingNorm(site.channels) for site in network.norm_sites()]
+    norms = [_AveragingNorm(site) for site in network.norm_sites()]
     for site, norm in zip(network.norm_sites(), norms, strict=True):
         replace_module(network, site.name, norm)
     count = 0
@@ -107,13 +131,13 @@ def measure(generator: Generator, crops: Iterable[Tensor]) -> Statistics:
 class _AveragingNorm(nn.Module):
     """Normalises the images of a pass by the average of their statistics, and sums these up over all passes."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, site: NormSite) -> None:
         super().__init__()
-        self.total = torch.zeros(2, channels, dtype=torch.float64)
+        self.total, self._joint = torch.zeros(2, site.channels, dtype=torch.float64), site.joint
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        found = moments(x)
+        found = moments(x, joint=self._joint)
         self.total += found.sum(dim=1)
         mean, variance = found.mean(dim=1).to(x)[:, None, :, None, None]
         normalised: Tensor = (x - mean).div_(torch.sqrt(variance + EPS))
@@ -133,10 +157,13 @@ def _passes(crops: Iterable[Tensor]) -> Iterator[Tensor]:
         yield torch.cat(waiting)
 
 
-def moments(x: Tensor) -> Tensor:
-    """Mean and population variance of each image and channel of a feature map (N, C, H, W): (2, N, C), on the CPU."""
-    variance, mean = torch.var_mean(x, dim=(2, 3), correction=0)
-    return torch.stack([mean, variance]).double().cpu()
+def moments(x: Tensor, *, joint: bool = False) -> Tensor:
+    """Mean and population variance of each image and channel of a feature map (N, C, H, W): (2, N, C), on the CPU.
+
+    ``joint``: those over all channels together, the same for each channel (see ``NormSite``).
+    """
+    variance, mean = torch.var_mean(x, dim=(1, 2, 3) if joint else (2, 3), correction=0, keepdim=True)
+    return torch.stack([mean, variance]).flatten(2).expand(2, *x.shape[:2]).double().cpu()
 
 
 def freeze(generator: Generator, statistics: Statistics) -> Generator:

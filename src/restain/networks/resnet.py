@@ -37,15 +37,13 @@ class ResidualBlock(nn.Module):
 
 
 class ResnetGenerator(Generator):
-    """Two halvings, residual blocks, two doublings (Johnson et al. 2016; Zhu et al. 2017).
+    """Halvings, residual blocks, as many doublings (Johnson et al. 2016; Zhu et al. 2017).
 
     ``layers`` is the published sequential with its numbering, run in order, so that a contrastive layer is an index
     into it. Anti-aliased: 0 pad, 1 conv 7x7, 4 conv, 7 down, 8 conv, 11 down, 12... residual blocks, then the decoder.
     Parameters map one to one onto published CUT and ASP weights (``model.N`` there is ``layers.N`` here). Strided: 0
-    pad, 1 conv 7x7, 4 conv, 7 conv, 10... residual blocks.
+    pad, 1 conv 7x7, 4 conv, 7 conv, 10... residual blocks. That is with two halvings; a third adds as many layers.
     """
-
-    smallest = 16  # pixels: the residual blocks see at least 4 x 4
 
     def __init__(self, spec: ResnetSpec) -> None:
         super().__init__()
@@ -54,14 +52,19 @@ class ResnetGenerator(Generator):
         first = conv(3, ngf, 7, bias=_bias(spec), init=spec.init, spectral=spec.spectral_norm)
         final = conv(ngf, 3, 7, init=spec.init, spectral=spec.spectral_norm)
         layers: list[nn.Module] = [nn.ReflectionPad2d(3), *_normed(first, spec, ngf)]
-        for channels in (ngf, 2 * ngf):
-            layers += _down(channels, spec)
-        layers += [ResidualBlock(4 * ngf, spec) for _ in range(spec.blocks)]
-        for channels in (4 * ngf, 2 * ngf):
-            layers += _up(channels, spec)
+        for level in range(spec.downs):
+            layers += _down(ngf * 2**level, spec)
+        layers += [ResidualBlock(ngf * spec.stride, spec) for _ in range(spec.blocks)]
+        for level in reversed(range(spec.downs)):
+            layers += _up(ngf * 2 ** (level + 1), spec)
         layers += [nn.ReflectionPad2d(3), final, nn.Tanh()]
         self.layers = nn.ModuleList(layers)
-        self._field = receptive_field(self._sources, 4)
+        self._field = receptive_field(self._sources, spec.stride)
+
+    @property
+    def smallest(self) -> int:
+        """Least side of an image, in pixels: the residual blocks see at least 4 x 4."""
+        return 4 * self.spec.stride
 
     def receptive_field(self) -> ReceptiveField:
         """See ``Generator``."""
@@ -107,7 +110,7 @@ class ResnetGenerator(Generator):
     def encode(self, x: Tensor, taps: Sequence[int]) -> list[Tensor]:
         """Features f_l(x) at the layers ``taps``, computing no further than the last of them.
 
-        The same as ``translate``'s where 4 divides the sides of ``x``; nothing is padded here.
+        The same as ``translate``'s where the stride divides the sides of ``x``; nothing is padded here.
         """
         return self._run(x, taps, max(taps) + 1)[1]
 

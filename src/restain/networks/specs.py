@@ -6,14 +6,16 @@ generator is one network file, one specification here, and its name in ``Generat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, PositiveInt
 
 from restain.sections import Section
 
 if TYPE_CHECKING:
+    from restain.networks.autoencoder import AutoencoderGenerator
     from restain.networks.generator import Generator
+    from restain.networks.multiscale import Multiscale
     from restain.networks.patchgan import PatchDiscriminator
 
 NormKind: TypeAlias = Literal["instance", "batch"]
@@ -22,13 +24,14 @@ _INIT = "initial weights, at a gain of 0.02: xavier-normal (CUT, ASP) or normal 
 
 
 class ResnetSpec(Section):
-    """A ResNet generator: two halvings, residual blocks, two doublings (Johnson et al. 2016; CycleGAN, CUT, ASP)."""
+    """A ResNet generator: halvings, residual blocks, doublings (Johnson et al. 2016; CycleGAN, CUT, ASP)."""
 
     kind: Literal["resnet"] = "resnet"
     ngf: Annotated[int, Field(ge=1, le=512)] = Field(default=64, description="channels after the first convolution")
     blocks: Annotated[int, Field(ge=1, le=64)] = Field(
         default=6, description="residual blocks: 6 (ASP-DGRank), 9 (CUT)"
     )
+    downs: Annotated[int, Field(ge=1, le=5)] = Field(default=2, description="halvings: 2, or 3 (pix2pixHD, TDKStain)")
     spectral_norm: bool = Field(default=True, description="spectral normalisation of every convolution")
     norm: NormKind = Field(default="instance", description="normalisation after each convolution")
     dropout: bool = Field(default=False, description="dropout of 0.5 in the residual blocks while training")
@@ -38,7 +41,7 @@ class ResnetSpec(Section):
     @property
     def stride(self) -> int:
         """Pixels of the image per pixel of the coarsest feature map."""
-        return 4
+        return int(2**self.downs)
 
     def build(self) -> Generator:
         """The network, freshly initialised."""
@@ -59,14 +62,24 @@ class ResnetSpec(Section):
         last_block = self.first_block + self.blocks - 1
         if not 0 <= layer <= last_block:
             raise ValueError(f"contrastive layer {layer} is not in the encoder, which has layers 0 to {last_block}")
-        second = 8 if self.antialias else 7  # the convolution that widens to 4 * ngf
-        widths = {0: 3, 1: self.ngf, 4: 2 * self.ngf, second: 4 * self.ngf}
+        widths = {0: 3, 1: self.ngf}
+        # The convolution of each halving, from layer 4 on, doubles the channels.
+        widths |= {4 + level * self._layers_of_a_halving: self.ngf * 2 ** (level + 1) for level in range(self.downs)}
         return widths[max(start for start in widths if start <= layer)]
 
     @property
     def first_block(self) -> int:
         """Index of the first residual block in the network's list of layers."""
-        return 12 if self.antialias else 10
+        return 4 + self.downs * self._layers_of_a_halving
+
+    @property
+    def halved(self) -> tuple[int, ...]:
+        """Index of the last layer of each halving."""
+        return tuple(3 + (level + 1) * self._layers_of_a_halving for level in range(self.downs))
+
+    @property
+    def _layers_of_a_halving(self) -> int:
+        return 4 if self.antialias else 3  # convolution, norm, ReLU, blur-pool
 
 
 class UnetSpec(Section):
@@ -95,7 +108,33 @@ class UnetSpec(Section):
         return self
 
 
-GeneratorSpec: TypeAlias = Annotated[ResnetSpec | UnetSpec, Field(discriminator="kind")]
+class AutoencoderSpec(Section):
+    """The generator of UNIT: an encoder of one stain and a decoder of another (Liu et al. 2017)."""
+
+    kind: Literal["autoencoder"] = "autoencoder"
+    ngf: Annotated[int, Field(ge=1, le=512)] = Field(default=64, description="channels after the first convolution")
+    downs: Annotated[int, Field(ge=1, le=5)] = Field(default=2, description="halvings")
+    blocks: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=4, description="residual blocks of the encoder, and as many of the decoder"
+    )
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the coarsest feature map."""
+        return int(2**self.downs)
+
+    def build(self) -> AutoencoderGenerator:
+        """The network, freshly initialised."""
+        from restain.networks.autoencoder import AutoencoderGenerator
+
+        return AutoencoderGenerator(self)
+
+    def plain(self) -> AutoencoderSpec:
+        """Itself: this network has no spectral normalisation."""
+        return self
+
+
+GeneratorSpec: TypeAlias = Annotated[ResnetSpec | UnetSpec | AutoencoderSpec, Field(discriminator="kind")]
 
 
 class PatchganSpec(Section):
@@ -128,3 +167,67 @@ class PatchganSpec(Section):
         for _ in range(self.layers):
             side = 2 * side
         return side
+
+
+class MultiscalePatchganSpec(PatchganSpec):
+    """PatchGAN discriminators at several scales (pix2pixHD)."""
+
+    scales: Annotated[int, Field(ge=1, le=8)] = Field(default=3, description="scales, each half as large as the last")
+
+    def build_all(self, channels: PositiveInt = 3) -> Multiscale:
+        """The network of all scales, freshly initialised; ``channels`` of its input."""
+        from restain.networks.multiscale import Multiscale
+
+        return Multiscale(lambda: self.build(channels), self.scales)
+
+    @property
+    def smallest_image(self) -> int:
+        """Least side in pixels for which the coarsest scale still gives one score."""
+        return int(super().smallest_image * 2 ** (self.scales - 1))
+
+
+class DensitySpec(Section):
+    """The network of TDKStain that estimates the density of nuclei from features of the generator."""
+
+    width: Annotated[int, Field(ge=1, le=1024)] = Field(default=128, description="channels")
+    blocks: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="residual blocks")
+
+
+class PlainDiscriminatorSpec(Section):
+    """The discriminator of UNIT: strided convolutions without norms, at several scales."""
+
+    ndf: Annotated[int, Field(ge=1, le=512)] = Field(default=64, description="channels of the first stage")
+    layers: Annotated[int, Field(ge=1, le=8)] = Field(default=4, description="halvings, each with twice the channels")
+    scales: Annotated[int, Field(ge=1, le=8)] = Field(default=3, description="scales, each half as large as the last")
+
+    def build(self, channels: PositiveInt = 3) -> Multiscale:
+        """The network, freshly initialised; ``channels`` of its input."""
+        from restain.networks.multiscale import Multiscale, plain_discriminator
+
+        return Multiscale(lambda: plain_discriminator(self, channels), self.scales)
+
+    @property
+    def smallest_image(self) -> int:
+        """Least side in pixels: the last stage of the coarsest scale takes two pixels."""
+        return int(2 ** (self.layers + self.scales - 1))
+
+
+class RegistrationSpec(Section):
+    """The registration network of RegGAN, a residual U-Net that predicts a displacement for each pixel."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels of the first halving")
+    downs: Annotated[int, Field(ge=1, le=8)] = Field(default=7, description="halvings")
+    blocks: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="residual blocks at the bottom")
+
+
+class SegmenterSpec(Section):
+    """The segmentation network of PSPStain, a U-Net of four halvings that restain trains itself."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels at full resolution")
+
+    classes: ClassVar[int] = 2  # background and stained
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels at each resolution."""
+        return tuple(self.width * factor for factor in (1, 1, 2, 4, 8))

@@ -27,12 +27,12 @@ class UnetGenerator(Generator):
         widths = [spec.ngf * min(2**level, 8) for level in range(spec.downs)]
         self.downs = nn.ModuleList(_down(spec, widths, level) for level in range(spec.downs))
         self.ups = nn.ModuleList(_up(spec, widths, level) for level in range(spec.downs))
-        self._field = receptive_field(self._sources, 2**spec.downs)
+        self._field = receptive_field(self._sources, spec.stride)
 
     @property
     def smallest(self) -> int:
         """Least side of an image, in pixels: what reflection can pad to the stride."""
-        return int(self._field.stride // 2 + 1)
+        return self._field.stride // 2 + 1
 
     def receptive_field(self) -> ReceptiveField:
         """See ``Generator``."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from restain.errors import RestainError
-from restain.files import write_json
+from restain.errors import RestainError, quoted
+from restain.files import named, write_json
 from restain.images import RGB
 from restain.phantoms.markers import RULES
 from restain.phantoms.options import PhantomOptions
@@ -27,6 +27,8 @@ from restain.types import mix_seed
 
 _SLIDES_PER_ROUND = 5  # pairs go round five slides,
 _FIELDS_PER_SLIDE = 4  # four times, and then to the next five
+_LARGEST_FIELD, _LARGEST_SLIDE = 4096, 100_000  # pixels on a side; a field is drawn whole, in memory
+_MOST_PAIRS = 100_000
 _TRUTH_STRIDE = 8  # pixels between stored displacements; the warp is far smoother
 
 
@@ -58,10 +60,13 @@ def phantom(
     options = options or PhantomOptions()
     if marker not in RULES:
         raise RestainError(f"marker: {marker!r} is not known; expected one of {', '.join(RULES)}")
-    if size < 64:
-        raise RestainError(f"size: {size} pixels is too small to show tissue; expected at least 64")
-    if pairs < 1:
-        raise RestainError(f"pairs: {pairs} is out of range; expected at least 1")
+    largest = _LARGEST_SLIDE if options.slide else _LARGEST_FIELD
+    if not 64 <= size <= largest:
+        raise RestainError(f"size: {size} pixels is out of range; expected 64, to show tissue, to {largest}")
+    if not 1 <= pairs <= _MOST_PAIRS:
+        raise RestainError(f"pairs: {pairs} is out of range; expected 1 to {_MOST_PAIRS}")
+    if not 0 <= seed < 2**63:
+        raise RestainError(f"seed: {quoted(seed)} is out of range; expected 0 to 2^63 - 1")
     with _folder_aside(Path(out)) as folder:
         slides = (
             [_whole_slide(marker, folder, size, seed, options)]
@@ -87,15 +92,16 @@ def _folder_aside(out: Path) -> Iterator[Path]:
     """A temporary folder beside ``out`` that takes its name on success and vanishes on failure."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RestainError(f"{out}: already holds something; expected a new or an empty folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    try:
-        yield folder
-        folder.chmod(0o755)
-        folder.replace(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with named(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name[:32]}-"))
+        try:
+            yield folder
+            folder.chmod(0o755)
+            folder.replace(out)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def _fields(

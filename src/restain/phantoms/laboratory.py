@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,8 @@ class Style:
         return {name: np.asarray(value).round(6).tolist() for name, value in vars(self).items()}
 
     @staticmethod
-    def draw(key: int) -> Style:
-        """The random style of a slide."""
+    def draw(key: int, laboratory: int = 0) -> Style:
+        """The random style of a slide of a laboratory."""
         rng = np.random.default_rng(mix_seed(key, 5))
 
         def vectors(*stains: tuple[float, float, float]) -> npt.NDArray[np.float64]:
@@ -61,7 +61,7 @@ class Style:
             first, second = np.exp(rng.normal(0.0, spread, size=2))
             return float(first), float(second)
 
-        return Style(
+        drawn = Style(
             he_vectors=vectors(_HE_HEMATOXYLIN, _EOSIN),
             ihc_vectors=vectors(HEMATOXYLIN, DAB),
             he_strength=strengths(0.12),
@@ -70,6 +70,19 @@ class Style:
             background=float(rng.uniform(0.0, 0.035)),
             he_white=0.965 + rng.uniform(-0.02, 0.02) + rng.uniform(-0.006, 0.006, size=3),
             ihc_white=0.97 + rng.uniform(-0.015, 0.015) + rng.uniform(-0.006, 0.006, size=3),
+        )
+        return drawn if laboratory == 0 else drawn._moved_to(laboratory)
+
+    def _moved_to(self, laboratory: int) -> Style:
+        """The slide with the habits of another laboratory, the same for all of its slides; H&E only."""
+        rng = np.random.default_rng(mix_seed(laboratory, "laboratory"))
+        vectors = np.maximum(self.he_vectors + rng.normal(0.0, 0.06, size=(2, 3)), 0.0)
+        first, second = np.exp(rng.normal(0.0, 0.35, size=2))
+        return replace(
+            self,
+            he_vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+            he_strength=(self.he_strength[0] * float(first), self.he_strength[1] * float(second)),
+            he_white=self.he_white - rng.uniform(0.0, 0.06, size=3),
         )
 
 

@@ -8,7 +8,7 @@ from math import isfinite
 from restain.errors import RestainError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Consecutive:
     """How the IHC section differs from the H&E section when the two are cut one after the other.
 
@@ -32,7 +32,7 @@ class Consecutive:
         _check("turnover", self.turnover, 0.0, 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PhantomOptions:
     """Everything about a virtual data set that has a sensible default.
 
@@ -44,6 +44,8 @@ class PhantomOptions:
         blur: standard deviation of the scanner's point spread, pixels, 0..8.
         noise: standard deviation of the scanner's noise on white, grey levels of 255, 0..64.
         consecutive: the two images are of consecutive sections; None for one section stained twice.
+        laboratory: which laboratory stained the H&E; all but 0 differ from it more than its slides do among each other,
+            in colour, strength and white. The IHC is the same for all of them.
     """
 
     mpp: float = 0.5
@@ -53,9 +55,11 @@ class PhantomOptions:
     blur: float = 0.6
     noise: float = 2.0
     consecutive: Consecutive | None = None
+    laboratory: int = 0
 
     def __post_init__(self) -> None:
         _check("mpp", self.mpp, 0.1, 4.0)
+        _check("laboratory", self.laboratory, 0, 1e6)
         _check("val_fraction", self.val_fraction, 0.0, 1.0)
         _check("blur", self.blur, 0.0, 8.0)
         _check("noise", self.noise, 0.0, 64.0)

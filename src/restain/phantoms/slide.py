@@ -60,7 +60,7 @@ class Slide:
     ) -> None:
         self.key = key
         self.options = options
-        self.style = Style.draw(key)
+        self.style = Style.draw(key, options.laboratory)
         self.anatomy = Anatomy(key, extent)
         self.scanner = Scanner(options.blur, options.noise)
         self.population = Population(self.anatomy, marker)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from restain.errors import RestainError
+from restain.errors import RestainError, quoted
+from restain.files import read_bytes
 from restain.methods import MethodConfig
 from restain.networks.specs import GeneratorSpec
 from restain.recipes.recipe import Recipe
+from restain.yaml_text import LIMIT, load_yaml
+
+_LONGEST_CHAIN = 16  # recipes that extend one another
+_DEEPEST_FIELD = 8  # sections of a field's name
 
 COMMON = frozenset(Recipe.model_fields)
 
@@ -60,7 +65,7 @@ def recipe_of(flat: Mapping[str, Any], name: str) -> Recipe:
     if "method" not in flat:
         raise RestainError(f"{name}: field method is missing; expected {' or '.join(METHODS)}")
     if not isinstance(flat["method"], str) or flat["method"] not in METHODS:
-        raise RestainError(f"{name}: field method is {flat['method']!r}; expected {' or '.join(METHODS)}")
+        raise RestainError(f"{name}: field method is {quoted(flat['method'])}; expected {' or '.join(METHODS)}")
     try:
         return Recipe.model_validate(common | {"method": {"name": flat["method"]} | own})
     except ValidationError as error:
@@ -90,6 +95,8 @@ def recipe_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     for variant in variants:
         definitions |= variant.pop("$defs")
+        # A file that extends another need not say which kind of generator it changes, and then fits several.
+        variant["properties"]["generator"] = {"anyOf": variant["properties"]["generator"]["oneOf"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "restain recipe",
@@ -99,27 +106,42 @@ def recipe_schema() -> dict[str, Any]:
 
 
 def _read(recipe: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The flat values of a recipe over those that it extends; ``seen`` holds the files that led here."""
     name = str(recipe)
-    if name in seen:
-        raise RestainError(f"recipe {name} extends itself: {' -> '.join((*seen, name))}")
     if name in recipe_names():
-        content = (resources.files("restain") / "recipes" / f"{name}.yaml").read_bytes()
-    elif Path(recipe).is_file():
-        content = Path(recipe).read_bytes()
+        place, content = name, (resources.files("restain") / "recipes" / f"{name}.yaml").read_bytes()
     else:
-        raise RestainError(f"no recipe named {name} and no such file; recipes: {', '.join(recipe_names())}")
-    try:
-        values = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeError) as error:
-        raise RestainError(f"recipe {name}: not valid YAML ({' '.join(str(error).split())})") from None
+        place, content = _read_file(recipe)
+    if place in seen or len(seen) == _LONGEST_CHAIN:
+        chain = " -> ".join((*seen[seen.index(place) if place in seen else 0 :], place))
+        raise RestainError(f"recipe {seen[0]}: extends itself, or more than {_LONGEST_CHAIN} others: {chain}")
+    values = load_yaml(content, f"recipe {name}")
     if not isinstance(values, dict):
         raise RestainError(f"recipe {name}: holds {type(values).__name__}; expected fields with values")
     base = values.pop("extends", None)
     if base is None:
         return values
+    if not isinstance(base, str):
+        raise RestainError(f"recipe {name}: field extends is {quoted(base)}; expected a recipe, by name or file")
     if base not in recipe_names():
-        base = Path(name).parent / str(base)  # a file beside the one that names it
-    return _merge(_read(base, (*seen, name)), values)
+        base = str(Path(name).parent / base)  # a file beside the one that names it
+    return _merge(_read(base, (*seen, place)), values)
+
+
+def _read_file(recipe: str | Path) -> tuple[str, bytes]:
+    """(where it is whatever its spelling, bytes) of a recipe file."""
+    path = Path(recipe)
+    try:
+        exists = path.exists() or path.is_symlink()
+    except (OSError, ValueError):  # a name too long for a file, or with a NUL in it, is no file
+        exists = False
+    if not exists:
+        names = recipe_names()
+        close = get_close_matches(str(recipe), names, n=1)
+        meant = f", did you mean {close[0]}?" if close else ""
+        raise RestainError(f"no recipe named {recipe} and no such file{meant}; recipes: {', '.join(names)}")
+    content = read_bytes(path, LIMIT)
+    return str(path.resolve()), content
 
 
 def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,12 +157,12 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 def _parse_override(override: str) -> dict[str, Any]:
     field, equals, text = override.partition("=")
     if not equals or not field:
-        raise RestainError(f"override {override!r}: expected section.field=value, such as optim.lr=1e-4")
-    try:
-        value: Any = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise RestainError(f"override {override!r}: the value is not valid YAML") from None
-    for key in reversed(field.split(".")):
+        raise RestainError(f"override {quoted(override)}: expected section.field=value, such as optim.lr=1e-4")
+    keys = field.split(".")
+    if not all(keys) or len(keys) > _DEEPEST_FIELD:
+        raise RestainError(f"override {quoted(override)}: is no field; expected section.field=value")
+    value: Any = load_yaml(text, f"override {quoted(override)}")
+    for key in reversed(keys):
         value = {key: value}
     assert isinstance(value, dict)
     return value
@@ -159,10 +181,10 @@ def _explain(error: ValidationError, config: type[BaseModel]) -> Iterator[str]:
             yield problem["msg"].removeprefix("Value error, ")
         elif kind.startswith("union_tag"):
             found = problem["ctx"].get("tag")
-            yield f"field {field}.kind is {found!r}; expected {' or '.join(map(repr, GENERATORS))}"
+            yield f"field {field}.kind is {quoted(found)}; expected {' or '.join(map(repr, GENERATORS))}"
         else:
             message = problem["msg"][0].lower() + problem["msg"][1:]
-            yield f"field {field} is {problem['input']!r}; {message}"
+            yield f"field {field} is {quoted(problem['input'])}; {message}"
 
 
 def _locate(location: list[str], config: type[BaseModel]) -> tuple[list[str], type[BaseModel] | None]:

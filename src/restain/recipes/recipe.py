@@ -15,16 +15,16 @@ from pydantic import Field, model_validator
 from restain.methods import MethodConfig
 from restain.networks.specs import GeneratorSpec, ResnetSpec
 from restain.recipes.common import DataConfig, EngineConfig, LogConfig, OptimConfig, ValidationConfig
-from restain.sections import Section
+from restain.sections import Line, Section
 
 
 class Recipe(Section):
     """Everything that decides what a training run does. Raises ``pydantic.ValidationError`` for what does not fit."""
 
-    name: str = Field(description="name of the recipe")
+    name: Line = Field(description="name of the recipe")
     about: str = Field(description="one line: what this variant is, and of which paper")
     method: MethodConfig = Field(description="the method, with the sections that it alone has")
-    seed: int = Field(0, ge=0, description="decides every random draw of the run")
+    seed: int = Field(0, ge=0, lt=2**63, description="decides every random draw of the run")
     generator: GeneratorSpec = ResnetSpec()
     data: DataConfig = DataConfig()
     optim: OptimConfig = OptimConfig()
@@ -55,7 +55,8 @@ class Recipe(Section):
         values = self.model_dump(mode="json")
         method = values.pop("method")
         head = {key: values.pop(key) for key in ("name", "about")}
-        return head | {"method": method.pop("name"), "seed": values.pop("seed")} | method | values
+        flat: dict[str, Any] = head | {"method": method.pop("name"), "seed": values.pop("seed")} | method | values
+        return flat
 
     def to_yaml(self) -> str:
         """Every field with its value, as YAML that ``load_recipe`` reads back to an equal recipe."""

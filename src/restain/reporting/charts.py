@@ -26,6 +26,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "text.color": INK,
+    "text.parse_math": False,  # a name with dollars is a name
     "axes.edgecolor": QUIET,
     "axes.labelcolor": QUIET,
     "axes.linewidth": 0.7,

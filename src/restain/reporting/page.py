@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from restain.reporting.score_table import (
     scatter_uri,
     scores_table,
 )
+from restain.reporting.tables import as_number
 
 
 def report(
@@ -92,5 +94,5 @@ def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: in
 
 
 def _mpp(run: RunFiles | None) -> float | None:
-    value = run.stainer.get("mpp") if run else None
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+    value = as_number(run.stainer.get("mpp")) if run else math.nan
+    return value if 0 < value < math.inf else None

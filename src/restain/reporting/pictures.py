@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from restain.errors import RestainError
-from restain.images import RGB
+from restain.errors import RestainError, in_short
+from restain.images import RGB, open_picture
 
 Grey: TypeAlias = npt.NDArray[np.uint8]  # (H, W), 0..255
 
@@ -58,11 +58,13 @@ def read_grey(path: Path) -> Grey:
         RestainError: the file cannot be read or is not an 8-bit grey image.
     """
     try:
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             image.load()
             mode, pixels = image.mode, np.asarray(image)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise RestainError(f"{path}: cannot be read as an image ({error})") from error
+    except RestainError:
+        raise
+    except Exception as error:  # as in read_rgb
+        raise RestainError(f"{path}: cannot be read as an image ({in_short(error)})") from error
     if mode != "L":
         raise RestainError(f"{path}: has mode {mode}; expected an 8-bit grey attention map")
     return pixels

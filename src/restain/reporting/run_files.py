@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from restain.errors import RestainError
-from restain.reporting.tables import Table, read_json, read_table
+from restain.files import read_json, read_text
+from restain.reporting.tables import Table, read_table
+from restain.yaml_text import load_yaml
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,7 @@ class RunFiles:
         return ""
 
     def _recipe_fields(self) -> Any:
-        try:
-            return yaml.safe_load(self.recipe)
-        except yaml.YAMLError as error:
-            line = " ".join(str(error).split())
-            raise RestainError(f"{self.folder / 'recipe.yaml'}: is not valid YAML ({line})") from error
+        return load_yaml(self.recipe, str(self.folder / "recipe.yaml"))
 
 
 def read_run(folder: Path) -> RunFiles:
@@ -75,7 +71,7 @@ def read_run(folder: Path) -> RunFiles:
 
     return RunFiles(
         folder=folder,
-        recipe=present["recipe.yaml"].read_text(encoding="utf-8") if "recipe.yaml" in present else "",
+        recipe=read_text(present["recipe.yaml"]) if "recipe.yaml" in present else "",
         environment=values("environment.json"),
         data=values("data.json"),
         stainer=values("stainer/config.json"),

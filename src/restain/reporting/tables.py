@@ -1,17 +1,18 @@
-"""CSV and JSON files as plain values, forgiving about cells and strict about files."""
+"""CSV files as plain values, forgiving about cells and strict about files."""
 
 from __future__ import annotations
 
 import csv
-import json
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from restain.errors import RestainError
+from restain.errors import RestainError, quoted
+from restain.files import read_text
 
 Numbers: TypeAlias = npt.NDArray[np.float64]
 
@@ -46,7 +47,7 @@ def as_number(value: object) -> float:
         return float("nan")
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # a word; an integer beyond the largest float
         return float("nan")
 
 
@@ -54,32 +55,19 @@ def read_table(path: Path) -> Table:
     """Read a CSV file with a header; a short last row, as a killed run leaves it, is filled with empty cells.
 
     Raises:
-        RestainError: the file is empty, is not UTF-8 text or repeats a column name.
+        RestainError: the file is absent, is no UTF-8 CSV, is empty, repeats a column name or has a row that is longer
+            than its header.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RestainError(f"{path}: is not a CSV text file ({error})") from error
+        rows = [row for row in csv.reader(io.StringIO(read_text(path), newline="")) if row]
+    except csv.Error as error:
+        raise RestainError(f"{path}: is not a CSV text file ({error})") from None
     if not rows:
         raise RestainError(f"{path}: is empty; expected a header line")
     header, body = rows[0], rows[1:]
     if len(set(header)) < len(header):
-        raise RestainError(f"{path}: repeats a column name in its header {', '.join(header)}")
+        raise RestainError(f"{path}: repeats a column name in its header {quoted(', '.join(header))}")
+    if any(len(row) > len(header) for row in body):
+        raise RestainError(f"{path}: has a row with more cells than its header; expected {len(header)} cells a row")
     filled = [row + [""] * (len(header) - len(row)) for row in body]
     return Table({name: tuple(row[column] for row in filled) for column, name in enumerate(header)})
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        RestainError: the file is not JSON, or holds something other than an object.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RestainError(f"{path}: is not valid JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise RestainError(f"{path}: holds a JSON {type(value).__name__}; expected an object")
-    return value

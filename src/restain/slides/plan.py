@@ -3,114 +3,100 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
 
 from restain.errors import RestainError
-from restain.slides.background import Glass
-from restain.slides.tiles import Tile, tile_grid
+from restain.slides.background import Background
+from restain.slides.options import Norm, SlideOptions
+from restain.slides.seamless.policy import SeamPolicy, choose_policy
+from restain.slides.tiling import Footprint, Tile, Tiling, padded_region
 from restain.types import Mpp
-from restain.wsi.reader import MPP_RANGE, Slide, grid_size
-from restain.wsi.tissue import Tissue, find_tissue
+from restain.wsi.geometry import Grid, Region
+from restain.wsi.resample import grid_size
+from restain.wsi.slide import Slide
+from restain.wsi.tissue import Colour, Tissue, find_tissue
 
 WARN_RATIO, REFUSE_RATIO = 1.1, 2.0  # of two resolutions that ought to be the same
-NORMS = ("tile", "slide", "local")
 
 
 @dataclass(frozen=True)
-class SlideOptions:
-    """How slides are stained and written.
+class StainerNeeds:
+    """What a plan must know of a stainer.
 
     Attributes:
-        mpp: microns per pixel of the slides, in place of what they say.
-        model_mpp: microns per pixel at which the stainer works, in place of what it says.
-        norm: whose statistics normalise: of each tile, of the slide, or of a neighbourhood; see docs/slides.md.
-        tile: side in pixels of what passes through the network at once, without its halo. A multiple of 4.
-        match_source: write on the H&E's own pixel grid, not at the stainer's resolution.
-        glass: stain the glass too, in place of filling it with the slide's white.
-        lossless: zlib-compressed pixels in place of JPEG.
-        quality: of the JPEG, 1 to 100.
-        skip_existing: leave slides alone whose output exists; otherwise it is replaced once the new one is complete.
-        force: stain although resolutions differ by more than a factor of two.
-        precision: auto, 32 or bf16; see ``restain.inference``.
+        mpp: microns per pixel of the images that it learned from, where it states them.
+        footprint: of its generator.
+        norm: whose statistics will normalise.
     """
 
-    mpp: float | None = None
-    model_mpp: float | None = None
-    norm: Literal["tile", "slide", "local"] = "slide"
-    tile: int = 1024
-    match_source: bool = False
-    glass: bool = False
-    lossless: bool = False
-    quality: int = 90
-    skip_existing: bool = False
-    force: bool = False
-    precision: str = "auto"
-
-    def __post_init__(self) -> None:
-        for name in ("mpp", "model_mpp"):
-            value = getattr(self, name)
-            if value is not None and not MPP_RANGE[0] <= value <= MPP_RANGE[1]:
-                raise RestainError(f"{name} is {value:g} µm per pixel; expected {MPP_RANGE[0]:g} to {MPP_RANGE[1]:g}")
-        if self.norm not in NORMS:
-            raise RestainError(f"norm is {self.norm!r}; expected one of {', '.join(NORMS)}")
-        if self.tile < 64 or self.tile % 4:
-            raise RestainError(f"tile is {self.tile}; expected a multiple of 4 of at least 64 pixels")
-        if not 1 <= self.quality <= 100:
-            raise RestainError(f"quality is {self.quality}; expected 1 to 100")
+    mpp: float | None
+    footprint: Footprint
+    norm: Norm
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything about a slide that follows from its size, its tissue and the options."""
 
-    mpp: Mpp  # of the grid in which the network works
-    size: tuple[int, int]  # (height, width) of that grid
+    grid: Grid  # in which the network works
+    tiling: Tiling  # of that grid
+    footprint: Footprint  # of the generator, in that grid
+    norm: Norm
+    seams: SeamPolicy
     tiles: tuple[Tile, ...]  # with tissue, row by row
-    tiles_in_all: int
     tissue: Tissue
-    glass: Glass | None
-    output_mpp: Mpp
-    output_size: tuple[int, int]
+    background: Background | None  # None where the bare glass is stained too
+    fill: Colour  # of what is not stained
+    output: Grid
     warnings: tuple[str, ...]
 
+    def padded(self, region: Region) -> Region:
+        """What must be read to stain a region of the network's grid."""
+        return padded_region(region, self.seams.halo, self.grid.size, self.footprint)
 
-def plan_slide(slide: Slide, trained_mpp: float | None, options: SlideOptions) -> Plan:
+
+def plan_slide(slide: Slide, needs: StainerNeeds, options: SlideOptions, contours: Path | None = None) -> Plan:
     """Decide resolution and tiles of a slide; its tissue is looked for at low resolution.
 
     Args:
         slide: an open slide.
-        trained_mpp: microns per pixel of the images that the stainer learned from, where it knows.
+        needs: of the stainer.
         options: see there.
+        contours: GeoJSON file that says where the tissue is.
 
     Raises:
-        RestainError: the stainer's resolution is not known, or the slide is more than twice as coarse.
+        RestainError: the stainer's resolution is not known, the slide is more than twice as coarse, or the tiles do not
+            lie on the generator's lattice.
     """
-    mpp, warnings = _working_mpp(trained_mpp, options)
+    footprint = needs.footprint
+    footprint.check_side(options.tile)
+    mpp, warnings = _working_mpp(needs.mpp, options)
     ratio = slide.mpp / mpp
     if ratio > REFUSE_RATIO and not options.force:
         raise RestainError(
             f"{slide.path}: has {slide.mpp:.4g} µm/px at its finest, and the stainer works at {mpp:.4g} µm/px; "
-            "detail that is not there cannot be stained (--force does it all the same)"
+            "missing detail cannot be stained (--force stains it anyway)"
         )
     if ratio > WARN_RATIO:
         warnings.append(f"the slide is coarser ({slide.mpp:.4g} µm/px) than the stainer's images ({mpp:.4g} µm/px)")
-    size = grid_size(slide, mpp)
-    tissue = find_tissue(slide)
-    if not options.glass and not tissue.mask.any():
-        warnings.append("no tissue was found: the output is plain white (--glass stains everything)")
-    glass = None if options.glass else Glass(tissue, size)
-    tiles = [tile for row in tile_grid(*size, options.tile) for tile in row]
-    kept = tuple(tile for tile in tiles if glass is None or not glass.hides(tile))
-    finest = slide.levels[0]
+    grid = Grid(mpp, grid_size(slide, mpp))
+    tissue = find_tissue(slide, contours=contours)
+    if not options.stain_background and not tissue.mask.any():
+        warnings.append("no tissue was found: the output is plain white (--stain-background stains everything)")
+    background = None if options.stain_background else Background(tissue, grid.size)
+    seams = choose_policy(options.seams, options.tile, footprint)
+    tiling = Tiling(grid.size, options.tile, seams.feather)
     return Plan(
-        mpp=mpp,
-        size=size,
-        tiles=kept,
-        tiles_in_all=len(tiles),
+        grid=grid,
+        tiling=tiling,
+        footprint=footprint,
+        norm=needs.norm,
+        seams=seams,
+        tiles=tuple(tile for tile in tiling if background is None or not background.hides(tile.region)),
         tissue=tissue,
-        glass=glass,
-        output_mpp=slide.mpp if options.match_source else mpp,
-        output_size=(finest.height, finest.width) if options.match_source else size,
+        background=background,
+        fill=tissue.background,  # until the network has shown how it paints glass
+        output=Grid(slide.mpp, slide.levels[0].size) if options.match_source else grid,
         warnings=tuple(warnings),
     )
 
@@ -118,12 +104,12 @@ def plan_slide(slide: Slide, trained_mpp: float | None, options: SlideOptions) -
 def _working_mpp(trained_mpp: float | None, options: SlideOptions) -> tuple[Mpp, list[str]]:
     if options.model_mpp is None:
         if trained_mpp is None:
-            raise RestainError("stainer: does not say at how many microns per pixel it was trained; give --model-mpp")
+            raise RestainError("stainer: states no microns per pixel of its training images; give --model-mpp")
         return Mpp(trained_mpp), []
     if trained_mpp is None:
         return Mpp(options.model_mpp), []
     ratio = max(options.model_mpp / trained_mpp, trained_mpp / options.model_mpp)
-    said = f"model_mpp is {options.model_mpp:.4g} µm/px, and the stainer was trained at {trained_mpp:.4g} µm/px"
+    differing = f"model_mpp is {options.model_mpp:.4g} µm/px, and the stainer was trained at {trained_mpp:.4g} µm/px"
     if ratio > REFUSE_RATIO and not options.force:
-        raise RestainError(f"{said}: more than a factor of {REFUSE_RATIO:g} apart (--force does it all the same)")
-    return Mpp(options.model_mpp), [said] if ratio > WARN_RATIO else []
+        raise RestainError(f"{differing}: more than a factor of {REFUSE_RATIO:g} apart (--force stains it anyway)")
+    return Mpp(options.model_mpp), [differing] if ratio > WARN_RATIO else []

@@ -30,10 +30,15 @@ class GanConfig(Section):
     )
 
 
-class PatchNceConfig(Section):
+class ContentConfig(Section):
     """PatchNCE between the H&E and the virtual IHC."""
 
     weight: NonNegativeFloat = Field(10.0, description="weight of the term")
+
+
+class PatchNceConfig(ContentConfig):
+    """PatchNCE between the H&E and the virtual IHC, with the variants of CUT and FastCUT."""
+
     identity: bool = Field(False, description="CUT: the real IHC is translated too, and the two terms are averaged")
     flip_equivariance: bool = Field(False, description="FastCUT: translate the mirrored H&E half of the time")
 
@@ -99,3 +104,77 @@ class CycleConsistencyConfig(Section):
     weight: NonNegativeFloat = Field(10.0, description="weight of the cycle terms, the same in both directions")
     identity: NonNegativeFloat = Field(0.5, description="weight of the identity terms, as a share of the cycle terms'")
     pool: PositiveInt = Field(50, description="earlier virtual images that each discriminator may be shown again")
+
+
+class CorrectionConfig(Section):
+    """Comparison of a warped virtual IHC with the real one, and the smoothness of the warp (RegGAN)."""
+
+    weight: NonNegativeFloat = Field(20.0, description="weight of the mean absolute difference after warping")
+    smoothness: NonNegativeFloat = Field(
+        10.0, description="weight of the squared differences of neighbouring displacements, which grow with resolution"
+    )
+
+
+class ProteinConfig(Section):
+    """Amounts of protein at three levels, from the focal optical density (PSPStain's MLPA)."""
+
+    average: NonNegativeFloat = Field(
+        4.0, description="weight of the sum of an image; 1, summed over a batch of four, in the released code"
+    )
+    histogram: NonNegativeFloat = Field(1.0, description="weight of the sums in 20 bins of density")
+    blocks: NonNegativeFloat = Field(1.0, description="weight of the sums in 4 x 4 blocks")
+    released: bool = Field(
+        True,
+        description="take [-1, 1] for the light, as the released code does and as its thresholds expect; false: [0, 1]",
+    )
+
+
+class PrototypesConfig(Section):
+    """Consistency of the prototypes of stained and other pixels across the two images (PSPStain's CTPC)."""
+
+    weight: NonNegativeFloat = Field(
+        10.0, description="weight of the term; 2.5, summed over a batch of four, in the released code"
+    )
+    softmax_twice: bool = Field(
+        True, description="give probabilities as scores to the cross-entropy, as the released code does"
+    )
+    steps: PositiveInt = Field(2000, description="steps in which the segmentation network is learned beforehand")
+    lr: PositiveFloat = Field(1e-3, description="learning rate of these steps")
+
+
+class StructureConfig(Section):
+    """1 - MS-SSIM between the virtual and the real IHC."""
+
+    weight: NonNegativeFloat = Field(0.25, description="weight of the term")
+    scales: int = Field(5, ge=1, le=5, description="scales of MS-SSIM; a crop must hold its window at the coarsest")
+
+    @property
+    def smallest_image(self) -> int:
+        """Least side in pixels: the window of 11 pixels must fit into the coarsest scale."""
+        return int(11 * 2 ** (self.scales - 1))
+
+
+class LatentConfig(Section):
+    """The shared latent space of two autoencoders (UNIT)."""
+
+    reconstruction: NonNegativeFloat = Field(10.0, description="weight of an image against itself decoded")
+    cycle: NonNegativeFloat = Field(10.0, description="weight of an image against itself translated there and back")
+    prior: NonNegativeFloat = Field(0.01, description="weight of the squared latent means, encoded from real images")
+    prior_cycle: NonNegativeFloat = Field(0.01, description="the same, encoded from virtual images")
+
+
+class MaskConfig(Section):
+    """The H&E under the DAB alone, translated, against the DAB alone (TDKStain)."""
+
+    weight: NonNegativeFloat = Field(10.0, description="weight of the term")
+
+
+class DensityConfig(Section):
+    """The density of nuclei, estimated from features of the generator (TDKStain)."""
+
+    weight: NonNegativeFloat = Field(10.0, description="weight of the term, for the estimator and for the generator")
+    nuclei: str | None = Field(
+        None, description="folder of label images (PNG or TIFF, named as the IHC) of a better detector of nuclei"
+    )
+    membranous: bool = Field(False, description="DAB lies on membranes and marks no nuclei (HER2)")
+    sigma: PositiveFloat = Field(11.0, description="pixels over which a nucleus is spread")

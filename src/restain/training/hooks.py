@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class Hook(Protocol):
     """Something that the loop runs now and then."""
 
-    def due(self, step: int, total: int) -> bool:
-        """Whether it is to run after ``step`` of ``total`` steps."""
+    def due(self, step: int, total: int, stopping: bool) -> bool:
+        """Whether it is to run after ``step`` of ``total`` steps; ``stopping``: the run was told to stop."""
 
-    def run(self, trainer: Trainer, stopping: bool) -> None:
-        """Run; ``stopping``: the run was told to stop, and this is the last chance to save something."""
+    def run(self, trainer: Trainer) -> None:
+        """Run, on every process."""
 
 
 def due_every(every: int, step: int, total: int) -> bool:
@@ -100,13 +100,13 @@ class Samples:
     def __init__(self, every: int, previews: Previews, run: RunFolder, tracker: Tracker | None) -> None:
         self._every, self._previews, self._run, self._tracker = every, previews, run, tracker
 
-    def due(self, step: int, total: int) -> bool:
+    def due(self, step: int, total: int, stopping: bool) -> bool:
         """See ``Hook``."""
         return due_every(self._every, step, total)
 
-    def run(self, trainer: Trainer, stopping: bool) -> None:
+    def run(self, trainer: Trainer) -> None:
         """See ``Hook``."""
-        if stopping or not trainer.is_first:
+        if not trainer.is_first:
             return
         generator = trainer.stainer()
         generator.eval()
@@ -125,16 +125,21 @@ class Checkpoints:
     def __init__(self, every: int, run: RunFolder) -> None:
         self._every, self._run = every, run
 
-    def due(self, step: int, total: int) -> bool:
+    def due(self, step: int, total: int, stopping: bool) -> bool:
         """See ``Hook``."""
-        return due_every(self._every, step, total)
+        return stopping or due_every(self._every, step, total)
 
-    def run(self, trainer: Trainer, stopping: bool) -> None:
-        """Save; raises RestainError where weights are not finite, which a finite loss does not exclude."""
-        for name, network in trainer.method.networks.items():
-            if not torch.stack([parameter.isfinite().all() for parameter in network.parameters()]).all():
-                stop_nonfinite(trainer, self._run, f"the {name} has weights that are not finite at step {trainer.step}")
+    def run(self, trainer: Trainer) -> None:
+        """Save; raises RestainError where weights are not finite."""
+        refuse_nonfinite_weights(trainer, self._run)
         save_state(trainer, self._run.checkpoints)
+
+
+def refuse_nonfinite_weights(trainer: Trainer, run: RunFolder) -> None:
+    """End the run where a weight is not finite, which finite losses do not exclude."""
+    for name, network in trainer.method.networks.items():
+        if not torch.stack([parameter.isfinite().all() for parameter in network.parameters()]).all():
+            stop_nonfinite(trainer, run, f"the {name} has weights that are not finite at step {trainer.step}")
 
 
 def stop_nonfinite(trainer: Trainer, run: RunFolder, what: str) -> NoReturn:

@@ -1,9 +1,10 @@
 """The training loop: fetch, step, look around.
 
 One step: the method's forward pass once, then each phase in its order on what that pass gave. Nothing in the loop waits
-for the device between two lines of the log. Every random draw of a step follows from the recipe's seed, the epoch and
-the image's place in it, so a run can be stopped anywhere and continued to the same weights, and be divided over
-processes without changing what is drawn.
+for the device between two lines of the log. Every random draw for an image follows from the recipe's seed, the epoch
+and the image's place in it, so a run can be stopped anywhere and continued to the same weights, and be divided over
+processes without changing what is drawn. Dropout alone, which PyTorch draws for a whole batch, follows from the seed,
+the step and the process.
 """
 
 from __future__ import annotations
@@ -22,17 +23,19 @@ from torch.utils.data import DataLoader
 
 from restain.data.pairs import EpochSampler, collate, training_images
 from restain.data.records import Manifest
+from restain.data.transforms import Jitter
 from restain.errors import RestainError
-from restain.methods.base import Method, Phase, Progress, Step
+from restain.methods.base import Method, Progress, has_graph, without_graph
 from restain.networks.generator import Generator
 from restain.progress import ProgressBar
 from restain.recipes import Recipe
 from restain.training.distributed import Processes
 from restain.training.hooks import Hook, LogLine
 from restain.training.interruptions import StopRequest, leave_stop_requests_to_the_loop, stop_requests_noted
+from restain.training.maps import prepared_maps
 from restain.training.optimizers import Optimizers, moving_average
 from restain.training.validation import BestScore
-from restain.types import Batch
+from restain.types import Batch, mix_seed
 
 GOES_ON, STOPS, FAILED = range(3)  # what a process tells the others before each step
 
@@ -44,7 +47,15 @@ class Trainer:
         self.fabric, self.recipe, self.manifest = fabric, recipe, manifest
         data, optim, engine = recipe.data, recipe.optim, recipe.engine
         self.processes = Processes(fabric)
-        self.dataset = training_images(manifest, paired=data.paired, crop=data.crop, flip=data.flip, scale=data.scale)
+        self.dataset = training_images(
+            manifest,
+            paired=data.paired,
+            crop=data.crop,
+            flip=data.flip,
+            scale=data.scale,
+            jitter=Jitter(*data.jitter),
+            maps=prepared_maps(recipe, manifest, self.processes),
+        )
         self.images_per_step = optim.batch * optim.accumulate * self.processes.count
         self.steps_per_epoch = self._sampler(0).steps_per_epoch
         self.total = optim.steps or self.steps_per_epoch * (optim.epochs + optim.decay_epochs)
@@ -62,6 +73,7 @@ class Trainer:
                 network.compile()
         self.learning_rate = optim.lr
         self.best = BestScore()
+        self.out_of_patience = False  # with the validation; see the recipe's validation.patience
         self.pending: list[dict[str, Tensor]] = []  # terms of the steps since the last line of the log, on the device
         self.stop_request = StopRequest()
 
@@ -75,6 +87,11 @@ class Trainer:
         """How far the run is."""
         return Progress(self.step, self.total, self.recipe.decay_start)
 
+    @property
+    def finished(self) -> bool:
+        """Whether every step is done, or the validation has ended the run before."""
+        return self.step >= self.total or self.out_of_patience
+
     def stainer(self) -> Generator:
         """The network that is being learned, or its moving average where the recipe asks for one."""
         return self.method.stainer() if self.average is None else cast(Generator, self.average.module)
@@ -87,22 +104,23 @@ class Trainer:
                 on.
         """
         with (
+            torch.random.fork_rng(self._devices()),  # the global generators belong to the caller
             self._batches() as batches,
             stop_requests_noted() as self.stop_request,
             ProgressBar(title, self.total, "steps", self.step, quiet=not self.is_first) as bar,
         ):
             log.start(self.step)
-            while self.step < self.total:
+            while not self.finished:
                 self._train_step(self._fetch(batches))
                 self.step += 1
                 bar.advance()
                 stopping = self._told_to_stop()
-                due = [hook for hook in hooks if stopping or hook.due(self.step, self.total)]
+                due = [hook for hook in hooks if hook.due(self.step, self.total, stopping)]
                 if due or log.due(self.step, self.total):
                     bar.note = log.run(self)
                 for hook in due:
-                    hook.run(self, stopping)
-                if stopping and self.step < self.total:
+                    hook.run(self)
+                if stopping and not self.finished:
                     cause = self.stop_request.signal or "another process"
                     raise RestainError(
                         f"stopped by {cause} at step {self.step} of {self.total}; the state is saved, give --resume to "
@@ -112,19 +130,21 @@ class Trainer:
     def _train_step(self, batches: list[Batch]) -> None:
         progress = self.progress
         self.learning_rate = self.optimizers.set_rates(progress)
+        torch.manual_seed(mix_seed(self.recipe.seed, "step", self.step, self.processes.rank))
         self.method.train()
-        shared: Any = None
+        passes: dict[int, Any] = {}
         if len(batches) == 1:
             with self.fabric.autocast():
-                shared = self.method.forward_pass(batches[0])
+                passes[0] = self.method.forward_pass(batches[0])
         terms: dict[str, Tensor] = {}
         carried: dict[str, list[Tensor]] = defaultdict(list)
         for phase in self.method.phases:
             if self.step % phase.every:
                 continue
             with self.method.only(phase):
-                for batch in batches:
-                    step = self._loss(phase, batch, shared, progress)
+                for place, batch in enumerate(batches):
+                    with self.fabric.autocast():
+                        step = self.method.loss(phase, batch, self._pass(passes, place, batch), progress)
                     (step.loss / len(batches)).backward()  # type: ignore[no-untyped-call]
                     for name, value in {phase.name: step.loss.detach(), **step.terms}.items():
                         terms[name] = terms.get(name, 0.0) + value.float() / len(batches)
@@ -133,22 +153,26 @@ class Trainer:
             self.optimizers.step(phase)
         means = self.processes.mean(torch.stack(list(terms.values())))
         self.pending.append(dict(zip(terms, means, strict=True)))
-        rows_of_all = {name: self.processes.rows(torch.cat(rows)) for name, rows in carried.items()}
+        rows_of_all = {name: torch.cat([self.processes.rows(part) for part in rows]) for name, rows in carried.items()}
         self.method.after_step(self.pending[-1], rows_of_all, self.images_per_step)
         if self.average is not None:
             self.average.update_parameters(self.method.stainer())
 
-    def _loss(self, phase: Phase, batch: Batch, shared: Any, progress: Progress) -> Step:
-        with self.fabric.autocast():
-            if (
-                shared is None
-            ):  # with accumulation, keeping every graph would undo the saving: pass again for each phase
-                shared = self.method.forward_pass(batch)
-            return self.method.loss(phase, batch, shared, progress)
+    def _pass(self, passes: dict[int, Any], place: int, batch: Batch) -> Any:
+        """The forward pass of a micro-batch. Keeping every graph of an accumulated step would undo the saving."""
+        if place in passes:
+            return passes[place]
+        shared = self.method.forward_pass(batch)
+        if has_graph(shared):  # after this phase the networks are others; what they made serves the later phases
+            passes[place] = without_graph(shared)
+        return shared
 
     def _told_to_stop(self) -> bool:
         """Whether any process was; a signal may reach one only."""
         return self.processes.largest(STOPS if self.stop_request.signal else GOES_ON) == STOPS
+
+    def _devices(self) -> list[torch.device]:
+        return [self.fabric.device] if self.fabric.device.type == "cuda" else []
 
     # --- data
 

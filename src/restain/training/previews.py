@@ -12,6 +12,7 @@ from torch import Tensor
 
 from restain.data.records import Manifest
 from restain.images import RGB, write_png
+from restain.names import file_names
 from restain.tensors import to_rgb, to_tensor
 from restain.types import Batch
 
@@ -38,8 +39,8 @@ class Previews:
 
     def write_maps(self, folder: Path, maps: Mapping[str, Tensor]) -> None:
         """The IHC of each field and its maps as grey PNGs, 255 where a map is largest; nothing without maps."""
-        for row, name in enumerate(self.ids) if maps else ():
-            stem = name.replace("/", "_")
+        names = file_names(self.ids)
+        for row, stem in enumerate(names[name] for name in self.ids if maps):
             write_png(folder / f"{stem}-ihc.png", to_rgb(self.target[row]))
             for title, values in maps.items():
                 share = values[row] / values[row].max().clamp_min(1e-12)

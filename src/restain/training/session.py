@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,27 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
+from restain.calibration import calibrated, training_crops
+from restain.data.faults import some
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
+from restain.networks.layers import settle_spectral_norm
+from restain.progress import console
 from restain.recipes import Recipe, load_recipe
 from restain.run_folder import DataUsed, RunFolder
 from restain.stainer import StainerCard, save_stainer
 from restain.tracking import RunInfo, Tracker, check_trackers, open_trackers
 from restain.training.checkpoint import checkpoints
-from restain.training.distributed import Machine, launch
+from restain.training.distributed import Machine, Processes, launch
 from restain.training.hooks import Checkpoints, Hook, LogLine, Samples
 from restain.training.interruptions import out_of_memory_explained
 from restain.training.loop import Trainer
+from restain.training.pretraining import pretrain
 from restain.training.previews import find_previews
 from restain.training.state import load_state
-from restain.training.validation import EarlyStop, Validation, held_out
+from restain.training.validation import Validation, held_out
 
 DEFAULT_RECIPE = "asp-dgrank"
 
@@ -68,7 +72,7 @@ def train(
     fabric = launch(settings, machine)
     with out_of_memory_explained(settings):
         trainer = Trainer(fabric, settings, manifest)
-        with _locked(run, trainer.is_first):
+        with _locked(run, trainer.processes):
             _prepare(trainer, run)
             _fit(trainer, run)
             if trainer.is_first:
@@ -91,31 +95,39 @@ def _hidden(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(run: RunFolder, is_first: bool) -> Iterator[None]:
+def _locked(run: RunFolder, processes: Processes) -> Iterator[None]:
     """Keep a second training out of the run folder."""
-    if not is_first:
-        yield
-        return
-    run.root.mkdir(parents=True, exist_ok=True)
-    lock = run.root / ".lock"
+    path = run.root / ".lock"
+    lock, taken = FileLock(path, timeout=0), 0
+    if processes.rank == 0:
+        run.root.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            taken = 1
+    if processes.largest(taken):
+        raise RestainError(f"{run.root}: another process is training in this folder; wait for it or stop it")
     try:
-        with FileLock(lock, timeout=0):
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-    except Timeout:
-        raise RestainError(f"{run.root}: another process is training in this folder; wait for it or stop it") from None
+        yield
+    finally:
+        if lock.is_locked:
+            path.unlink(missing_ok=True)
+            lock.release()
 
 
 def _prepare(trainer: Trainer, run: RunFolder) -> None:
-    """Take up the last checkpoint if there is one, and write down what the run is."""
+    """Take up the last checkpoint, or learn what comes before the first step; write down what the run is."""
     saved = checkpoints(run.checkpoints)
     if saved:
         load_state(trainer, saved[-1])
+    else:
+        pretrain(trainer)
     trainer.processes.barrier()
-    if not trainer.is_first or trainer.step == trainer.total:
+    if not trainer.is_first or trainer.finished:
         return
+    if trainer.recipe.data.paired and (alone := trainer.manifest.alone("train")):
+        names = some(record.id for record in alone)
+        console.print(f"note: {len(alone)} training images have no partner and are left out: {names}", soft_wrap=True)
     write_text(run.recipe, trainer.recipe.to_yaml())
     run.add_session(
         first_step=trainer.step,
@@ -138,17 +150,24 @@ def _data_used(manifest: Manifest, recipe: Recipe) -> DataUsed:
 
 
 def _fit(trainer: Trainer, run: RunFolder) -> None:
+    if trainer.finished:
+        return
     recipe = trainer.recipe
+    records = held_out(trainer.manifest)
+    if recipe.validation.patience is not None and not records:
+        raise RestainError(
+            f"field validation.patience is {recipe.validation.patience}, but {trainer.manifest.root} has no pairs in a "
+            "val or test split to validate on"
+        )
     with _tracker(trainer, run) as tracker:
         log = LogLine(recipe.log.every, tracker, run)
         hooks: list[Hook] = []
         if previews := find_previews(trainer.manifest):
             hooks.append(Samples(recipe.log.samples, previews, run, tracker))
-        if records := held_out(trainer.manifest):
+        if records:
             hooks.append(Validation(recipe.validation, records, run, tracker))
         hooks.append(Checkpoints(recipe.log.checkpoint, run))
-        with contextlib.suppress(EarlyStop):
-            trainer.fit(log, hooks, f"train {recipe.name}")
+        trainer.fit(log, hooks, f"train {recipe.name}")
 
 
 @contextlib.contextmanager
@@ -164,16 +183,33 @@ def _tracker(trainer: Trainer, run: RunFolder) -> Iterator[Tracker | None]:
 
 def _finish(trainer: Trainer, run: RunFolder) -> None:
     """Write the stainer first: what is only looked at must not keep it from being written."""
-    save_stainer(run.stainer, copy.deepcopy(trainer.stainer()), _card(trainer))
+    _write_stainer(trainer, run.stainer)
     if previews := find_previews(trainer.manifest):
         maps = trainer.method.pictures(previews.as_batch(trainer.fabric.device))
         previews.write_maps(run.root / "attention", maps)
+    best = run.checkpoints / "best.pt"
+    if best.exists() and trainer.best.step != trainer.step:
+        load_state(trainer, best)
+        _write_stainer(trainer, run.best_stainer)
+
+
+def _write_stainer(trainer: Trainer, folder: Path) -> None:
+    """The stainer of the present state, with the statistics of its norms on training crops."""
+    manifest, side = trainer.manifest, trainer.recipe.data.crop
+    generator = trainer.stainer()
+    if trainer.average is not None:
+        settle_spectral_norm(generator)
+    generator.eval()
+    crops = training_crops(manifest, side=side, seed=trainer.recipe.seed)
+    found = calibrated(generator, crops, data=manifest.root.resolve().name, fingerprint=manifest.fingerprint())
+    save_stainer(folder, generator, _card(trainer), found)
 
 
 def _card(trainer: Trainer) -> StainerCard:
     recipe = trainer.recipe
     trained: dict[str, Any] = {
         "steps": trainer.step,
+        "stopped_by_validation": trainer.out_of_patience,
         "epochs": trainer.step / trainer.steps_per_epoch,
         "images_per_step": trainer.images_per_step,
         "training_images": len(trainer.dataset),

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from restain.errors import RestainError
 from restain.recipes import Recipe, differences
 from restain.training.checkpoint import load_checkpoint, save_checkpoint
@@ -22,16 +20,12 @@ MAY_DIFFER = ("log.", "engine.workers", "optim.batch", "optim.accumulate")
 
 def state_of(trainer: Trainer) -> dict[str, Any]:
     """Everything that a run needs to go on exactly, as tensors and plain values."""
-    # Samples, crops, locations and noise are drawn from seeds that follow from `step`; the global generators are kept
-    # for networks that draw from them, such as dropout.
-    cuda = trainer.fabric.device.type == "cuda"
+    # No random state: whatever is drawn is drawn from seeds that follow from the step.
     return {
         "step": trainer.step,
         "method": trainer.method.state_dict(),
         "optimizers": trainer.optimizers.state_dict(),
         "average": None if trainer.average is None else trainer.average.state_dict(),
-        "rng": torch.get_rng_state(),
-        "rng_cuda": torch.cuda.get_rng_state(trainer.fabric.device) if cuda else None,
         "recipe": trainer.recipe.to_flat(),
         "data": trainer.manifest.fingerprint(),
         "images_per_step": trainer.images_per_step,
@@ -57,13 +51,11 @@ def load_state(trainer: Trainer, path: Path) -> None:
     trainer.step = state["step"]
     for name, value in state["best"].items():
         setattr(trainer.best, name, value)
+    trainer.out_of_patience = trainer.best.exhausts(trainer.recipe.validation.patience)
     trainer.method.load_state_dict(state["method"])
     trainer.optimizers.load_state_dict(state["optimizers"])
     if trainer.average is not None:
         trainer.average.load_state_dict(state["average"])
-    torch.set_rng_state(state["rng"])
-    if state["rng_cuda"] is not None and trainer.fabric.device.type == "cuda":
-        torch.cuda.set_rng_state(state["rng_cuda"], trainer.fabric.device)
 
 
 def refuse_other_run(

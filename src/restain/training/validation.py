@@ -1,6 +1,6 @@
 """Scores on held-out fields during training, and the checkpoint that they call best.
 
-The fields are stained as ``restain stain`` would do it with the finished stainer: with the statistics of training crops.
+The fields are stained as ``restain stain`` will do it with the finished stainer: with statistics of training crops.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restain.data.pairs import PairedImages, SampleKey, UnpairedImages
+from restain.calibration import training_crops
 from restain.data.records import Manifest, Record
 from restain.errors import RestainError
 from restain.metrics.pixels.similarity import ssim
@@ -24,9 +24,8 @@ from restain.recipes.common import ValidationConfig
 from restain.run_folder import RunFolder
 from restain.tensors import to_rgb, to_tensor
 from restain.tracking import Tracker
-from restain.training.hooks import due_every
+from restain.training.hooks import due_every, refuse_nonfinite_weights
 from restain.training.state import save_state
-from restain.types import mix_seed
 
 if TYPE_CHECKING:
     from restain.training.loop import Trainer
@@ -43,6 +42,10 @@ class BestScore:
     step: int = 0
     misses: int = 0  # validations since
 
+    def exhausts(self, patience: int | None) -> bool:
+        """Whether there were as many validations since as a recipe has patience for; None: any number."""
+        return patience is not None and self.misses >= patience
+
 
 class Validation:
     """Stains held-out fields now and then, logs their scores, and keeps the best state.
@@ -52,27 +55,34 @@ class Validation:
         records: the held-out fields, H&E and IHC.
         run: where the best state is kept.
         tracker: where the scores go; None on all processes but the first.
+
+    Raises:
+        RestainError: too few fields for the score that decides.
     """
 
     def __init__(
         self, config: ValidationConfig, records: list[Record], run: RunFolder, tracker: Tracker | None
     ) -> None:
+        if config.best == "dab_r" and min(config.fields, len(records)) < 3:
+            raise RestainError(
+                f"field validation.best is 'dab_r', a correlation over fields; expected at least 3 of them, found "
+                f"{min(config.fields, len(records))}"
+            )
         self._config, self._run, self._tracker = config, run, tracker
         places = np.linspace(0, len(records) - 1, min(config.fields, len(records))).round().astype(int)
         self._records = [records[place] for place in places]
 
-    def due(self, step: int, total: int) -> bool:
+    def due(self, step: int, total: int, stopping: bool) -> bool:
         """See ``Hook``."""
         return due_every(self._config.every, step, total)
 
-    def run(self, trainer: Trainer, stopping: bool) -> None:
+    def run(self, trainer: Trainer) -> None:
         """See ``Hook``.
 
         Raises:
-            RestainError: there was no better score for so long that the recipe asks to stop.
+            RestainError: a held-out field cannot be read, or weights are not finite.
         """
-        if stopping:
-            return
+        refuse_nonfinite_weights(trainer, self._run)
         verdict, problem = SAME, None
         if trainer.is_first:
             try:
@@ -84,15 +94,15 @@ class Validation:
             raise problem or RestainError("validation failed on the first process; its message says why")
         if verdict == BETTER:
             save_state(trainer, self._run.checkpoints, "best")
-        if verdict == ENOUGH and trainer.step < trainer.total:
+        if verdict == ENOUGH:
             save_state(trainer, self._run.checkpoints)
-            raise EarlyStop(
-                f"no better {self._config.best} in {self._config.patience} validations; the best was "
-                f"{trainer.best.score:.4g} at step {trainer.best.step}"
-            )
+            trainer.out_of_patience = True
 
     def _validate(self, trainer: Trainer) -> int:
-        scores = score_fields(trainer.stainer(), self._records, training_crops(trainer.dataset, self._config.crops))
+        crops = training_crops(
+            trainer.manifest, side=trainer.recipe.data.crop, count=self._config.crops, seed=trainer.recipe.seed
+        )
+        scores = score_fields(trainer.stainer(), self._records, crops)
         if self._tracker is not None:
             self._tracker.log(trainer.step, {f"val/{name}": value for name, value in scores.items()})
         best, score = trainer.best, scores.get(self._config.best)
@@ -102,22 +112,12 @@ class Validation:
             best.score, best.step, best.misses = score, trainer.step, 0
             return BETTER
         best.misses += 1
-        return ENOUGH if self._config.patience is not None and best.misses >= self._config.patience else SAME
-
-
-class EarlyStop(Exception):
-    """The recipe's patience is at its end: the run is finished where it stands."""
+        return ENOUGH if best.exhausts(self._config.patience) else SAME
 
 
 def held_out(manifest: Manifest) -> list[Record]:
     """The fields of the val split, or else of the test split; none of them is trained on."""
     return manifest.pairs("val") or manifest.pairs("test")
-
-
-def training_crops(dataset: PairedImages | UnpairedImages, count: int, seed: int = 0) -> Iterator[Tensor]:
-    """H&E crops as training draws them, (1, 3, crop, crop) each, spread over the training images."""
-    for index, place in enumerate(np.linspace(0, len(dataset), count, endpoint=False).astype(int)):
-        yield dataset[SampleKey(int(place), mix_seed(seed, "statistics", index))].source[None]
 
 
 @torch.no_grad()
@@ -130,7 +130,7 @@ def score_fields(generator: Generator, records: list[Record], crops: Iterator[Te
     """
     generator.eval()
     device = next(generator.parameters()).device
-    network = freeze(generator, measure(generator, (crop.to(device) for crop in crops)))
+    network = freeze(generator, measure(generator, crops)) if generator.norm_sites() else generator
     similar, amounts = [], []
     with torch.compiler.set_stance("force_eager"):
         for record in records:

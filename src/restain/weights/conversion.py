@@ -50,7 +50,7 @@ def read_array_pickle(path: Path) -> dict[str, Any]:
     """
     try:
         content = _ArraysOnly(io.BytesIO(path.read_bytes())).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+    except Exception as error:  # a damaged pickle may fail anywhere
         raise RestainError(f"{path}: is not a pickle of numpy arrays ({in_short(error)})") from error
     if not isinstance(content, dict):
         raise RestainError(f"{path}: holds a {type(content).__name__}; expected a dictionary of numpy arrays")

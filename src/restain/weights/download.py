@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Sequence
 from http.client import HTTPException, HTTPResponse
@@ -10,13 +11,14 @@ from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from restain.errors import RestainError, in_short
-from restain.files import sha256
+from restain.errors import RestainError, in_short, os_reason
+from restain.files import named, sha256
 from restain.progress import ProgressBar
 from restain.weights.registry import WeightFile, find_weight_file
 from restain.weights.store import list_weights, weights_folder
 
 _CHUNK = 1 << 20
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)  # the disk, not the network
 _TIMEOUT = 30.0  # seconds without a byte
 
 
@@ -36,7 +38,8 @@ def fetch_weights(names: Sequence[str] | None = None) -> list[Path]:
     held = [one for one in list_weights() if not wanted or one.file.name in wanted]
     absent = [one.file for one in held if one.state != "present"]
     folder = weights_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    with named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     needed, free = sum(file.size for file in absent), shutil.disk_usage(folder).free
     if needed > free:
         raise RestainError(f"{folder}: has {free / 1e6:.0f} MB free; expected {needed / 1e6:.0f} MB for the weights")
@@ -74,8 +77,8 @@ def _continue_part(file: WeightFile, part: Path) -> None:
     except HTTPError as error:
         raise RestainError(f"{file.url}: the server answered {error.code} {error.reason}") from None
     except (OSError, HTTPException) as error:
-        if isinstance(error, OSError) and error.filename:  # the disk, not the network
-            raise
+        if isinstance(error, OSError) and (error.filename or error.errno in _DISK):
+            raise RestainError(f"{part}: cannot be written ({os_reason(error)})") from None
         raise RestainError(
             f"{file.url}: no connection, or it broke off ({in_short(error)}){_kept(file, part)}"
         ) from None

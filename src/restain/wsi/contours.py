@@ -1,4 +1,4 @@
-"""Outlines of a mask as polygons along the edges of its pixels: they enclose exactly the pixels that are set."""
+"""Contours of a mask as polygons along the edges of its pixels: they enclose exactly the pixels that are set."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import label
 
+from restain.wsi.geometry import Mask
+
 Ring: TypeAlias = list[tuple[int, int]]  # corners (x, y), the first repeated at the end
-Polygon: TypeAlias = list[Ring]  # the outline, then its holes
+Polygon: TypeAlias = list[Ring]  # the contour, then its holes
 
 
-def trace_polygons(mask: npt.NDArray[np.bool_]) -> list[Polygon]:
+def trace_contours(mask: Mask) -> list[Polygon]:
     """One polygon with holes for each piece of a mask.
 
     Pixels that share an edge are one piece; those that meet at a corner alone are two. No ring crosses or touches
-    itself, outlines run counterclockwise and holes clockwise in (x, y) as GeoJSON asks (RFC 7946, Sec. 3.1.6), so
+    itself, contours run counterclockwise and holes clockwise in (x, y) as GeoJSON asks (RFC 7946, Sec. 3.1.6), so
     that the signed areas of all rings sum to the number of pixels.
 
     Args:
@@ -27,15 +29,15 @@ def trace_polygons(mask: npt.NDArray[np.bool_]) -> list[Polygon]:
         polygons in the order of their first pixel, corners in pixels from the mask's upper left corner.
     """
     pieces, count = label(mask)
-    outlines: list[Ring] = [[] for _ in range(count)]
+    contours: list[Ring] = [[] for _ in range(count)]
     holes: list[list[Ring]] = [[] for _ in range(count)]
     for piece, path in _paths(np.pad(pieces, 1)):
         for ring in _simple_rings(path):
             if signed_area(ring) > 0:
-                outlines[piece - 1] = ring
+                contours[piece - 1] = ring
             else:
                 holes[piece - 1].append(ring)
-    return [[outline, *inner] for outline, inner in zip(outlines, holes, strict=True)]
+    return [[contour, *inner] for contour, inner in zip(contours, holes, strict=True)]
 
 
 def signed_area(ring: Ring) -> float:

@@ -4,66 +4,70 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from restain.errors import RestainError
 from restain.images import IMAGE_SUFFIXES
-from restain.progress import console
 
 _SCANNERS = frozenset({".svs", ".svslide", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".czi"})
 _DICOM = frozenset({".dcm", ".dicom"})
+_BESIDE_DICOM = _SCANNERS | {".tif", ".tiff"}  # slides: then DICOM files in the same folder are no slide of their own
 _MAPS = frozenset({".vms", ".vmu"})  # an index file, with the slide's tiles as JPEG files beside it
-_SHOWN = 5  # names of files passed over
 
 
-def list_slides(inputs: Sequence[str | Path]) -> list[Path]:
+@dataclass(frozen=True)
+class FoundSlides:
+    """What a search found: ``slides``, and files that are no slides by their suffix (``ignored``)."""
+
+    slides: tuple[Path, ...]
+    ignored: tuple[Path, ...] = ()
+
+
+def find_slides(inputs: Sequence[str | Path]) -> FoundSlides:
     """Slides among files and folders, each once, in the order given; a folder's own sorted by name.
 
     A file that is named is taken, whatever its suffix: its content decides when it is opened. Folders are searched
-    below, by suffix; hidden files, the parts of a MIRAX or Hamamatsu slide and other files are passed over, and what
-    else was passed over is told in one line. A folder with DICOM files directly in it is one slide.
+    below, by suffix; hidden files and the parts of a MIRAX or Hamamatsu slide are left out, and so is a link to a
+    folder that is being searched already. A folder with DICOM files directly in it is one slide, unless other slides
+    lie beside them: then the DICOM files are ignored.
 
     Raises:
         RestainError: an input does not exist, or there is no slide in any of them.
     """
-    found: dict[Path, None] = {}
-    passed: list[Path] = []
+    slides: dict[Path, None] = {}
+    ignored: list[Path] = []
     for path in map(Path, inputs):
         if path.is_dir():
-            slides, others = _search(path)
-            found.update(dict.fromkeys(slides))
-            passed.extend(others)
+            below = _search(path, ())
+            slides.update(dict.fromkeys(below.slides))
+            ignored.extend(below.ignored)
         elif path.exists():
-            found[path] = None
+            slides[path] = None
         else:
             raise RestainError(f"{path}: no such file or folder")
-    if not found:
+    if not slides:
         named = ", ".join(str(path) for path in inputs) or "no input"
         raise RestainError(f"{named}: no slide found; expected .svs, .ndpi, .mrxs, .tif, DICOM, .png, .jpg or the like")
-    if passed:
-        console.print(_told(passed), markup=False, soft_wrap=True)
-    return list(found)
+    return FoundSlides(tuple(slides), tuple(ignored))
 
 
-def _search(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(slides, other files) of a folder and those below it."""
+def _search(folder: Path, above: tuple[Path, ...]) -> FoundSlides:
+    """Slides and other files of a folder and those below it; ``above`` are the real paths of the folders around it."""
+    real = folder.resolve()
+    if real in above:  # a link to a folder that holds it: there would be no end
+        return FoundSlides(())
     visible = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     files = [path for path in visible if path.is_file()]
     suffixes = Counter(path.suffix.lower() for path in files)
-    if any(suffix in _DICOM for suffix in suffixes):
-        return [folder], [path for path in files if path.suffix.lower() not in _DICOM]
+    if any(suffix in _DICOM for suffix in suffixes) and not any(suffix in _BESIDE_DICOM for suffix in suffixes):
+        return FoundSlides((folder,), tuple(path for path in files if path.suffix.lower() not in _DICOM))
     accepted = _SCANNERS if any(suffix in _MAPS for suffix in suffixes) else _SCANNERS | IMAGE_SUFFIXES
     slides = [path for path in files if path.suffix.lower() in accepted]
-    others = [path for path in files if path.suffix.lower() not in accepted]
+    ignored = [path for path in files if path.suffix.lower() not in accepted]
     for path in visible:
         if path.is_dir() and not path.with_suffix(".mrxs").exists():  # slide.mrxs keeps its pixels in slide/
-            below = _search(path)
-            slides += below[0]
-            others += below[1]
-    return slides, others
-
-
-def _told(passed: list[Path]) -> str:
-    names = ", ".join(path.name for path in passed[:_SHOWN])
-    more = f" and {len(passed) - _SHOWN} more" if len(passed) > _SHOWN else ""
-    return f"passed over, no slides by their names: {names}{more}"
+            below = _search(path, (*above, real))
+            slides += below.slides
+            ignored += below.ignored
+    return FoundSlides(tuple(slides), tuple(ignored))

@@ -1,4 +1,4 @@
-"""Opening slide files, whatever their format; the front door to reading."""
+"""Opening slide files, whatever their format."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ import tifffile
 from restain.errors import RestainError, in_short
 from restain.images import RGB, is_tiff
 from restain.types import Mpp
-from restain.wsi.discovery import list_slides
 from restain.wsi.formats.dicom import DicomSource
 from restain.wsi.formats.picture import PictureSource
 from restain.wsi.formats.tiff import TiffSource
 from restain.wsi.formats.vendor import VendorSource
-from restain.wsi.resample import grid_size, read_region
-from restain.wsi.slide import Level, Region, Slide, Source
+from restain.wsi.geometry import Region, Size
+from restain.wsi.slide import Level, Source
 
-__all__ = ["FileSlide", "Level", "Region", "Slide", "grid_size", "list_slides", "open_slide", "read_region"]
-
+_LONGEST = 1e6  # µm: four times the side of the largest glass
 MPP_RANGE = (0.05, 20.0)  # µm: an oil immersion lens, and an overview of a whole slide
 
 
@@ -38,16 +36,17 @@ def open_slide(path: str | Path, mpp: float | None = None) -> FileSlide:
 
     Returns:
         an open slide; use it as a context manager. It may be read by several threads and goes to other processes
-        (pickled or forked), which open the file anew.
+        (pickled or forked), which open the file again.
 
     Raises:
         RestainError: no such file, not a slide or damaged, not 8-bit RGB, or its pixel size is missing, outside
-            0.05 to 20 µm or differs between x and y by more than 5 %.
+            0.05 to 20 µm or differs between x and y by more than 5 %, or makes it larger than 1 m.
     """
     path = Path(path)
     source = _open_source(path)
     try:
         resolution = _resolution(path, source.pixel_size, mpp)
+        _refuse_absurd_extent(path, source.levels[0].size, resolution)
     except RestainError:
         source.close()
         raise
@@ -75,13 +74,13 @@ class FileSlide:
         Raises:
             RestainError: the file is damaged there, or gone.
         """
-        inside = region.clip(self.levels[level].width, self.levels[level].height)
-        if not inside.width or not inside.height:
+        inside = region.clip(self.levels[level].size)
+        if not inside.area:
             return np.full((region.height, region.width, 3), 255, np.uint8)
         source = self._source()
         try:
             read = source.read(level, inside)
-        except RestainError:  # says which file it is
+        except RestainError:  # names the file already
             raise
         except Exception as error:  # every codec has exceptions of its own for a damaged file
             place = f"level {level}, {inside}"
@@ -118,6 +117,8 @@ class FileSlide:
 def _open_source(path: Path) -> Source:
     if not path.exists():
         raise RestainError(f"{path}: no such file or folder")
+    if not path.is_file() and not path.is_dir():
+        raise RestainError(f"{path}: is neither a file nor a folder")
     try:
         return _source_class(path)(path)
     except RestainError:
@@ -128,11 +129,7 @@ def _open_source(path: Path) -> Source:
 
 
 def _source_class(path: Path) -> Callable[[Path], Source]:
-    if path.is_dir():
-        return DicomSource
-    with path.open("rb") as file:
-        start = file.read(132)
-    if start[128:] == b"DICM":
+    if path.is_dir() or is_dicom(path):
         return DicomSource
     tiff_file = is_tiff(path)
     if tiff_file:
@@ -145,12 +142,29 @@ def _source_class(path: Path) -> Callable[[Path], Source]:
     return VendorSource
 
 
+def _refuse_absurd_extent(path: Path, size: Size, mpp: Mpp) -> None:
+    """A damaged header, or a wrong resolution, may make a slide that nobody could read to its end."""
+    side = size.longer_side * mpp
+    if side > _LONGEST:
+        raise RestainError(
+            f"{path}: has {size} pixels of {mpp:.4g} µm, {side / 1e6:.3g} m on a side; expected less than 1 m"
+        )
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM does, or a folder holds such a file."""
+    if path.is_dir():
+        return any(is_dicom(file) for file in path.iterdir() if file.is_file())
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
 def _resolution(path: Path, stated: tuple[float, float] | None, given: float | None) -> Mpp:
     """Microns per pixel: the given one, or the stated one if it can be believed."""
     low, high = MPP_RANGE
     if given is not None:
         if not low <= given <= high:
-            raise RestainError(f"{path}: the given mpp is {given:g} µm per pixel; expected {low} to {high:g}")
+            raise RestainError(f"{path}: mpp is {given:g} µm per pixel; expected {low} to {high:g}")
         return Mpp(given)
     todo = "give microns per pixel with --mpp (about 0.25 at 40x, 0.5 at 20x)"
     if stated is None:

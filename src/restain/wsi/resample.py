@@ -16,7 +16,8 @@ from scipy.sparse import csr_array
 
 from restain.errors import RestainError
 from restain.images import RGB
-from restain.wsi.slide import Level, Region, Slide
+from restain.wsi.geometry import Region, Size
+from restain.wsi.slide import Level, Slide
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -25,11 +26,11 @@ _PIXELS_AT_ONCE = 4 * 2**20  # of a level, in one read
 _BAND = 128  # rows of the level averaged at once, so that their numbers stay in the processor's cache
 
 
-def grid_size(slide: Slide, mpp: float) -> tuple[int, int]:
-    """(height, width) of the whole slide at ``mpp``, rounded to whole pixels, at least 1."""
+def grid_size(slide: Slide, mpp: float) -> Size:
+    """Size of the whole slide at ``mpp``, rounded to whole pixels, at least 1 x 1."""
     scale = _scale(slide, mpp)
     finest = slide.levels[0]
-    return max(1, round(finest.height / scale)), max(1, round(finest.width / scale))
+    return Size(max(1, round(finest.width / scale)), max(1, round(finest.height / scale)))
 
 
 def read_region(slide: Slide, region: Region, mpp: float) -> RGB:
@@ -52,11 +53,10 @@ def read_region(slide: Slide, region: Region, mpp: float) -> RGB:
         RestainError: mpp is not a positive number, or the file cannot be decoded there.
     """
     scale = _scale(slide, mpp)
-    height, width = grid_size(slide, mpp)
     pixels = np.full((region.height, region.width, 3), 255, np.uint8)
     number, level = _finer_level(slide, scale)
     step = scale / level.downsample  # pixels of the level per pixel of the grid
-    inside = region.clip(width, height)
+    inside = region.clip(grid_size(slide, mpp))
     for part in _parts(inside, step):
         pixels[part.within(region)] = _read_part(slide, number, part, step)
     return pixels
@@ -67,7 +67,7 @@ def _scale(slide: Slide, mpp: float) -> float:
     if not 0 < mpp < float("inf"):
         raise RestainError(f"{slide.path}: asked for {mpp} µm per pixel; expected a positive number")
     scale = mpp / slide.mpp
-    longest = max(slide.levels[0].height, slide.levels[0].width)
+    longest = slide.levels[0].size.longer_side
     for level in slide.levels:
         drift = abs(scale / level.downsample - 1) * longest / level.downsample
         if drift < 0.5:
@@ -84,15 +84,15 @@ def _parts(region: Region, step: float) -> list[Region]:
     """Cut a region so that each part reads a bounded number of pixels."""
     side = max(1, int(_PIXELS_AT_ONCE**0.5 / max(step, 1.0)))
     return [
-        Region(x, y, min(side, region.x + region.width - x), min(side, region.y + region.height - y))
-        for y in range(region.y, region.y + region.height, side)
-        for x in range(region.x, region.x + region.width, side)
+        Region(x, y, min(side, region.right - x), min(side, region.bottom - y))
+        for y in range(region.y, region.bottom, side)
+        for x in range(region.x, region.right, side)
     ]
 
 
 def _read_part(slide: Slide, number: int, part: Region, step: float) -> RGB:
     level = slide.levels[number]
-    if step == 1.0 and part.clip(level.width, level.height) == part:
+    if step == 1.0 and part.clip(level.size) == part:
         return slide.read_level(number, part)
     columns = axis_weights(part.x, part.width, step, level.width)
     rows = axis_weights(part.y, part.height, step, level.height)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,46 +10,25 @@ from typing import Protocol, Self
 
 from restain.images import RGB
 from restain.types import Mpp
+from restain.wsi.geometry import Region, Size
 
 
 @dataclass(frozen=True)
 class Level:
     """One resolution of a pyramid: its size in pixels, and how many pixels of level 0 one of its pixels spans."""
 
-    height: int
-    width: int
+    size: Size
     downsample: float
 
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.size.width
 
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of a pixel grid; it may reach beyond the image, also to negative coordinates."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    def clip(self, width: int, height: int) -> Region:
-        """The part inside an image of that size; of width or height 0 where there is none."""
-        left, top = min(max(self.x, 0), width), min(max(self.y, 0), height)
-        right = min(max(self.x + self.width, left), width)
-        bottom = min(max(self.y + self.height, top), height)
-        return Region(left, top, right - left, bottom - top)
-
-    def intersect(self, other: Region) -> Region:
-        """The part that two regions share, which must not be empty."""
-        left, top = max(self.x, other.x), max(self.y, other.y)
-        right = min(self.x + self.width, other.x + other.width)
-        return Region(left, top, right - left, min(self.y + self.height, other.y + other.height) - top)
-
-    def within(self, outer: Region) -> tuple[slice, slice]:
-        """Rows and columns of this region in an array that holds ``outer``."""
-        left, top = self.x - outer.x, self.y - outer.y
-        return slice(top, top + self.height), slice(left, left + self.width)
-
-    def __str__(self) -> str:
-        return f"x {self.x}, y {self.y}, {self.width} x {self.height} pixels"
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.size.height
 
 
 class Slide(Protocol):
@@ -82,7 +61,7 @@ class Slide(Protocol):
 
     @property
     def properties(self) -> Mapping[str, str]:
-        """What the file says of itself, by the names of its format."""
+        """The file's own metadata, by the names of its format."""
         ...
 
     def read_level(self, level: int, region: Region) -> RGB:
@@ -121,19 +100,18 @@ class Source(Protocol):
         ...
 
 
-def pyramid_levels(sizes: list[tuple[int, int]]) -> tuple[Level, ...]:
-    """Levels from their sizes (height, width), finest first.
+def pyramid_levels(sizes: Sequence[Size]) -> tuple[Level, ...]:
+    """Levels from their sizes, finest first.
 
     Scanners halve or quarter an image again and again and drop or add the odd row, so a level of 2221 pixels under
     one of 4443 is exactly half as fine, not 1 / 2.0005: a downsample that explains the size within a pixel per
     halving is taken as the whole number that it was meant to be; others are the mean ratio of the sides.
     """
-    height, width = sizes[0]
-    return tuple(Level(h, w, _downsample((height, width), (h, w))) for h, w in sizes)
+    return tuple(Level(size, _downsample(sizes[0], size)) for size in sizes)
 
 
-def _downsample(base: tuple[int, int], size: tuple[int, int]) -> float:
-    ratio = sum(whole / part for whole, part in zip(base, size, strict=True)) / 2
+def _downsample(finest: Size, size: Size) -> float:
+    ratio = (finest.width / size.width + finest.height / size.height) / 2
     nearest = max(1, round(ratio))
-    meant = all(abs(part - whole / nearest) < 1 for whole, part in zip(base, size, strict=True))
-    return float(nearest) if meant else ratio
+    sides = zip(finest.shape, size.shape, strict=True)
+    return float(nearest) if all(abs(side - whole / nearest) < 1 for whole, side in sides) else ratio

@@ -1,9 +1,10 @@
-"""Where a slide has tissue, at low resolution; glass, pen marks and black borders are left out."""
+"""Where a slide has tissue, at low resolution; bare glass, pen marks and black borders are left out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,14 +14,15 @@ from scipy.ndimage import distance_transform_edt, label
 from restain.images import RGB
 from restain.stains import optical_density, tissue_mask
 from restain.types import Mpp
-from restain.wsi.contours import trace_polygons
+from restain.wsi.contours import trace_contours
+from restain.wsi.geojson import read_mask
+from restain.wsi.geometry import Grid, Mask, Size
 from restain.wsi.resample import grid_size, read_region
-from restain.wsi.slide import Region, Slide
+from restain.wsi.slide import Slide
 
-Mask: TypeAlias = npt.NDArray[np.bool_]
 Colour: TypeAlias = tuple[int, int, int]
 
-_OVER_GLASS = 0.05  # mean optical density above that of the glass: 11 % of its light absorbed
+_OVER_BACKGROUND = 0.05  # mean optical density above that of the bare glass: 11 % of its light absorbed
 _GAP = 24.0  # µm: cracks and lumens narrower than twice this are closed
 _SPECK = 8.0  # µm: threads and dust narrower than twice this are dropped
 _PIECE = 5e3  # µm²: smaller pieces are dropped, smaller holes filled (70 µm squared)
@@ -30,26 +32,43 @@ _WHITE: Colour = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Tissue:
-    """A mask of the whole slide."""
+    """Where a slide has tissue, and the colour of its glass.
 
-    mask: Mask  # (height, width), True on tissue
-    mpp: Mpp  # microns per pixel of the mask
-    white: Colour  # the slide's own glass; 255 each where no glass is seen
-    slide_mpp: Mpp  # microns per pixel of the slide's level 0
+    Attributes:
+        mask: bool (height, width) over the whole slide, True on tissue.
+        mpp: microns per pixel of the mask.
+        background: colour of the slide's bare glass; 255 each where no glass is seen.
+        slide_mpp: microns per pixel of the slide's level 0.
+    """
+
+    mask: Mask
+    mpp: Mpp
+    background: Colour
+    slide_mpp: Mpp
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the mask."""
+        return Grid(self.mpp, Size.of(self.mask))
 
     @property
     def area_mm2(self) -> float:
         """Area of the tissue in mm²."""
         return int(self.mask.sum()) * (self.mpp / 1000) ** 2
 
-    def to_geojson(self) -> dict[str, Any]:
-        """One QuPath annotation "Tissue" for each piece, in pixels of the slide's level 0, along the mask's pixels.
+    def to_geojson(self, mpp: float) -> dict[str, Any]:
+        """One QuPath annotation "Tissue" for each piece, along the mask's pixels.
 
-        Written with ``files.write_json`` it opens in QuPath over the slide (File, Import objects from file).
+        Written with ``files.write_json`` it opens in QuPath (File, Import objects from file) over a slide whose level 0
+        has the same microns per pixel.
+
+        Args:
+            mpp: microns per pixel of the coordinates; the collection states them under the key ``mpp``.
         """
-        scale = self.mpp / self.slide_mpp
+        scale = self.mpp / mpp
         return {
             "type": "FeatureCollection",
+            "mpp": float(mpp),
             "features": [
                 {
                     "type": "Feature",
@@ -65,13 +84,13 @@ class Tissue:
                         "isLocked": True,
                     },
                 }
-                for polygon in trace_polygons(self.mask)
+                for polygon in trace_contours(self.mask)
             ],
         }
 
 
-def find_tissue(slide: Slide, mpp: float = 8.0) -> Tissue:
-    """Find the tissue of an H&E or IHC slide by optical density over its own glass.
+def find_tissue(slide: Slide, mpp: float = 8.0, contours: Path | None = None) -> Tissue:
+    """Find the tissue of an H&E or IHC slide by optical density over that of its own bare glass.
 
     Blue, green and black ink and black borders are left out, gaps closed, threads, dust and pieces below 0.005 mm²
     dropped, holes below 0.005 mm² filled. Red ink looks like eosin and stays.
@@ -79,18 +98,18 @@ def find_tissue(slide: Slide, mpp: float = 8.0) -> Tissue:
     Args:
         slide: any slide. One without coarse levels is read whole, once.
         mpp: microns per pixel to look at, or the slide's own where that is coarser.
+        contours: GeoJSON file that says where the tissue is, such as QuPath exports for this slide; see ``read_mask``.
 
     Raises:
-        RestainError: the slide cannot be decoded.
+        RestainError: the slide cannot be decoded, or the file holds no contours.
     """
     mpp = Mpp(max(mpp, slide.mpp))
-    height, width = grid_size(slide, mpp)
-    rgb = read_region(slide, Region(0, 0, width, height), mpp)
-    mask = mask_of(rgb, mpp)
-    return Tissue(mask, mpp, _glass(rgb[~mask]) or _WHITE, slide.mpp)
+    rgb = read_region(slide, grid_size(slide, mpp).region, mpp)
+    mask = segment_tissue(rgb, mpp) if contours is None else read_mask(contours, Grid(mpp, Size.of(rgb)), slide.mpp)
+    return Tissue(mask, mpp, _background(rgb[~mask]) or _WHITE, slide.mpp)
 
 
-def mask_of(rgb: RGB, mpp: float) -> Mask:
+def segment_tissue(rgb: RGB, mpp: float) -> Mask:
     """Tissue in an image of a slide.
 
     Args:
@@ -100,17 +119,17 @@ def mask_of(rgb: RGB, mpp: float) -> Mask:
     Returns:
         bool (height, width).
     """
-    glass = optical_density(np.array(_glass(rgb.reshape(-1, 3)) or _WHITE, np.uint8)).mean()
+    background = optical_density(np.array(_background(rgb.reshape(-1, 3)) or _WHITE, np.uint8)).mean()
     ink = _ink(rgb, mpp)
-    mask = tissue_mask(rgb, _OVER_GLASS + float(glass)) & ~ink
+    mask = tissue_mask(rgb, _OVER_BACKGROUND + float(background)) & ~ink
     mask = _close(mask, _GAP / mpp)
     mask = _grow(_shrink(mask, _SPECK / mpp), _SPECK / mpp)
     least = _PIECE / mpp**2
     return _without_small(~_without_small(~mask, least) & ~ink, least)
 
 
-def _glass(pixels: npt.NDArray[np.uint8]) -> Colour | None:
-    """Colour of the glass among pixels (n, 3): of the brighter half of what is bright and nearly grey.
+def _background(pixels: npt.NDArray[np.uint8]) -> Colour | None:
+    """Colour of the bare glass among pixels (n, 3): the median of the brighter half of what is bright and nearly grey.
 
     Pure white is what scanners put where they saw nothing; it counts only where nothing else is bright.
     """

@@ -1,4 +1,4 @@
-"""Before a run: how many tiles, how much memory, how long, how large the files. Nothing is written."""
+"""Before a run: the number of tiles, memory, time and file size of each slide. Nothing is written."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+import numpy as np
 
 from restain.errors import RestainError
 from restain.inference import prepare
-from restain.slides.plan import Plan, SlideOptions, plan_slide
-from restain.slides.run.batch import list_jobs
+from restain.networks.norms import Statistics, measure
+from restain.slides.options import SlideOptions
+from restain.slides.plan import Plan, plan_slide
+from restain.slides.run.job import Job, list_jobs
 from restain.slides.run.journal import KEPT_DECODED
 from restain.slides.run.pipeline import READ_AHEAD, READERS, WRITE_BEHIND
-from restain.slides.seamless.frozen import measure_slide
-from restain.slides.seamless.sampling import sample_count
-from restain.slides.seamless.statistics import window_side
-from restain.slides.tiles import SlideStainer, padded_region, receptive_radius
+from restain.slides.seamless.normalisation import measured_pixels, needs_of, window_side
+from restain.slides.slide_stainer import SlideStainer
 from restain.stainer import Stainer, load_stainer
-from restain.tensors import find_device
-from restain.wsi.reader import FileSlide, Region, open_slide, read_region
+from restain.tensors import find_device, to_tensor
+from restain.wsi.geometry import Size
+from restain.wsi.reader import FileSlide, open_slide
+from restain.wsi.resample import read_region
 from restain.wsi.write.pyramid import Encoding
 
+_NOTHING = Size(0, 0)
 _PYRAMID = 4 / 3  # all levels over the finest
 _TILES_HELD = READ_AHEAD + WRITE_BEHIND + KEPT_DECODED  # beside the one that was tried
 _ROWS_HELD = 7 / 3  # of output tiles, with the writer, see PyramidWriter
@@ -35,59 +37,61 @@ _LOCAL_PASSES = 2.0  # through the network for each tile with local statistics, 
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What a slide will take."""
+class Estimate:
+    """What a slide will need."""
 
     slide: Path
     error: str = ""
-    width: int = 0  # of the output
-    height: int = 0
+    output: Size = _NOTHING
     tiles: int = 0  # with tissue
     tiles_in_all: int = 0
     tissue_mm2: float = 0.0
     seconds: float = 0.0
     memory: float = 0.0  # bytes
-    size: float = 0.0  # bytes of the output
+    file_size: float = 0.0  # bytes of the output
     warnings: tuple[str, ...] = ()
 
 
-def foresee(
+def estimate_slides(
     stainer: str | Path,
     input: str | Path | Sequence[str | Path],
     out: str | Path,
+    *,
     options: SlideOptions = SlideOptions(),  # noqa: B008 - frozen
     device: str = "auto",
-) -> list[Outlook]:
-    """Tell what ``slide`` with the same arguments would take; a tile of each slide is stained to measure it.
+    tissue: str | Path | None = None,
+    mpp_table: str | Path | None = None,
+) -> list[Estimate]:
+    """What ``slide`` with the same arguments would need; one tile of each slide is stained to measure it.
 
     Raises:
         RestainError: no usable stainer or device, or no slides.
     """
-    jobs = list_jobs(input, Path(out))
+    tissue_path, table = (None if path is None else Path(path) for path in (tissue, mpp_table))
+    jobs = list_jobs(input, Path(out), tissue=tissue_path, mpp_table=table).jobs
     ready = load_stainer(stainer, find_device(device))
-    return [_foresee(job.source, ready, options) for job in jobs]
+    return [_estimate(job, ready, options) for job in jobs]
 
 
-def _foresee(source: Path, stainer: Stainer, options: SlideOptions) -> Outlook:
+def _estimate(job: Job, stainer: Stainer, options: SlideOptions) -> Estimate:
     try:
-        with open_slide(source, options.mpp) as slide:
-            plan = plan_slide(slide, stainer.card.mpp, options)
+        with open_slide(job.source, job.mpp or options.mpp) as slide:
+            plan = plan_slide(slide, needs_of(stainer, options.norm), options, job.tissue)
             seconds, density = _try_a_tile(slide, plan, stainer, options) if plan.tiles else (0.0, 0.0)
     except (RestainError, OSError) as error:
-        return Outlook(source, error=str(error))
-    height, width = plan.output_size
-    network_pixels = sum(tile.width * tile.height for tile in plan.tiles)
-    output_pixels = network_pixels * (plan.mpp / plan.output_mpp) ** 2
-    return Outlook(
-        slide=source,
-        width=width,
-        height=height,
+        return Estimate(job.source, error=str(error))
+    network_pixels = sum(plan.tiling.cell(tile.row, tile.column).area for tile in plan.tiles)
+    output_pixels = network_pixels * (plan.grid.mpp / plan.output.mpp) ** 2
+    rows_held = _ROWS_HELD * plan.output.size.width * Encoding().tile
+    return Estimate(
+        slide=job.source,
+        output=plan.output.size,
         tiles=len(plan.tiles),
-        tiles_in_all=plan.tiles_in_all,
+        tiles_in_all=len(plan.tiling),
         tissue_mm2=plan.tissue.area_mm2,
         seconds=seconds,
-        memory=_peak_memory() + 3 * (_TILES_HELD * options.tile**2 + _ROWS_HELD * width * Encoding().tile),
-        size=density * output_pixels * _PYRAMID,
+        memory=_peak_memory() + 3 * (_TILES_HELD * (options.tile + plan.tiling.feather) ** 2 + rows_held),
+        file_size=density * output_pixels * _PYRAMID,
         warnings=plan.warnings,
     )
 
@@ -95,58 +99,29 @@ def _foresee(source: Path, stainer: Stainer, options: SlideOptions) -> Outlook:
 def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOptions) -> tuple[float, float]:
     """Seconds for the whole slide, and bytes for each pixel of the output, from the tile in the middle of the list."""
     tile = plan.tiles[len(plan.tiles) // 2]
-    rectangle = padded_region(tile, receptive_radius(stainer.generator), *plan.size)
     start = time.perf_counter()
-    padded = read_region(slide, Region(*rectangle), plan.mpp)
+    padded = read_region(slide, plan.padded(tile.region), plan.grid.mpp)
     reading = time.perf_counter() - start
+    passes, area = _LOCAL_PASSES if plan.norm == "local" else 1.0, plan.padded(tile.region).area
     start = time.perf_counter()
-    frozen = measure_slide(stainer.generator, [padded]) if options.norm == "slide" else None
-    measuring = time.perf_counter() - start
-    network = SlideStainer(stainer.generator, frozen, lambda net: prepare(net, options.precision))
+    statistics: Statistics | None = stainer.statistics if plan.norm == "stainer" else None
+    if plan.norm in ("slide", "local"):  # local ones cost the same where the network is run
+        statistics = measure(stainer.generator, [to_tensor(padded)[None]])
+    measuring = (time.perf_counter() - start) / area if plan.norm == "slide" else 0.0  # seconds per pixel
+    prepared = partial(prepare, precision=options.precision)
+    network = SlideStainer(stainer.generator, statistics, halo=plan.seams.halo, prepare=prepared)
     start = time.perf_counter()
     pixels = network.stain([padded], [tile])[0]
-    seconds = max(reading / READERS, time.perf_counter() - start)  # they overlap
-    area = rectangle[2] * rectangle[3]
-    work = sum(_area(padded_region(one, network.halo, *plan.size)) for one in plan.tiles) / area
-    window = window_side(stainer)
-    sampled = sample_count(plan.tissue.mask, plan.size, window) * window**2 / area if frozen else 0.0
-    if options.norm == "local":
-        work *= _LOCAL_PASSES
+    staining = max(reading / READERS, time.perf_counter() - start) / area  # they overlap
+    work = sum(plan.padded(planned.region).area for planned in plan.tiles)
+    seconds = staining * work * passes + measuring * measured_pixels(plan, window_side(stainer, plan.footprint))
     side = Encoding().tile
-    encoded = Encoding(lossless=options.lossless, quality=options.quality).encode(pixels[:side, :side])
-    return seconds * work + measuring * sampled, len(encoded) / pixels[:side, :side, 0].size
-
-
-def _area(rectangle: tuple[int, int, int, int]) -> int:
-    return rectangle[2] * rectangle[3]
+    corner = np.ascontiguousarray(pixels[:side, :side])
+    encoded = Encoding(lossless=options.lossless, quality=options.quality).encode(corner)
+    return seconds, len(encoded) / Size.of(corner).area
 
 
 def _peak_memory() -> float:
     """Bytes of this process at its largest so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return float(peak)
-
-
-def print_outlook(outlooks: Sequence[Outlook], console: Console | None = None) -> None:
-    """Print one line a slide, and the sum."""
-    console = console or Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-    table = Table(title=f"{len(outlooks)} slides, not stained")
-    for heading in ("slide", "output, px", "tiles", "tissue, mm²", "memory, GB", "time, min", "file, MB"):
-        table.add_column(heading, justify="left" if heading == "slide" else "right")
-    for one in outlooks:
-        table.add_row(
-            escape(one.slide.name),
-            f"{one.width} x {one.height}",
-            f"{one.tiles} of {one.tiles_in_all}",
-            f"{one.tissue_mm2:.3g}",
-            f"{one.memory / 1e9:.2f}",
-            f"{one.seconds / 60:.1f}",
-            f"{one.size / 1e6:.1f}",
-        )
-    table.add_section()
-    minutes, megabytes = sum(one.seconds for one in outlooks) / 60, sum(one.size for one in outlooks) / 1e6
-    table.add_row("all", "", "", "", "", f"{minutes:.1f}", f"{megabytes:.1f}")
-    console.print(table)
-    for one in outlooks:
-        for sentence in (*one.warnings, *([one.error] if one.error else [])):
-            console.print(f"{one.slide.name}: {sentence}", markup=False, soft_wrap=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections import OrderedDict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ import numpy as np
 from restain.errors import RestainError
 from restain.files import write_aside, write_json
 from restain.images import RGB
-from restain.slides.tiles import Tile
+from restain.slides.record import JournalIdentity
+from restain.slides.tiling import Tile
 
 _JOB = "job.json"
 KEPT_DECODED = 12  # tiles in memory: an output row passes each tile several times, from left to right
@@ -31,16 +31,16 @@ class Journal:
 
     Args:
         folder: made where it does not exist.
-        identity: JSON values.
+        identity: of the run.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: JournalIdentity) -> None:
         self.folder = folder
         self._job, self._tiles = folder / _JOB, folder / "tiles"
         self._decoded: OrderedDict[tuple[int, int], RGB] = OrderedDict()
         self._done: set[tuple[int, int]] = set()
-        self.division = 1  # sides of a tile are cut by this for the network, where memory did not suffice
-        self._identity = dict(identity)
+        self.division = 1  # sides of a tile are cut by this for the network, where memory was too small
+        self._identity = identity.model_dump(mode="json")
         found = self._read_job()
         self.dropped = len(list(self._tiles.glob("[!.]*.zst"))) if found is None else 0  # tiles of another identity
         if found is None:
@@ -73,18 +73,18 @@ class Journal:
         self._write_job()
 
     def save(self, tile: Tile, pixels: RGB) -> None:
-        """Keep a finished tile, uint8 (tile.height, tile.width, 3)."""
+        """Keep a finished tile, uint8 (height, width, 3)."""
         with write_aside(self._path(tile)) as temporary:
             temporary.write_bytes(imagecodecs.zstd_encode(pixels.tobytes(), level=_ZSTD_LEVEL))
         self._done.add((tile.row, tile.column))
 
     def load(self, tile: Tile) -> RGB:
-        """The pixels of a finished tile, uint8 (tile.height, tile.width, 3)."""
+        """The pixels of a finished tile, uint8 (height, width, 3)."""
         key = (tile.row, tile.column)
         if key in self._decoded:
             self._decoded.move_to_end(key)
             return self._decoded[key]
-        path, shape = self._path(tile), (tile.height, tile.width, 3)
+        path, shape = self._path(tile), (*tile.region.size.shape, 3)
         try:
             pixels = np.frombuffer(imagecodecs.zstd_decode(path.read_bytes()), dtype=np.uint8).reshape(shape)
         except (imagecodecs.ZstdError, ValueError) as error:
@@ -105,9 +105,14 @@ class Journal:
         return self._tiles / f"{tile.row:05d}-{tile.column:05d}.zst"
 
 
-def sweep(folder: Path) -> None:
-    """Delete what an interrupted ``Journal.remove`` left; a journal that a run can go on from stays."""
-    if folder.exists() and not (folder / _JOB).exists():
+def discard(folder: Path, identity: JournalIdentity) -> None:
+    """Delete what a run of that identity left behind that was killed at its very end; other journals stay."""
+    job = folder / _JOB
+    try:
+        other = json.loads(job.read_text(encoding="utf-8")).get("identity") != identity.model_dump(mode="json")
+    except (OSError, ValueError, AttributeError):
+        other = False  # nobody's: its removal was interrupted
+    if folder.exists() and not other:
         shutil.rmtree(folder)
 
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from restain.images import write_png
 from restain.types import Mpp
-from restain.wsi.reader import Region, Slide, grid_size, open_slide, read_region
+from restain.wsi.reader import open_slide
+from restain.wsi.resample import grid_size, read_region
+from restain.wsi.slide import Slide
 
 LONGER_SIDE = 1024  # pixels of a thumbnail
 _GAP = 16  # pixels between two pictures
@@ -25,7 +27,7 @@ def write_pictures(slide: Slide, stained: Path, thumbnail: Path, preview: Path) 
     """
     with open_slide(stained) as virtual:
         mpp = max(_glance(slide), _glance(virtual))
-        before, after = (read_region(one, _whole(one, mpp), mpp) for one in (slide, virtual))
+        before, after = (read_region(shown, grid_size(shown, mpp).region, mpp) for shown in (slide, virtual))
     write_png(thumbnail, after)
     height = max(before.shape[0], after.shape[0])
     both = np.full((height, before.shape[1] + _GAP + after.shape[1], 3), 255, dtype=np.uint8)
@@ -36,10 +38,4 @@ def write_pictures(slide: Slide, stained: Path, thumbnail: Path, preview: Path) 
 
 def _glance(slide: Slide) -> Mpp:
     """The resolution at which a slide is as large as a thumbnail, or its own where it is smaller."""
-    finest = slide.levels[0]
-    return Mpp(slide.mpp * max(1.0, max(finest.height, finest.width) / LONGER_SIDE))
-
-
-def _whole(slide: Slide, mpp: Mpp) -> Region:
-    height, width = grid_size(slide, mpp)
-    return Region(0, 0, width, height)
+    return Mpp(slide.mpp * max(1.0, slide.levels[0].size.longer_side / LONGER_SIDE))

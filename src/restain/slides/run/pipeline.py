@@ -13,9 +13,12 @@ import numpy as np
 
 from restain.errors import RestainError
 from restain.images import RGB
+from restain.slides.plan import Plan
 from restain.slides.run.journal import Journal
-from restain.slides.tiles import SlideStainer, Tile, padded_region
+from restain.slides.slide_stainer import SlideStainer
+from restain.slides.tiling import Footprint, Read, Tile
 from restain.tensors import is_out_of_memory
+from restain.wsi.geometry import Region
 
 READERS = 2
 READ_AHEAD = 4  # tiles that are read, or being read, before the network asks for them
@@ -43,21 +46,20 @@ class Timing:
 class Stages:
     """What a tile passes through."""
 
-    read: Callable[[tuple[int, int, int, int]], RGB]  # (x, y, width, height) of the grid -> pixels
+    read: Read
     stainer: SlideStainer
-    finish: Callable[[RGB, Tile], RGB]  # the network's tile -> the tile as it is kept
+    finish: Callable[[RGB, Region], RGB]  # the network's pixels of a region -> those that are kept
     written: Callable[[], None]  # called in the writing thread whenever a tile has reached the journal
     report: Callable[[Tile], None]  # called after each tile, for the progress bar
 
 
-def run_tiles(tiles: Sequence[Tile], size: tuple[int, int], journal: Journal, stages: Stages) -> Timing:
+def run_tiles(plan: Plan, journal: Journal, stages: Stages) -> Timing:
     """Stain the tiles that the journal lacks, in order.
 
     The pixels in memory are those of at most 4 tiles before the network, 4 behind it, and the one in it.
 
     Args:
-        tiles: all tiles with tissue, in the order in which they are written.
-        size: (height, width) of their grid.
+        plan: of the slide; its tiles are stained in their order, in which they are written, too.
         journal: where finished tiles go.
         stages: what to do with a tile.
 
@@ -65,15 +67,15 @@ def run_tiles(tiles: Sequence[Tile], size: tuple[int, int], journal: Journal, st
         seconds spent.
     """
     timing = Timing()
-    missing = [tile for tile in tiles if tile not in journal]
+    missing = [tile for tile in plan.tiles if tile not in journal]
     readers, scribe = ThreadPoolExecutor(READERS, "read"), ThreadPoolExecutor(1, "write")
     behind: deque[Future[None]] = deque([scribe.submit(stages.written)])  # what an earlier run has finished
     try:
-        for tile, reading in _read_ahead(missing, size, stages, readers):
+        for tile, reading in _read_ahead(missing, plan, stages, readers):
             with timing.measure("read"):
                 padded = reading.result()
             with timing.measure("network"):
-                pixels = _stain(tile, padded, size, journal, stages.stainer)
+                pixels = _stain(tile, padded, plan, journal, stages.stainer)
             behind.append(scribe.submit(_keep, tile, pixels, journal, stages))
             stages.report(tile)
             with timing.measure("write"):
@@ -89,54 +91,64 @@ def run_tiles(tiles: Sequence[Tile], size: tuple[int, int], journal: Journal, st
 
 
 def _read_ahead(
-    tiles: Sequence[Tile], size: tuple[int, int], stages: Stages, readers: ThreadPoolExecutor
+    tiles: Sequence[Tile], plan: Plan, stages: Stages, readers: ThreadPoolExecutor
 ) -> Iterator[tuple[Tile, Future[RGB]]]:
     ahead: deque[tuple[Tile, Future[RGB]]] = deque()
     for tile in tiles:
-        ahead.append((tile, readers.submit(stages.read, padded_region(tile, stages.stainer.halo, *size))))
+        ahead.append(
+            (
+                tile,
+                readers.submit(stages.read, plan.padded(tile.region)),
+            )
+        )
         if len(ahead) == READ_AHEAD:
             yield ahead.popleft()
     yield from ahead
 
 
 def _keep(tile: Tile, pixels: RGB, journal: Journal, stages: Stages) -> None:
-    journal.save(tile, stages.finish(pixels, tile))
+    journal.save(tile, stages.finish(pixels, tile.region))
     stages.written()
 
 
-def _stain(tile: Tile, padded: RGB, size: tuple[int, int], journal: Journal, stainer: SlideStainer) -> RGB:
-    """One tile through the network, in smaller and smaller parts until the memory suffices."""
+def _stain(tile: Tile, padded: RGB, plan: Plan, journal: Journal, stainer: SlideStainer) -> RGB:
+    """One tile through the network, in smaller and smaller parts until they fit into the memory.
+
+    Parts have the tile's own halo, so that with an exact one no pixel moves. Windows that are blended are not cut: what
+    they show depends on their size.
+    """
     while True:
         try:
-            return _stain_in_parts(tile, padded, size, journal.division, stainer)
+            return _stain_in_parts(tile, padded, plan, journal.division, stainer)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            if min(tile.width, tile.height) // (2 * journal.division) < _SMALLEST_PART:
+            if plan.seams.kind == "feather":
+                size = plan.padded(tile.region).size
+                raise RestainError(f"memory: a window of {size} pixels does not fit; choose a smaller --tile") from None
+            width, height = (side // journal.division for side in (tile.region.width, tile.region.height))
+            if min(width, height) // 2 < max(_SMALLEST_PART, plan.footprint.stride):
                 raise RestainError(
-                    f"memory: a part of {tile.width // journal.division} x {tile.height // journal.division} pixels "
-                    "does not fit; free some, or choose a smaller stainer"
+                    f"memory: a part of {width} x {height} pixels does not fit; free some, or choose a smaller stainer"
                 ) from None
         journal.divide()
 
 
-def _stain_in_parts(tile: Tile, padded: RGB, size: tuple[int, int], division: int, stainer: SlideStainer) -> RGB:
+def _stain_in_parts(tile: Tile, padded: RGB, plan: Plan, division: int, stainer: SlideStainer) -> RGB:
     if division == 1:
         return stainer.stain([padded], [tile])[0]
-    left, top, _, _ = padded_region(tile, stainer.halo, *size)
-    pixels = np.empty((tile.height, tile.width, 3), dtype=np.uint8)
-    for part in _parts(tile, division):
-        x, y, width, height = padded_region(part, stainer.halo, *size)
-        own = padded[y - top : y - top + height, x - left : x - left + width]
-        inner = pixels[part.y - tile.y :, part.x - tile.x :][: part.height, : part.width]
-        inner[:] = stainer.stain([own], [part])[0]
+    outer = plan.padded(tile.region)
+    pixels = np.empty((*tile.region.size.shape, 3), dtype=np.uint8)
+    for part in _parts(tile, division, plan.footprint):
+        own = plan.padded(part.region)
+        pixels[part.region.within(tile.region)] = stainer.stain([padded[own.within(outer)]], [part])[0]
     return pixels
 
 
-def _parts(tile: Tile, division: int) -> Iterator[Tile]:
-    height, width = (-(-side // division // 4) * 4 for side in (tile.height, tile.width))  # origins stay multiples of 4
-    for y in range(0, tile.height, height):
-        for x in range(0, tile.width, width):
-            yield Tile(
-                tile.row, tile.column, tile.x + x, tile.y + y, min(width, tile.width - x), min(height, tile.height - y)
-            )
+def _parts(tile: Tile, division: int, footprint: Footprint) -> Iterator[Tile]:
+    """A tile cut into ``division`` squared parts, whose corners stay on the lattice."""
+    whole = tile.region
+    width, height = (footprint.up(-(-side // division)) for side in (whole.width, whole.height))
+    for y in range(whole.y, whole.bottom, height):
+        for x in range(whole.x, whole.right, width):
+            yield Tile(tile.row, tile.column, Region(x, y, width, height).intersect(whole))

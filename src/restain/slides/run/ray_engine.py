@@ -1,17 +1,20 @@
-"""Slides spread over a Ray cluster: one process for each GPU, and a lost one loses nothing but time."""
+"""Slides spread over a Ray cluster: one process per GPU; a lost one costs time only."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from restain.errors import RestainError
 from restain.progress import ProgressBar
-from restain.slides.plan import SlideOptions
-from restain.slides.run.single import Job, SlideRecord, failed, stain_slide
+from restain.slides.options import SlideOptions
+from restain.slides.record import SlideRecord
+from restain.slides.run.job import Job
+from restain.slides.run.single import failed, stain_slide
 from restain.stainer import load_stainer
 from restain.tensors import find_device
 
@@ -32,17 +35,17 @@ class _Worker:
 def stain_on_ray(
     jobs: Sequence[Job], stainer: Path, options: SlideOptions, device: str, workers: int | None
 ) -> Iterator[SlideRecord]:
-    """Stain slides on a Ray cluster: the running one, as RAY_ADDRESS or ``ray start`` tell, or a local one.
+    """Stain slides on a Ray cluster: the running one, found by RAY_ADDRESS or ``ray start``, or a local one.
 
     Paths must mean the same on every machine. A worker that is lost is started again up to three times, and the slide
-    that it had in hand continues from its journal.
+    that it was staining continues from its journal.
 
     Args:
         jobs: slides and their outputs.
         stainer: folder, loaded once by every worker.
         options: as for one slide.
         device: auto, cpu or cuda.
-        workers: processes; None for one a GPU, or one for every 4 cores without GPUs.
+        workers: processes; None for one per GPU, or one for every 4 cores without GPUs.
 
     Yields:
         records in the order in which slides are finished.
@@ -69,7 +72,7 @@ def stain_on_ray(
         return ray.remote(_Worker).options(**needs, **again).remote(stainer.absolute(), options, device)
 
     # Workers of a running cluster have folders of their own that relative paths would start from.
-    waiting, busy = deque(Job(job.source.absolute(), job.target.absolute()) for job in jobs), {}
+    waiting, busy = deque(_absolute(job) for job in jobs), {}
     for worker in [start() for _ in range(count)]:
         job = waiting.popleft()
         busy[worker.stain.remote(job)] = (worker, job)
@@ -87,3 +90,8 @@ def stain_on_ray(
                 busy[worker.stain.remote(job)] = (worker, job)
             bar.advance()
             yield record
+
+
+def _absolute(job: Job) -> Job:
+    tissue = job.tissue.absolute() if job.tissue else None
+    return replace(job, source=job.source.absolute(), target=job.target.absolute(), tissue=tissue)

@@ -2,145 +2,116 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from importlib import metadata
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
-import torch
 from filelock import FileLock, Timeout
 
+from restain.appearance import FAR, unlike_calibration
 from restain.errors import RestainError, in_short
 from restain.files import rename_whole, write_json
 from restain.images import RGB
-from restain.inference import find_precision, prepare
+from restain.inference import prepare
 from restain.progress import ProgressBar, console
-from restain.slides.plan import Plan, SlideOptions, plan_slide
-from restain.slides.run.journal import Journal, sweep
+from restain.slides.options import SlideOptions
+from restain.slides.plan import Plan, plan_slide
+from restain.slides.record import MadeBy, Request, SlideRecord
+from restain.slides.run.existing import explain_change, find_earlier
+from restain.slides.run.fill import find_fill
+from restain.slides.run.identity import describe, request_of
+from restain.slides.run.job import BESIDE, SUFFIX, Job
+from restain.slides.run.journal import Journal, discard
 from restain.slides.run.pictures import write_pictures
 from restain.slides.run.pipeline import Stages, Timing, run_tiles
 from restain.slides.run.stitching import Assembly
-from restain.slides.seamless.statistics import find_statistics
-from restain.slides.tiles import SlideStainer, Tile
+from restain.slides.seamless.normalisation import find_statistics, measure_distance, needs_of
+from restain.slides.slide_stainer import SlideStainer
+from restain.slides.tiling import Read, Tile
 from restain.stainer import Stainer
-from restain.wsi.reader import FileSlide, Region, open_slide, read_region
+from restain.wsi.geometry import Region
+from restain.wsi.reader import FileSlide, open_slide
+from restain.wsi.resample import read_region
 from restain.wsi.write.pyramid import Encoding, PyramidWriter, SlideMetadata
-
-SUFFIX = ".ome.tif"
-NOTICE = "virtual stain, not a real IHC; for research, not for clinical use"
-_BESIDE = (".thumbnail.png", ".preview.png", ".tissue.geojson", ".json")  # files that go with a slide
-_ENDS = 2**20  # bytes at the beginning and the end of a file that tell it from another
-
-
-@dataclass(frozen=True)
-class Job:
-    """A slide and where its virtual stain goes."""
-
-    source: Path
-    target: Path
-
-    def beside(self, suffix: str) -> Path:
-        """A file next to the result, of the same name."""
-        return self.target.with_name(self.target.name.removesuffix(SUFFIX) + suffix)
-
-    def hidden(self, suffix: str) -> Path:
-        """The same, for what is not to be seen when all is done."""
-        beside = self.beside(suffix)
-        return beside.with_name("." + beside.name)
-
-
-@dataclass(frozen=True)
-class SlideRecord:
-    """What became of a slide."""
-
-    slide: str
-    output: str
-    status: Literal["stained", "skipped", "busy", "failed"]
-    seconds: float | None = None  # of this run; the tiles of an interrupted one were paid for earlier
-    megapixels: float | None = None  # of the tiles that this run stained
-    rate: float | None = None  # megapixels a second, from opening the slide to its last file
-    tiles: int | None = None  # with tissue
-    tiles_in_all: int | None = None
-    mpp: float | None = None  # of the output
-    width: int | None = None
-    height: int | None = None
-    tissue_mm2: float | None = None
-    seam_score: float | None = None  # steps across tile borders over steps beside them: 1 is none
-    seam_borders: int | None = None  # tile borders behind the score; of few, chance in the tissue shows
-    seam_step: float | None = None  # mean step along a tile border, in grey levels
-    read_seconds: float | None = None  # that the network waited for pixels
-    network_seconds: float | None = None
-    write_seconds: float | None = None  # that the network waited for the writer
-    error: str = ""
-    warnings: tuple[str, ...] = ()
 
 
 def failed(job: Job, error: str) -> SlideRecord:
     """The record of a slide that has no output."""
-    return SlideRecord(str(job.source), str(job.target), "failed", error=error)
+    return SlideRecord(slide=str(job.source), output=str(job.target), status="failed", error=error)
 
 
-def stain_slide(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool = False) -> SlideRecord:
+def stain_slide(job: Job, stainer: Stainer, options: SlideOptions, *, quiet: bool = False) -> SlideRecord:
     """Stain one slide; an error becomes a record.
 
-    Until the output is complete, finished tiles lie in a hidden folder beside it, from which the next run goes on.
+    Until the output is complete, finished tiles lie in a hidden folder beside it, from which the next run continues.
     A lock keeps a second process off the slide.
     """
-    skipped = SlideRecord(str(job.source), str(job.target), "skipped")
     lock = job.hidden(".lock")  # outlives only a process that was killed
-    if options.skip_existing and job.target.exists() and not lock.exists():
-        return skipped
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock, timeout=0):
             try:
-                if options.skip_existing and job.target.exists():
-                    sweep(job.hidden(".unfinished"))
-                    return skipped
-                return _stain(job, stainer, options, quiet)
+                request, earlier = request_of(job, stainer, options), find_earlier(job)
+                made_by = earlier.made_by if earlier else None
+                changed = request.differences(made_by.request) if made_by else []
+                if earlier and made_by and not changed and not options.overwrite:
+                    discard(job.hidden(".unfinished"), made_by.identity)
+                    return earlier.model_copy(update={"status": "skipped", "made_by": None})
+                note = (explain_change(earlier, changed),) if earlier and changed else ()
+                return _stain(job, request, stainer, options, note, quiet)
             finally:
                 lock.unlink(missing_ok=True)
     except Timeout:
-        return SlideRecord(str(job.source), str(job.target), "busy", error="another process is staining it")
+        return failed(job, "another process is staining it").model_copy(update={"status": "busy"})
     except RestainError as error:
         return failed(job, str(error))
     except OSError as error:
         return failed(job, f"{error.filename or job.target.parent}: {error.strerror or in_short(error)}")
-    except Exception as error:  # a fault of this program's own: told in full, and the other slides go on
+    except Exception as error:  # a fault of this program: logged in full, and the other slides are stained
         logging.getLogger(__name__).exception("%s", job.source)
         return failed(job, f"{type(error).__name__}: {in_short(error)}")
 
 
-def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> SlideRecord:
+def _stain(
+    job: Job, request: Request, stainer: Stainer, options: SlideOptions, notes: tuple[str, ...], quiet: bool
+) -> SlideRecord:
     start = time.monotonic()
-    with open_slide(job.source, options.mpp) as slide:
-        plan = plan_slide(slide, stainer.card.mpp, options)
-        journal = Journal(job.hidden(".unfinished"), _identity(job.source, plan, stainer, options))
+    with open_slide(job.source, request.mpp) as slide:
+        plan = plan_slide(slide, needs_of(stainer, options.norm), options, job.tissue)
+        plan = replace(plan, warnings=(*plan.warnings, *notes))
+        made_by = describe(job, request, plan, stainer)
+        journal = Journal(job.hidden(".unfinished"), made_by.identity)
         if journal.dropped:
             dropped = (
                 f"{journal.dropped} tiles of an unfinished run with other settings, or of another slide, were dropped"
             )
             plan = replace(plan, warnings=(*plan.warnings, dropped))
         read = _reader(slide, plan)
-        if not quiet:
+        distance = measure_distance(stainer, plan, read)
+        if distance is not None and distance > FAR:
+            plan = replace(plan, warnings=(*plan.warnings, unlike_calibration(distance)))
+        if not quiet and plan.norm in ("slide", "local"):
             found = f"{plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics"
             console.print(f"{job.source.name}: {found}", markup=False)
-        statistics = find_statistics(journal.folder, stainer, options.norm, plan, read)
-        network = SlideStainer(stainer.generator, statistics, lambda net: prepare(net, options.precision))
+        statistics = find_statistics(journal.folder, stainer, plan, read)
+        network = SlideStainer(
+            stainer.generator, statistics, halo=plan.seams.halo, prepare=partial(prepare, precision=options.precision)
+        )
+        plan = replace(plan, fill=find_fill(journal.folder, plan, network, read))
         unfinished = journal.folder / f"output{SUFFIX}"
-        with _writer(unfinished, job, slide, plan, stainer, options) as writer:
-            assembly = Assembly(plan, journal, writer, (options.tile, writer.encoding.tile))
+        with _writer(unfinished, job, slide, plan, made_by) as writer:
+            assembly = Assembly(plan, journal, writer)
             timing, pixels = _run(job, plan, journal, _Work(read, network, assembly), quiet)
-        thumbnail, preview, outlines, about = (journal.folder / f"output{suffix}" for suffix in _BESIDE)
+        thumbnail, preview, contours, about = (journal.folder / f"output{suffix}" for suffix in BESIDE)
         write_pictures(slide, unfinished, thumbnail, preview)
-    write_json(outlines, plan.tissue.to_geojson())
+    write_json(contours, plan.tissue.to_geojson(plan.output.mpp))
     record = _record(job, plan, time.monotonic() - start, pixels, timing, assembly)
-    write_json(about, asdict(record) | {"made_by": _description(job, stainer, options)})
-    for suffix in _BESIDE:
+    record = record.model_copy(update={"appearance_distance": distance})
+    write_json(about, record.model_copy(update={"made_by": made_by}).model_dump(mode="json"))
+    for suffix in BESIDE:
         (journal.folder / f"output{suffix}").replace(job.beside(suffix))
     rename_whole(unfinished, job.target)  # last: where the slide is, everything is
     journal.remove()
@@ -149,7 +120,7 @@ def _stain(job: Job, stainer: Stainer, options: SlideOptions, quiet: bool) -> Sl
 
 @dataclass(frozen=True)
 class _Work:
-    read: Callable[[tuple[int, int, int, int]], RGB]
+    read: Read
     network: SlideStainer
     assembly: Assembly
 
@@ -161,93 +132,55 @@ def _run(job: Job, plan: Plan, journal: Journal, work: _Work, quiet: bool) -> tu
 
         def report(tile: Tile) -> None:
             nonlocal pixels
-            pixels += tile.width * tile.height
+            pixels += tile.region.area
             bar.note = f"{pixels / 1e6 / (time.monotonic() - start):.2f} Mpx/s"
             bar.advance()
 
-        finish = plan.glass.cover if plan.glass else lambda rgb, tile: rgb
+        def finish(rgb: RGB, region: Region) -> RGB:
+            return plan.background.blend(rgb, region, plan.fill) if plan.background else rgb
+
         stages = Stages(work.read, work.network, finish, work.assembly.advance, report)
-        timing = run_tiles(plan.tiles, plan.size, journal, stages)
+        timing = run_tiles(plan, journal, stages)
     return timing, pixels
 
 
-def _reader(slide: FileSlide, plan: Plan) -> Callable[[tuple[int, int, int, int]], RGB]:
-    return lambda rectangle: read_region(slide, Region(*rectangle), plan.mpp)
+def _reader(slide: FileSlide, plan: Plan) -> Read:
+    def read(region: Region) -> RGB:
+        return read_region(slide, region, plan.grid.mpp)
+
+    return read
 
 
-def _writer(
-    path: Path, job: Job, slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOptions
-) -> PyramidWriter:
+def _writer(path: Path, job: Job, slide: FileSlide, plan: Plan, made_by: MadeBy) -> PyramidWriter:
     name = job.target.name.removesuffix(SUFFIX)
-    about = SlideMetadata(plan.output_mpp, name, _description(job, stainer, options), slide.icc)
-    encoding = Encoding(lossless=options.lossless, quality=options.quality)
-    return PyramidWriter(path, plan.output_size, about, plan.tissue.white, encoding)
-
-
-def _description(job: Job, stainer: Stainer, options: SlideOptions) -> dict[str, str]:
-    return {
-        "Notice": NOTICE,
-        "Stain": stainer.card.stain or "not recorded",
-        "Software": f"restain {metadata.version('restain')}",
-        "Recipe": stainer.card.recipe,
-        "WeightsSHA256": stainer.weights_sha256,
-        "Normalisation": options.norm,
-        "Source": job.source.name,
-    }
-
-
-def _identity(source: Path, plan: Plan, stainer: Stainer, options: SlideOptions) -> dict[str, Any]:
-    """Everything that moves a pixel."""
-    device = next(stainer.generator.parameters()).device
-    return {
-        "slide": _fingerprint(source),
-        "slide_mpp": plan.tissue.slide_mpp,
-        "weights": stainer.weights_sha256,
-        "versions": [metadata.version("restain"), torch.__version__],
-        "device": device.type,
-        "precision": find_precision(options.precision, device),
-        "mpp": plan.mpp,
-        "size": list(plan.size),
-        "norm": options.norm,
-        "tile": options.tile,
-        "glass": options.glass,
-    }
-
-
-def _fingerprint(path: Path) -> str:
-    """Tells a slide from another without reading gigabytes: names, sizes, times, beginnings and ends of its files."""
-    digest = hashlib.sha256()
-    folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path  # MIRAX: slide.mrxs and slide/
-    for file in [path, *sorted(folder.rglob("*"))]:
-        if file.is_file():
-            status = file.stat()
-            size = status.st_size
-            digest.update(f"{file.name!r} {size} {status.st_mtime_ns}\n".encode())
-            with file.open("rb") as content:
-                digest.update(content.read(_ENDS))
-                content.seek(max(0, size - _ENDS))
-                digest.update(content.read(_ENDS))
-    return digest.hexdigest()
+    about = SlideMetadata(plan.output.mpp, name, made_by.description(), slide.icc)
+    encoding = Encoding(lossless=made_by.request.lossless, quality=made_by.request.quality)
+    return PyramidWriter(path, plan.output.size, about, background=plan.fill, encoding=encoding)
 
 
 def _record(job: Job, plan: Plan, seconds: float, pixels: int, timing: Timing, assembly: Assembly) -> SlideRecord:
-    score = assembly.seams.score()
+    seams = assembly.seams.score()
     return SlideRecord(
         slide=str(job.source),
         output=str(job.target),
         status="stained",
+        slide_mpp=plan.tissue.slide_mpp,
+        written=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=seconds,
         megapixels=pixels / 1e6,
         rate=pixels / 1e6 / seconds,
         tiles=len(plan.tiles),
-        tiles_in_all=plan.tiles_in_all,
-        mpp=plan.output_mpp,
-        width=plan.output_size[1],
-        height=plan.output_size[0],
+        tiles_in_all=len(plan.tiling),
+        mpp=plan.output.mpp,
+        width=plan.output.size.width,
+        height=plan.output.size.height,
         tissue_mm2=plan.tissue.area_mm2,
-        seam_score=score.score if score else None,
-        seam_borders=score.borders if score else None,
-        seam_step=score.jump if score else None,
+        background=plan.fill,
+        norm=plan.norm,
+        seams=plan.seams.kind,
+        seam_score=seams.score if seams else None,
+        seam_borders=seams.borders if seams else None,
+        seam_step=seams.jump if seams else None,
         read_seconds=timing.read,
         network_seconds=timing.network,
         write_seconds=timing.write,

@@ -12,10 +12,11 @@ from restain.images import RGB
 from restain.slides.plan import Plan
 from restain.slides.run.journal import Journal
 from restain.slides.seamless.seam_score import SeamMeter
-from restain.slides.tiles import Tile
+from restain.slides.tiling import Tile
 from restain.types import Mpp
+from restain.wsi.geometry import Region, Size
 from restain.wsi.resample import read_region
-from restain.wsi.slide import Level, Region
+from restain.wsi.slide import Level
 from restain.wsi.write.pyramid import PyramidWriter
 
 _MARGIN = 2  # pixels of the network's grid that resampling looks beyond a rectangle
@@ -24,46 +25,50 @@ _MARGIN = 2  # pixels of the network's grid that resampling looks beyond a recta
 class StainedSlide:
     """The finished tiles, read as a slide of one level in the network's grid; white where nothing was stained.
 
-    Beyond the grid its last pixels go on for a little: on another grid the slide may end a fraction of a pixel later.
+    Its last pixels are repeated just beyond the grid: on another grid the slide may end a fraction of a pixel later.
     """
 
     reader, icc = "journal", None
 
-    def __init__(self, plan: Plan, journal: Journal, side: int) -> None:
+    def __init__(self, plan: Plan, journal: Journal) -> None:
+        size = plan.grid.size
         self.path: Path = journal.folder
-        self.levels = (Level(plan.size[0] + _MARGIN, plan.size[1] + _MARGIN, 1.0),)
-        self.mpp: Mpp = plan.mpp
+        self.levels = (Level(Size(size.width + _MARGIN, size.height + _MARGIN), 1.0),)
+        self.mpp: Mpp = plan.grid.mpp
         self.properties: Mapping[str, str] = {}
-        self._journal, self._side, self._size = journal, side, plan.size
-        self._white = np.array(plan.tissue.white, dtype=np.uint8)
-        self._tiles = {(tile.row, tile.column): tile for tile in plan.tiles}
+        self._journal, self._tiling = journal, plan.tiling
+        self._background = np.array(plan.fill, dtype=np.uint8)
+        self._stained = frozenset(plan.tiles)
 
-    def tile(self, row: int, column: int) -> Tile | None:
-        """The stained tile at a place of the tiling."""
-        return self._tiles.get((row, column))
-
-    def tiles_under(self, region: Region) -> list[Tile]:
+    def stained_under(self, region: Region) -> list[Tile]:
         """Stained tiles that a region of the grid touches."""
-        rows = range(region.y // self._side, (region.y + region.height - 1) // self._side + 1)
-        columns = range(region.x // self._side, (region.x + region.width - 1) // self._side + 1)
-        keys = ((row, column) for row in rows for column in columns)
-        return [self._tiles[key] for key in keys if key in self._tiles]
+        return [tile for tile in self._tiling.under(region) if tile in self._stained]
 
     def read_level(self, level: int, region: Region) -> RGB:
         """Pixels of a region that begins inside the grid, uint8 (height, width, 3)."""
-        height, width = self._size
-        inside = region.clip(width, height)
-        pixels = np.empty((inside.height, inside.width, 3), dtype=np.uint8)
-        pixels[:] = self._white
-        for tile in self.tiles_under(inside):
-            whole = Region(tile.x, tile.y, tile.width, tile.height)
-            left, top = max(tile.x, inside.x), max(tile.y, inside.y)
-            right = min(tile.x + tile.width, inside.x + inside.width)
-            bottom = min(tile.y + tile.height, inside.y + inside.height)
-            shared = Region(left, top, right - left, bottom - top)
-            pixels[shared.within(inside)] = self._journal.load(tile)[shared.within(whole)]
+        inside = region.clip(self._tiling.size)
+        pixels = self._blended(inside) if self._tiling.feather else self._joined(inside)
         missing = region.height - inside.height, region.width - inside.width
         return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else pixels
+
+    def _joined(self, region: Region) -> RGB:
+        pixels = np.empty((*region.size.shape, 3), dtype=np.uint8)
+        pixels[:] = self._background
+        for tile in self.stained_under(region):
+            shared = tile.region.intersect(region)
+            pixels[shared.within(region)] = self._journal.load(tile)[shared.within(tile.region)]
+        return pixels
+
+    def _blended(self, region: Region) -> RGB:
+        """Each pixel the mean of the tiles over it, in whole numbers; a tile that was not stained is background."""
+        sums = np.zeros((*region.size.shape, 3), dtype=np.uint32)
+        for tile in self._tiling.under(region):
+            shared = tile.region.intersect(region)
+            stained = tile in self._stained
+            pixels = self._journal.load(tile)[shared.within(tile.region)] if stained else self._background
+            sums[shared.within(region)] += self._tiling.shares(tile, shared)[..., None] * pixels
+        whole = self._tiling.whole_share
+        return np.asarray((sums + whole // 2) // whole, dtype=np.uint8)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -84,49 +89,50 @@ class Assembly:
         plan: of the slide.
         journal: where the tiles are.
         writer: of the output file.
-        side: of the network's tiles and of the output's, in pixels.
     """
 
-    def __init__(self, plan: Plan, journal: Journal, writer: PyramidWriter, side: tuple[int, int]) -> None:
+    def __init__(self, plan: Plan, journal: Journal, writer: PyramidWriter) -> None:
         self.seams = SeamMeter()
         self._plan, self._journal, self._writer = plan, journal, writer
-        self._network_side, self._side = side
-        self._slide = StainedSlide(plan, journal, self._network_side)
+        self._output_side = writer.encoding.tile
+        self._slide = StainedSlide(plan, journal)
         self._next_tile = self._next_row = self._next_band = 0
 
     def advance(self) -> None:
         """Write all rows whose tiles are done."""
-        plan = self._plan
+        plan, side = self._plan, self._output_side
         while self._next_tile < len(plan.tiles) and plan.tiles[self._next_tile] in self._journal:
             self._next_tile += 1
         everything = self._next_tile == len(plan.tiles)
-        bands = -(-plan.size[0] // self._network_side)
-        complete = bands if everything else plan.tiles[self._next_tile].row  # rows of tiles that are done
-        self._measure_seams(complete)
-        scale = plan.size[0] / plan.output_size[0]
-        while self._next_row * self._side < plan.output_size[0]:
-            bottom = min((self._next_row + 1) * self._side, plan.output_size[0]) * scale + _MARGIN
-            if not everything and bottom > complete * self._network_side:
+        complete = plan.tiling.rows if everything else plan.tiles[self._next_tile].row  # rows of tiles that are done
+        self._measure_seams(complete, everything)
+        scale = plan.grid.size.height / plan.output.size.height  # pixels of the network per pixel of the output
+        while self._next_row * side < plan.output.size.height:
+            bottom = min((self._next_row + 1) * side, plan.output.size.height) * scale + _MARGIN
+            if not everything and bottom > complete * plan.tiling.side - plan.tiling.feather // 2:
                 return
-            self._writer.write_row(list(self._row(self._next_row * self._side)))
+            self._writer.write_row(list(self._row(self._next_row * side)))
             self._next_row += 1
 
-    def _measure_seams(self, complete: int) -> None:
-        columns = -(-self._plan.size[1] // self._network_side)
-        for band in range(self._next_band, complete):
-            tiles = (self._slide.tile(band, column) for column in range(columns))
-            self.seams.add_band(None if tile is None else self._journal.load(tile) for tile in tiles)
-        self._next_band = complete
+    def _measure_seams(self, complete: int, everything: bool) -> None:
+        tiling, stained = self._plan.tiling, frozenset(self._plan.tiles)
+        if tiling.feather and not everything:
+            complete -= 1  # the next row is blended into the last one
+        for row in range(self._next_band, complete):
+            tiles = (tiling.tile(row, column) for column in range(tiling.columns))
+            self.seams.add_band(
+                self._slide.read_level(0, tiling.cell(tile.row, tile.column)) if tile in stained else None
+                for tile in tiles
+            )
+        self._next_band = max(self._next_band, complete)
 
     def _row(self, y: int) -> Iterator[RGB | None]:
-        height, width = self._plan.output_size
-        scale = self._plan.output_mpp / self._plan.mpp
-        for x in range(0, width, self._side):
-            region = Region(x, y, min(self._side, width - x), min(self._side, height - y))
-            left, top = max(0, int(x * scale) - _MARGIN), max(0, int(y * scale) - _MARGIN)
-            right, bottom = (
-                (start + side) * scale + _MARGIN for start, side in ((x, region.width), (y, region.height))
-            )
-            under = Region(left, top, int(right) + 1 - left, int(bottom) + 1 - top)
-            stained = bool(self._slide.tiles_under(under))
-            yield read_region(self._slide, region, self._plan.output_mpp) if stained else None
+        """The output's tiles of one row: None where nothing was stained."""
+        output, scale = self._plan.output, self._plan.output.mpp / self._plan.grid.mpp
+        for x in range(0, output.size.width, self._output_side):
+            region = Region(x, y, self._output_side, self._output_side).clip(output.size)
+            left, top = (max(0, int(start * scale) - _MARGIN) for start in (region.x, region.y))
+            right, bottom = (int(end * scale + _MARGIN) + 1 for end in (region.right, region.bottom))
+            under = Region(left, top, right - left, bottom - top).clip(self._plan.grid.size)
+            stained = under.area and self._slide.stained_under(under)
+            yield read_region(self._slide, region, output.mpp) if stained else None

@@ -8,24 +8,39 @@ Ideas of KIN (Ho et al., "Ultra-high-resolution unpaired stain transformation vi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from scipy.ndimage import convolve
 from torch import Tensor, nn
 
-from restain.errors import RestainError
-from restain.images import RGB
-from restain.networks.norms import EPS, moments
-from restain.slides.seamless.anatomy import find_norms, plain_copy
-from restain.slides.seamless.frozen import LocalStatistics, check_channels
+from restain.errors import RestainError, in_short
+from restain.files import write_aside
+from restain.networks.generator import Generator, plain_copy, replace_module
+from restain.networks.norms import EPS, check_channels, moments
+from restain.slides.tiling import Read
 from restain.tensors import to_tensor
+from restain.wsi.geometry import Mask, Region, Size
 
 _SPACING = 512  # pixels between nodes, about: a whole number of windows
 _KERNEL = (1.0, 2.0, 1.0)  # weights of neighbouring nodes along each axis
+
+
+@dataclass(frozen=True)
+class LocalStatistics:
+    """Statistics at the nodes of a grid, for every norm in the order in which they run.
+
+    Node (i, j) lies in the middle of the square of ``spacing`` pixels in row i, column j of the slide's grid.
+    """
+
+    spacing: int  # pixels of the image
+    means: tuple[Tensor, ...]  # float32 (rows, columns, C), on the CPU
+    deviations: tuple[Tensor, ...]  # sqrt(variance + eps), likewise
 
 
 @dataclass
@@ -35,31 +50,27 @@ class Place:
     corners: list[tuple[int, int]] = field(default_factory=list)
 
     def __deepcopy__(self, memo: object) -> Place:
-        """Itself: a copy of a network still runs for the one who says here where its images lie."""
+        """Itself: whoever sets the corners sets them for the copies of the network, too."""
         return self
 
 
 def measure_local(
-    generator: nn.Module,
-    read: Callable[[tuple[int, int, int, int]], RGB],
-    tissue: npt.NDArray[np.bool_],
-    size: tuple[int, int],
-    side: int,
-    spacing: int = _SPACING,
+    generator: Generator, read: Read, tissue: Mask, size: Size, side: int, spacing: int = _SPACING
 ) -> LocalStatistics:
     """Mean and deviation in front of every norm around each node.
 
-    The slide is cut into windows of the size of the training crops; each passes through the network once, normalised by
-    itself. A node averages its square of windows and the eight squares around it, with binomial weights times the
-    windows' share of tissue, so that glass, whose variance is next to nothing, does not spoil the edge of the tissue.
+    The slide is cut into windows of the size of the training crops. Those of a node's square pass through the network
+    together, and each norm on the way takes the average over them, weighted by their share of tissue: a norm is
+    measured with the norms before it as they will be used. A node averages its square and the eight squares around it
+    with binomial weights, so that background, whose variance is next to nothing, does not spoil the edge of the tissue.
     Memory: two numbers for each channel of each norm at each node, in the end 30 kB a node at ngf 64.
 
     Args:
         generator: on its device; it is left as it is.
-        read: (x, y, width, height) in the grid -> uint8 (height, width, 3), also outside the slide.
+        read: pixels of a region of the grid, also outside the slide.
         tissue: mask over the whole grid, at any resolution.
-        size: (height, width) of the grid, pixels.
-        side: of a window, pixels; a multiple of 4, 16 at least.
+        size: of the grid.
+        side: of a window, pixels; a multiple of the generator's stride, and not below its smallest image.
         spacing: of the nodes, pixels; rounded down to a multiple of ``side``, which it is at least.
 
     Raises:
@@ -71,20 +82,20 @@ def measure_local(
     share = _tissue_share(tissue, size, side, across)
     network = plain_copy(generator)
     device = next(network.parameters()).device
-    norms = find_norms(network)
-    sums = [np.zeros((2, *share.shape[:2], norm.convolution.out_channels)) for norm in norms]
-    seen: list[Tensor] = []
-    for norm in norms:
-        norm.module.register_forward_pre_hook(lambda _, inputs: seen.append(moments(inputs[0])))
+    norms = [_MeasuringNorm() for _ in network.norm_sites()]
+    sums = [np.zeros((2, *share.shape[:2], site.channels)) for site in network.norm_sites()]
+    for site, norm in zip(network.norm_sites(), norms, strict=True):
+        replace_module(network, site.name, norm)
     with torch.inference_mode():
         for i, j in np.argwhere(share.any(axis=(2, 3))).tolist():
-            square = to_tensor(read((j * across * side, i * across * side, across * side, across * side)))
+            square = to_tensor(read(Region(j, i, 1, 1).scaled(across * side)))
             weights = torch.from_numpy(share[i, j].ravel())
             windows = square.unfold(1, side, side).unfold(2, side, side).permute(1, 2, 0, 3, 4).flatten(0, 1)
+            for norm in norms:
+                norm.weights = weights[weights > 0]
             network(windows[weights > 0].to(device))
-            for total, found in zip(sums, seen, strict=True):
-                total[:, i, j] = torch.einsum("n,mnc->mc", weights[weights > 0], found).numpy()
-            seen.clear()
+            for total, norm in zip(sums, norms, strict=True):
+                total[:, i, j] = norm.sums.numpy()
     means, deviations = [], []
     for total in sums:
         mean, variance = _average_neighbours(total, share.sum(axis=(2, 3)))
@@ -93,23 +104,65 @@ def measure_local(
     return LocalStatistics(across * side, tuple(means), tuple(deviations))
 
 
-def localise(generator: nn.Module, statistics: LocalStatistics, place: Place) -> nn.Module:
+class _MeasuringNorm(nn.Module):
+    """Normalises the images of a pass by the weighted average of their statistics, and remembers its sums."""
+
+    weights: Tensor  # float64 (N,), of the images of the next pass
+    sums: Tensor  # float64 (2, C), of mean and variance times weight, of the last pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        self.sums = torch.einsum("n,mnc->mc", self.weights, moments(x))
+        mean, variance = (self.sums / self.weights.sum()).to(x)[:, None, :, None, None]
+        normalised: Tensor = (x - mean).div_(torch.sqrt(variance + EPS))
+        return normalised
+
+
+def localise(generator: Generator, statistics: LocalStatistics, place: Place) -> Generator:
     """A copy whose norms take their statistics from the place of each pixel.
 
     Args:
         generator: in any state; it is left as it is.
         statistics: of ``measure_local`` with the same generator.
-        place: read whenever the network runs; whoever runs it says there where the images lie.
+        place: read whenever the network runs; the caller sets its corners before each run.
+
+    Raises:
+        RestainError: the statistics are those of another network.
     """
     network = plain_copy(generator)
-    norms = find_norms(network)
-    check_channels(norms, statistics.means)
+    sites = network.norm_sites()
+    check_channels(sites, statistics.means)
     device = next(network.parameters()).device
-    for norm, mean, deviation in zip(norms, statistics.means, statistics.deviations, strict=True):
-        norm.replace(
-            _LocalNorm(mean.to(device), deviation.to(device), statistics.spacing / norm.scale, norm.scale, place)
-        )
+    for site, mean, deviation in zip(sites, statistics.means, statistics.deviations, strict=True):
+        norm = _LocalNorm(mean.to(device), deviation.to(device), statistics.spacing / site.scale, site.scale, place)
+        replace_module(network, site.name, norm)
     return network
+
+
+def save_local(path: Path, statistics: LocalStatistics) -> None:
+    """Write statistics as safetensors, whole or not at all; they come back exactly."""
+    tensors = {f"{index:03}.mean": mean.contiguous() for index, mean in enumerate(statistics.means)}
+    tensors |= {f"{index:03}.deviation": value.contiguous() for index, value in enumerate(statistics.deviations)}
+    with write_aside(path) as temporary:
+        save_file(tensors, temporary, {"spacing": str(statistics.spacing)})
+
+
+def load_local(path: Path) -> LocalStatistics:
+    """Read what ``save_local`` wrote; RestainError where the file is something else, or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            spacing = int(file.metadata()["spacing"])
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise RestainError(f"{path}: holds no local statistics ({in_short(error)})") from None
+    means, deviations = (_named(tensors, kind) for kind in ("mean", "deviation"))
+    if len(means) != len(deviations):
+        raise RestainError(f"{path}: holds no local statistics (expected a mean and a deviation for each norm)")
+    return LocalStatistics(spacing, means, deviations)
+
+
+def _named(tensors: dict[str, Tensor], kind: str) -> tuple[Tensor, ...]:
+    return tuple(tensor for name, tensor in tensors.items() if name.endswith(f".{kind}"))
 
 
 class _LocalNorm(nn.Module):
@@ -137,15 +190,13 @@ class _LocalNorm(nn.Module):
         return (1 - distance).clamp(min=0)
 
 
-def _tissue_share(
-    tissue: npt.NDArray[np.bool_], size: tuple[int, int], side: int, across: int
-) -> npt.NDArray[np.float64]:
+def _tissue_share(tissue: Mask, size: Size, side: int, across: int) -> npt.NDArray[np.float64]:
     """The share of tissue in each window, (rows, columns, across, across): node, then window of its square."""
-    rows, columns = (-(-extent // (across * side)) for extent in size)
+    rows, columns = (-(-extent // (across * side)) for extent in size.shape)
     # A window may be smaller than a pixel of the mask, so the mask is looked at 8 x 8 times in each window.
     y, x = (
         ((np.arange(count * across * 8) + 0.5) * (side / 8) * (cells / extent)).astype(int)
-        for count, cells, extent in zip((rows, columns), tissue.shape, size, strict=True)
+        for count, cells, extent in zip((rows, columns), tissue.shape, size.shape, strict=True)
     )
     inside = np.pad(tissue, ((0, 1), (0, 1)))
     looked = inside[np.minimum(y, tissue.shape[0])][:, np.minimum(x, tissue.shape[1])]

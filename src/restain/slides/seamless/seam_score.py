@@ -40,7 +40,7 @@ class SeamScore:
 
     @property
     def score(self) -> float | None:
-        """``step / step_beside``: 1 where borders cannot be told from the rest; None where there is no texture."""
+        """``step / step_beside``: 1 where borders look like the rest; None where there is no texture."""
         return self.step / self.step_beside if self.step_beside else None
 
     @property
@@ -59,7 +59,7 @@ class SeamMeter:
         self._jumps: list[tuple[float, float]] = []
 
     def add_band(self, tiles: Iterable[RGB | None]) -> None:
-        """Measure one row of tiles, left to right, uint8 (height, width, 3); None is glass that was not stained.
+        """Measure one row of tiles, left to right, uint8 (height, width, 3); None is background that was not stained.
 
         Of an iterator, no more than two tiles are held at a time.
         """

@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 
 from restain.images import RGB
-from restain.wsi.slide import Level, Region, Source
+from restain.wsi.geometry import Region, Size
+from restain.wsi.slide import Level, Source
 
 _SIDE = 256  # pixels of a sample
 _CANDIDATES = 6  # places in each direction that are looked at
@@ -45,7 +46,7 @@ class Samples:
 class Difference:
     """How far two readers are apart on samples of one level, in grey levels of the three channels."""
 
-    size: tuple[int, int]  # (width, height) of the level
+    size: Size  # of the level
     readers: tuple[str, str]
     mean: float
     largest: int
@@ -66,7 +67,7 @@ def find_spots(source: Source) -> list[Spot]:
     level = source.levels[coarsest]
     steps = [(step + 0.5) / _CANDIDATES for step in range(_CANDIDATES)]
     texture = {
-        (x, y): float(source.read(coarsest, _region(level, (x, y), _SIDE // 4)).std(axis=(0, 1)).sum())
+        (x, y): float(source.read(coarsest, _region(level.size, (x, y), _SIDE // 4)).std(axis=(0, 1)).sum())
         for y in steps
         for x in steps
     }
@@ -79,17 +80,17 @@ def take_samples(source: Source, spots: Sequence[Spot]) -> list[Samples]:
     taken = []
     for index in whole_levels(source):
         level = source.levels[index]
-        regions = tuple(_region(level, spot, _SIDE) for spot in spots)
+        regions = tuple(_region(level.size, spot, _SIDE) for spot in spots)
         taken.append(Samples(level, regions, tuple(source.read(index, region) for region in regions)))
     return taken
 
 
 def compare_reader(reader: str, taken: Sequence[Samples], other: Source) -> Iterator[Difference]:
     """What another reader shows in place of the samples, on every level that both see."""
-    sizes = {(level.height, level.width): index for index, level in enumerate(other.levels)}
+    sizes = {level.size: index for index, level in enumerate(other.levels)}
     for samples in taken:
         level = samples.level
-        index = sizes.get((level.height, level.width))
+        index = sizes.get(level.size)
         if index is None:
             continue
         apart = [
@@ -98,28 +99,26 @@ def compare_reader(reader: str, taken: Sequence[Samples], other: Source) -> Iter
         ]
         mean = float(np.mean([difference.mean() for difference in apart]))
         largest = int(max(difference.max() for difference in apart))
-        yield Difference((level.width, level.height), (reader, other.reader), mean, largest, samples.tolerance)
+        yield Difference(level.size, (reader, other.reader), mean, largest, samples.tolerance)
 
 
-def measure_steps(source: Source, spots: Sequence[Spot]) -> Iterator[tuple[tuple[int, int], float]]:
+def measure_steps(source: Source, spots: Sequence[Spot]) -> Iterator[tuple[Size, float]]:
     """How far each level is from the area average of the next finer one.
 
     Yields:
-        ((width, height) of the level, mean absolute difference in grey levels).
+        (size of the level, mean absolute difference in grey levels).
     """
     levels = whole_levels(source)
     for finer, coarser in pairwise(levels):
         level, below = source.levels[coarser], source.levels[finer]
         ratio = round(level.downsample / below.downsample)
-        inner = Level(below.height // ratio, below.width // ratio, level.downsample)  # what whole blocks cover
+        inner = Size(below.width // ratio, below.height // ratio)  # what whole blocks cover
         apart = []
         for spot in spots:
             region = _region(inner, spot, _SIDE // ratio)
-            blocks = source.read(
-                finer, Region(*(ratio * value for value in (region.x, region.y, region.width, region.height)))
-            )
+            blocks = source.read(finer, region.scaled(ratio))
             apart.append(np.abs(_block_mean(blocks, ratio) - source.read(coarser, region)).mean())
-        yield (level.width, level.height), float(np.mean(apart))
+        yield level.size, float(np.mean(apart))
 
 
 def _slope(pixels: RGB) -> float:
@@ -134,9 +133,9 @@ def _block_mean(pixels: RGB, ratio: int) -> np.ndarray[tuple[int, ...], np.dtype
     return np.asarray(pixels.reshape(height, ratio, width, ratio, 3).mean(axis=(1, 3)))
 
 
-def _region(level: Level, spot: Spot, side: int) -> Region:
+def _region(size: Size, spot: Spot, side: int) -> Region:
     """A square around a spot, moved and cropped into the level."""
-    width, height = min(side, level.width), min(side, level.height)
-    x = min(max(0, round(spot[0] * level.width - width / 2)), level.width - width)
-    y = min(max(0, round(spot[1] * level.height - height / 2)), level.height - height)
+    width, height = min(side, size.width), min(side, size.height)
+    x = min(max(0, round(spot[0] * size.width - width / 2)), size.width - width)
+    y = min(max(0, round(spot[1] * size.height - height / 2)), size.height - height)
     return Region(x, y, width, height)

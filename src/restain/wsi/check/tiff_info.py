@@ -1,4 +1,4 @@
-"""What a TIFF file says of its own form."""
+"""Form, tiles, compression and annotations of a TIFF file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # JPEG's markers SOF0 to SO
 _CHROMA = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0"}
 
 
-def tiff_facts(path: Path) -> dict[str, str]:
+def read_tiff_info(path: Path) -> dict[str, str]:
     """Form, tiles and compression of the first directory, and the keys and values of its OME annotations."""
     with tifffile.TiffFile(path) as file:
         first = file.pages.first

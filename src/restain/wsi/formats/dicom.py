@@ -10,7 +10,8 @@ import numpy as np
 
 from restain.errors import RestainError
 from restain.images import RGB
-from restain.wsi.slide import Level, Region, pyramid_levels
+from restain.wsi.geometry import Region, Size
+from restain.wsi.slide import Level, pyramid_levels
 
 
 class DicomSource:
@@ -29,7 +30,7 @@ class DicomSource:
         self._slide = WsiDicom.open(path)
         levels = sorted(self._slide.pyramid, key=lambda level: -level.size.width)
         self._numbers = [level.level for level in levels]
-        self.levels: tuple[Level, ...] = pyramid_levels([(level.size.height, level.size.width) for level in levels])
+        self.levels: tuple[Level, ...] = pyramid_levels([Size(level.size.width, level.size.height) for level in levels])
         self.pixel_size: tuple[float, float] | None = None
         with suppress(WsiDicomNoResolutionError):
             self.pixel_size = levels[0].mpp.width, levels[0].mpp.height

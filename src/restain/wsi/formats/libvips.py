@@ -11,9 +11,10 @@ import numpy as np
 
 from restain.images import RGB
 from restain.wsi.formats.alpha import compose_on
-from restain.wsi.slide import Level, Region, pyramid_levels
+from restain.wsi.geometry import Region, Size
+from restain.wsi.slide import Level, pyramid_levels
 
-_UNKNOWN = 1.0  # pixels per mm: what libvips says where a file says nothing
+_UNKNOWN = 1.0  # pixels per mm: what libvips reports where a file states nothing
 _WHITE = (255, 255, 255)
 
 
@@ -33,7 +34,7 @@ class VipsSource:
         for image in sorted(others, key=lambda image: -int(image.width)):
             if image.width < self._images[-1].width and _shows_the_same(image, first):
                 self._images.append(image)
-        self.levels: tuple[Level, ...] = pyramid_levels([(image.height, image.width) for image in self._images])
+        self.levels: tuple[Level, ...] = pyramid_levels([_size(image) for image in self._images])
         known = (first.xres, first.yres) != (_UNKNOWN, _UNKNOWN)
         self.pixel_size = (1e3 / first.xres, 1e3 / first.yres) if known else None
         self.icc = bytes(first.get("icc-profile-data")) if "icc-profile-data" in fields else None
@@ -64,5 +65,9 @@ def _coarser(first: Any, fields: set[str]) -> list[dict[str, int]]:
 
 def _shows_the_same(image: Any, first: Any) -> bool:
     """Labels and macro images have other proportions; thumbnails are seldom a whole number of times smaller."""
-    sizes = [(int(of.height), int(of.width)) for of in (first, image)]
-    return image.bands == first.bands and pyramid_levels(sizes)[1].downsample.is_integer()
+    level = pyramid_levels([_size(first), _size(image)])[1]
+    return image.bands == first.bands and level.downsample.is_integer()
+
+
+def _size(image: Any) -> Size:
+    return Size(int(image.width), int(image.height))

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from restain.images import RGB, read_rgb
-from restain.wsi.slide import Level, Region
+from restain.wsi.geometry import Region, Size
+from restain.wsi.slide import Level
 
 
 class PictureSource:
@@ -27,7 +28,7 @@ class PictureSource:
         self._path = path
         self._lock = Lock()
         with Image.open(path) as image:
-            self.levels: tuple[Level, ...] = (Level(image.height, image.width, 1.0),)
+            self.levels: tuple[Level, ...] = (Level(Size(image.width, image.height), 1.0),)
             self.icc: bytes | None = image.info.get("icc_profile")
             self.properties: Mapping[str, str] = {"format": image.format or ""}
 

@@ -14,7 +14,7 @@ _MICRON_NAMES = {"micron", "microns", "um", "\\u00B5m", "µm", "μm"}  # as Imag
 
 
 def pixel_size_of_tiff(file: tifffile.TiffFile, page: tifffile.TiffPage) -> PixelSize | None:
-    """What the file says of its finest page: OME-XML, then Aperio's or ImageJ's text, then the resolution tags."""
+    """Pixel size of the finest page, from OME-XML, then Aperio's or ImageJ's text, then the resolution tags."""
     ome = _of_ome(file.ome_metadata, page) if file.is_ome and file.ome_metadata else None
     return ome or _of_description(page) or _of_resolution_tags(page)
 

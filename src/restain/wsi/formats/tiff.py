@@ -15,7 +15,8 @@ from restain.errors import RestainError
 from restain.images import OTHER_COLOURS, RGB
 from restain.wsi.formats.alpha import compose_on
 from restain.wsi.formats.pixelsize import pixel_size_of_tiff
-from restain.wsi.slide import Level, Region, pyramid_levels
+from restain.wsi.geometry import Region, Size
+from restain.wsi.slide import Level, pyramid_levels
 
 _CACHE_BYTES = 64 * 2**20  # of decoded tiles: a row of tiles of a wide slide, or some strips
 _WHITE = (255, 255, 255)
@@ -100,16 +101,16 @@ class TiffSource:
         return np.asarray(decoded[0])
 
 
-def _size(page: tifffile.TiffPage) -> tuple[int, int]:
-    return page.imagelength, page.imagewidth
+def _size(page: tifffile.TiffPage) -> Size:
+    return Size(page.imagewidth, page.imagelength)
 
 
 def _segments(page: tifffile.TiffPage, region: Region) -> Iterator[tuple[int, Region]]:
     """(index, extent) of the tiles or strips that a region touches."""
     width, height = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
     across = -(-page.imagewidth // width)
-    for row in range(region.y // height, -(-(region.y + region.height) // height)):
-        for column in range(region.x // width, -(-(region.x + region.width) // width)):
+    for row in range(region.y // height, -(-region.bottom // height)):
+        for column in range(region.x // width, -(-region.right // width)):
             yield row * across + column, Region(column * width, row * height, width, height)
 
 

@@ -14,13 +14,14 @@ from restain.errors import RestainError
 from restain.images import RGB
 from restain.wsi.formats.alpha import compose_on
 from restain.wsi.formats.tiff import TiffSource
-from restain.wsi.slide import Level, Region, pyramid_levels
+from restain.wsi.geometry import Region, Size
+from restain.wsi.slide import Level, pyramid_levels
 
 _BLOCK = 512  # pixels
 
 
 class VendorSource:
-    """Levels as the scanner made them, cropped to what it scanned, where the file says so (as QuPath does)."""
+    """Levels as the scanner made them, cropped to what it scanned, where the file states it (as in QuPath)."""
 
     reader = "openslide"
 
@@ -36,10 +37,10 @@ class VendorSource:
         )
         self._origin = left, top
         self._downsamples = slide.level_downsamples
-        full = pyramid_levels([(height, width) for width, height in slide.level_dimensions])
+        full = pyramid_levels([Size(*dimensions) for dimensions in slide.level_dimensions])
         cropped = (height, width) != (full_height, full_width)
-        sizes = [(round(height / level.downsample), round(width / level.downsample)) for level in full]
-        self.levels: tuple[Level, ...] = pyramid_levels([size for size in sizes if min(size) > 0]) if cropped else full
+        sizes = [Size(round(width / level.downsample), round(height / level.downsample)) for level in full]
+        self.levels: tuple[Level, ...] = pyramid_levels([size for size in sizes if size.area]) if cropped else full
         self.pixel_size: tuple[float, float] | None = _pixel_size(text)
         self.icc: bytes | None = _profile(slide) if "openslide.icc-size" in text else None
         self.properties: Mapping[str, str] = text
@@ -61,8 +62,8 @@ class VendorSource:
         if self._exact is not None:
             return self._exact.read(self._exact.levels.index(self.levels[level]), region)
         pixels = np.empty((region.height, region.width, 3), np.uint8)
-        for y in range(region.y // _BLOCK * _BLOCK, region.y + region.height, _BLOCK):
-            for x in range(region.x // _BLOCK * _BLOCK, region.x + region.width, _BLOCK):
+        for y in range(region.y // _BLOCK * _BLOCK, region.bottom, _BLOCK):
+            for x in range(region.x // _BLOCK * _BLOCK, region.right, _BLOCK):
                 block = Region(x, y, _BLOCK, _BLOCK)
                 part = block.intersect(region)
                 pixels[part.within(region)] = self._read(level, block)[part.within(block)]

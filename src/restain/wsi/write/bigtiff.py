@@ -5,7 +5,7 @@ offsets. A reader follows offsets only, so tiles of all levels may lie in the or
 of the same bytes may be the same bytes in the file.
 
 Not tifffile's writer, which the tests read with: it wants a level at a time, so the others would have to be kept aside,
-it writes each glass tile anew, and it always writes the subsampling tag that makes Bio-Formats convert colours twice.
+it writes each background tile again, and always the subsampling tag that makes Bio-Formats convert colours twice.
 """
 
 from __future__ import annotations
@@ -48,16 +48,21 @@ class Tag(IntEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One tag of a directory: its type's number in the specification, how many values, and their bytes."""
+    """One tag of a directory: its type's number in the specification, how many values, and their bytes.
+
+    ``place`` is the offset of bytes that are in the file already, for several directories to share; ``data`` is then
+    empty.
+    """
 
     tag: Tag
     kind: int
     count: int
     data: bytes
+    place: int | None = None
 
 
 def text(tag: Tag, value: str) -> Entry:
-    """Text that ends with a zero: ASCII says TIFF, UTF-8 say OME-TIFF and every reader of it."""
+    """Text that ends with a zero: ASCII in TIFF, UTF-8 in OME-TIFF and its readers."""
     data = value.encode() + b"\0"
     return Entry(tag, 2, len(data), data)
 
@@ -83,15 +88,17 @@ def rational(tag: Tag, value: float) -> Entry:
     return Entry(tag, 5, 1, struct.pack("<II", fraction.numerator, fraction.denominator))
 
 
-def undefined(tag: Tag, data: bytes) -> Entry:
-    """Bytes that mean something to others."""
-    return Entry(tag, 7, len(data), data)
+def append_shared(file: BinaryIO, tag: Tag, data: bytes) -> Entry:
+    """Append bytes that mean something to others, more than 8 of them, and give the tag that leads there."""
+    start = _aligned_end(file)
+    file.write(data)
+    return Entry(tag, 7, len(data), b"", start)
 
 
 def write_pyramid(file: BinaryIO, levels: Sequence[Sequence[Entry]]) -> None:
     """Append the directories of a pyramid, finest level first, and let the header lead to them.
 
-    The coarser levels are SubIFDs of the first directory, where OME-TIFF says that they belong, and at the same time
+    The coarser levels are SubIFDs of the first directory, where OME-TIFF puts them, and at the same time
     the next directories of the main chain, where OpenSlide looks for them: each is written once and found twice.
 
     Args:
@@ -125,7 +132,9 @@ def _directory(entries: Sequence[Entry], start: int, following: int) -> bytes:
     fields, values = bytearray(struct.pack("<Q", len(entries))), bytearray()
     values_start = start + 8 + 20 * len(entries) + 8
     for entry in sorted(entries, key=lambda entry: entry.tag):
-        if len(entry.data) <= 8:
+        if entry.place is not None:
+            inline = struct.pack("<Q", entry.place)
+        elif len(entry.data) <= 8:
             inline = entry.data.ljust(8, b"\0")
         else:
             inline = struct.pack("<Q", values_start + len(values))

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from restain.images import RGB
+from restain.wsi.geometry import Size
 
 SMALLEST_LEVEL = 1024  # pixels: levels are halved until the longer side is at most this
 
 
-def level_sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
-    """(height, width) of each level: halved, rounded up, until the longer side is at most 1024 pixels."""
+def level_sizes(size: Size) -> list[Size]:
+    """Size of each level: halved, rounded up, until the longer side is at most 1024 pixels."""
     sizes = [size]
-    while max(sizes[-1]) > SMALLEST_LEVEL:
-        height, width = sizes[-1]
-        sizes.append((-(-height // 2), -(-width // 2)))
+    while sizes[-1].longer_side > SMALLEST_LEVEL:
+        sizes.append(Size(-(-sizes[-1].width // 2), -(-sizes[-1].height // 2)))
     return sizes
 
 
-def halve(pixels: RGB) -> RGB:
+def downsample(pixels: RGB) -> RGB:
     """Average 2 x 2 pixels into one; at an odd edge, what exists of them.
 
     A mean that lies between two grey levels, which happens to one in four, goes to the even one: rounded up always,

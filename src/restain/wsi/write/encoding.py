@@ -1,4 +1,4 @@
-"""How the pixels of a slide are kept: JPEG or lossless, and the tags that say so."""
+"""How the pixels of a slide are kept: JPEG or lossless, and the tags for it."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Encoding:
     def entries(self) -> list[Entry]:
         """The tags that tell a reader how to decode.
 
-        YCbCrSubSampling is left to the JPEG streams, which say it themselves: libtiff asks them where the tag is
-        missing, while Bio-Formats, where the tag says 4:4:4, converts RGB that it has already into RGB once more
+        YCbCrSubSampling is left to the JPEG streams, which contain it: libtiff asks them where the tag is
+        missing, while Bio-Formats, where the tag has 4:4:4, converts RGB that it has already into RGB once more
         (https://github.com/ome/bioformats/issues/3711).
         """
         if self.lossless:

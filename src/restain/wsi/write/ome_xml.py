@@ -1,4 +1,4 @@
-"""What a slide says of itself: OME-XML, the form that QuPath, OMERO and Bio-Formats read.
+"""The metadata in a slide file: OME-XML, the form that QuPath, OMERO and Bio-Formats read.
 
 Source: OME data model, schema 2016-06 (https://docs.openmicroscopy.org/ome-model).
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from restain.types import Mpp
+from restain.wsi.geometry import Size
 
 _SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _NAMESPACE = "restain"  # of the annotation that holds the description
@@ -35,12 +36,12 @@ class SlideMetadata:
     icc: bytes | None = None
 
 
-def write_omexml(metadata: SlideMetadata, size: tuple[int, int], creator: str, digest: bytes) -> str:
+def write_omexml(metadata: SlideMetadata, size: Size, creator: str, digest: bytes) -> str:
     """The ImageDescription of the first directory: one RGB image of one plane.
 
     Args:
         metadata: of the slide.
-        size: (height, width) of the finest level.
+        size: of the finest level.
         creator: the program and its version.
         digest: 16 bytes or more that stand for the pixels; with the same metadata they give the same UUID, where a
             random one would make two equal slides differ.
@@ -49,7 +50,6 @@ def write_omexml(metadata: SlideMetadata, size: tuple[int, int], creator: str, d
         XML whose letters stand for themselves, to be kept as UTF-8: Bio-Formats spoils character references, and
         with one in "µm" it takes the file for a TIFF without a pyramid.
     """
-    height, width = size
     lines = "\n".join(f"{key}: {value}" for key, value in metadata.description.items())
     root = ElementTree.Element("OME", {"xmlns": _SCHEMA, "Creator": creator})
     image = ElementTree.SubElement(root, "Image", ID="Image:0", Name=_line(metadata.name))
@@ -57,7 +57,7 @@ def write_omexml(metadata: SlideMetadata, size: tuple[int, int], creator: str, d
     mpp = repr(float(metadata.mpp))
     pixels = {"ID": "Pixels:0", "DimensionOrder": "XYCZT", "Type": "uint8", "SignificantBits": "8"}
     pixels |= {"Interleaved": "true", "BigEndian": "false"}
-    pixels |= {"SizeX": str(width), "SizeY": str(height), "SizeC": "3", "SizeZ": "1", "SizeT": "1"}
+    pixels |= {"SizeX": str(size.width), "SizeY": str(size.height), "SizeC": "3", "SizeZ": "1", "SizeT": "1"}
     pixels |= {"PhysicalSizeX": mpp, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": mpp, "PhysicalSizeYUnit": "µm"}
     plane = ElementTree.SubElement(image, "Pixels", pixels)
     ElementTree.SubElement(plane, "Channel", ID="Channel:0:0", SamplesPerPixel="3")

@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from restain.errors import RestainError, in_short
 from restain.images import RGB
+from restain.wsi.geometry import Size
 from restain.wsi.write import bigtiff
 from restain.wsi.write.bigtiff import Entry, Tag
-from restain.wsi.write.downsample import halve, level_sizes
+from restain.wsi.write.downsample import downsample, level_sizes
 from restain.wsi.write.encoding import DEFAULT_ENCODING
 from restain.wsi.write.encoding import Encoding as Encoding
 from restain.wsi.write.ome_xml import SlideMetadata as SlideMetadata
@@ -34,7 +35,7 @@ Encoded: TypeAlias = tuple[bytes | None, RGB | None]  # a tile's stream and its 
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Say which file it was that the disk refused."""
+    """Name the file that the disk refused."""
     try:
         yield
     except OSError as error:
@@ -67,7 +68,7 @@ class PyramidWriter:
 
     Tiles of every level are appended as soon as they exist; the directories follow at the end. Until then the header
     leads nowhere, so that a file that was cut off cannot be mistaken for a slide. Plain background is encoded once and
-    all its tiles point there, so that glass costs neither time nor space. The same tiles and metadata give the same
+    all its tiles point there, so that it costs neither time nor space. The same tiles and metadata give the same
     bytes, whenever and with however many workers.
 
     Memory, beside the row that the caller hands in: at most as much again (halved tiles of each level, which wait for
@@ -77,7 +78,7 @@ class PyramidWriter:
     to be done meanwhile.
 
     Example:
-        with PyramidWriter(path, (height, width), metadata, background=(243, 243, 243)) as writer:
+        with PyramidWriter(path, Size(width, height), metadata, background=(243, 243, 243)) as writer:
             for row in rows:
                 writer.write_row(row)
     """
@@ -85,8 +86,9 @@ class PyramidWriter:
     def __init__(
         self,
         path: Path,
-        size: tuple[int, int],
+        size: Size,
         metadata: SlideMetadata,
+        *,
         background: tuple[int, int, int],
         encoding: Encoding = DEFAULT_ENCODING,
         workers: int = 2,
@@ -95,18 +97,19 @@ class PyramidWriter:
 
         Args:
             path: file to write; where another is to be replaced, name a temporary file and rename it afterwards.
-            size: (height, width) of the finest level.
+            size: of the finest level.
             metadata: scale, description and colour profile.
             background: RGB of the tiles that are given as None.
             encoding: how pixels are kept.
             workers: threads that encode.
         """
-        if min(size) < 1:
-            raise RestainError(f"{path}: a slide of {size[1]} x {size[0]} pixels cannot be written")
+        if min(size.shape) < 1:
+            raise RestainError(f"{path}: a slide of {size} pixels cannot be written")
         self.path, self.size, self.metadata, self.encoding = path, size, metadata, encoding
         tile = encoding.tile
         self._levels = [
-            _Level(height, width, -(-height // tile), -(-width // tile)) for height, width in level_sizes(size)
+            _Level(level.height, level.width, -(-level.height // tile), -(-level.width // tile))
+            for level in level_sizes(size)
         ]
         self._plain = np.full((tile, tile, 3), background, dtype=np.uint8)
         self._plain_at: tuple[int, int] | None = None  # (offset, length) once it is in the file
@@ -178,7 +181,7 @@ class PyramidWriter:
         """Encoded tiles in order, made by the pool a few tiles ahead."""
 
         def work(tile: RGB) -> Encoded:
-            return self.encoding.encode(self._filled(tile)), halve(tile) if coarser else None
+            return self.encoding.encode(self._filled(tile)), downsample(tile) if coarser else None
 
         ahead: deque[Future[Encoded] | None] = deque()
         for tile in tiles:
@@ -189,7 +192,7 @@ class PyramidWriter:
             yield _result(ahead.popleft())
 
     def _filled(self, tile: RGB) -> RGB:
-        """A whole tile: TIFF has no other; past the slide's edge its last pixels go on, which costs JPEG nothing."""
+        """A whole tile, as TIFF wants it; pixels are repeated past the slide's edge, which costs JPEG nothing."""
         height, width = tile.shape[:2]
         full = self.encoding.tile
         if (height, width) == (full, full):
@@ -242,7 +245,11 @@ class PyramidWriter:
         if first.row < first.rows:
             raise ValueError(f"{self.path}: {first.row} rows of tiles were written; the slide has {first.rows}")
         with _named(self.path):
-            bigtiff.write_pyramid(self._file, [self._entries(index) for index in range(len(self._levels))])
+            shared = []
+            if self.metadata.icc:
+                shared.append(bigtiff.append_shared(self._file, Tag.ICC_PROFILE, self.metadata.icc))
+            levels = range(len(self._levels))
+            bigtiff.write_pyramid(self._file, [[*self._entries(index), *shared] for index in levels])
             self._file.close()
 
     def _discard(self) -> None:
@@ -271,8 +278,6 @@ class PyramidWriter:
             bigtiff.offsets(Tag.TILE_BYTE_COUNTS, level.lengths.tolist()),
             *self.encoding.entries(),
         ]
-        if self.metadata.icc:
-            entries.append(bigtiff.undefined(Tag.ICC_PROFILE, self.metadata.icc))
         if index == 0:
             xml = write_omexml(self.metadata, self.size, creator, self._digest.digest())
             entries.append(bigtiff.text(Tag.IMAGE_DESCRIPTION, xml))

@@ -1,19 +1,18 @@
-"""Where a slide's tissue is sampled: spread over all of it, the same places for the same seed."""
+"""Windows on a slide's tissue for measuring: spread over all of it, the same places for the same seed."""
 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from restain.errors import RestainError
+from restain.slides.tiling import Footprint
+from restain.wsi.geometry import Mask, Region, Size
 
 _SAMPLED = 2**22  # pixels
 _FEWEST = 8  # windows
-
-Mask: TypeAlias = npt.NDArray[np.bool_]  # (H, W), True on tissue
 
 
 def sample_positions(mask: Mask, count: int, seed: int) -> npt.NDArray[np.int64]:
@@ -37,28 +36,27 @@ def sample_positions(mask: Mask, count: int, seed: int) -> npt.NDArray[np.int64]
     return np.stack([rows[chosen], columns[chosen]], axis=1)
 
 
-def sample_count(mask: Mask, size: tuple[int, int], side: int) -> int:
+def window_count(mask: Mask, size: Size, side: int) -> int:
     """How many windows a slide is sampled by: 4 megapixels in at least 8, but no more than cover its tissue.
 
     Args:
         mask: tissue over the whole grid, at any resolution.
-        size: (height, width) of the grid, pixels.
+        size: of the grid.
         side: of a window, pixels.
     """
-    tissue = float(mask.mean()) * size[0] * size[1]
+    tissue = float(mask.mean()) * size.area
     return min(max(_FEWEST, _SAMPLED // side**2), math.ceil(tissue / side**2))
 
 
-def sample_windows(
-    mask: Mask, size: tuple[int, int], count: int, side: int, seed: int
-) -> list[tuple[int, int, int, int]]:
-    """Square windows on tissue, for ``measure_slide``: (x, y, width, height) in the slide's grid, multiples of 4.
+def sample_windows(mask: Mask, size: Size, footprint: Footprint, *, count: int, side: int, seed: int) -> list[Region]:
+    """Square windows on tissue in which statistics are measured, in the network's grid.
 
     Args:
         mask: tissue over the whole grid, at any resolution.
-        size: (height, width) of the grid, pixels.
+        size: of the grid.
+        footprint: of the generator.
         count: how many at most.
-        side: pixels, a multiple of 4; less where the grid is smaller, but 16 at least.
+        side: pixels, a multiple of the generator's stride; less where the grid is smaller.
         seed: of the draw.
 
     Raises:
@@ -67,11 +65,12 @@ def sample_windows(
     if not mask.any():
         raise RestainError("normalisation: the slide has no tissue to measure; expected some in its tissue mask")
     positions = sample_positions(mask, count, seed)
-    centres = (positions + 0.5) * (np.array(size) / np.array(mask.shape))
-    height, width = (min(side, max(16, -(-extent // 4) * 4)) for extent in size)
-    limits = np.maximum(0, np.array(size) - (height, width))
-    corners = np.clip(centres - (height / 2, width / 2), 0, limits).astype(int) // 4 * 4
-    return [(x, y, width, height) for y, x in corners.tolist()]
+    centres = (positions + 0.5) * (np.array(size.shape) / np.array(mask.shape))
+    domain = footprint.domain(size)
+    width, height = min(side, domain.width), min(side, domain.height)
+    limits = np.maximum(0, np.array(size.shape) - (height, width))
+    corners = np.clip(centres - (height / 2, width / 2), 0, limits).astype(int)
+    return [Region(x, y, width, height) for y, x in corners.tolist()]
 
 
 def _morton(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:

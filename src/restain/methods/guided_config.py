@@ -1,0 +1,52 @@
+"""Settings of TDKStain: a conditional GAN guided by where DAB is and how dense nuclei are. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from restain.methods.needs import DataNeeds, MethodSection
+from restain.networks.specs import DensitySpec, GeneratorSpec, MultiscalePatchganSpec, ResnetSpec
+from restain.terms.config import DensityConfig, GanConfig, MaskConfig, ReconstructionConfig
+
+if TYPE_CHECKING:
+    from restain.methods.guided import GuidedMethod
+
+
+class GuidedConfig(MethodSection):
+    """pix2pixHD with a term under the DAB and one on the density of nuclei, from maps that are prepared (TDKStain)."""
+
+    needs: ClassVar[DataNeeds] = DataNeeds(maps=True)
+
+    name: Literal["guided"] = "guided"
+    discriminator: MultiscalePatchganSpec = MultiscalePatchganSpec(
+        ndf=64, layers=3, spectral_norm=False, antialias=False, init="normal"
+    )
+    estimator: DensitySpec = DensitySpec()
+    gan: GanConfig = GanConfig()
+    l1: ReconstructionConfig = ReconstructionConfig(weight=10.0)
+    mask: MaskConfig = Field(MaskConfig(), description="the DAB alone")
+    density: DensityConfig = Field(DensityConfig(), description="the density of nuclei, and how it is found")
+
+    def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
+        """Sentences about fields of other sections that do not go together with these."""
+        if not paired:
+            yield "field data.paired is false; expected true, since this method compares with the real IHC"
+        if not isinstance(generator, ResnetSpec):
+            yield f"field generator.kind is {generator.kind!r}; expected 'resnet', whose encoder the estimator reads"
+        side = self.discriminator.smallest_image
+        if crop < side:
+            layers, scales = self.discriminator.layers, self.discriminator.scales
+            yield (
+                f"field data.crop is {crop}; discriminator.layers {layers} at discriminator.scales {scales} needs at "
+                f"least {side} pixels"
+            )
+
+    def build(self, generator: GeneratorSpec, *, seed: int, crop: int) -> GuidedMethod:
+        """The method with freshly initialised networks."""
+        from restain.methods.guided import GuidedMethod
+
+        assert isinstance(generator, ResnetSpec)  # see problems
+        return GuidedMethod(self, generator, seed)

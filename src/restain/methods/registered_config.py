@@ -1,0 +1,42 @@
+"""Settings of RegGAN: a generator beside a network that registers its result onto the real IHC. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from restain.methods.needs import MethodSection
+from restain.networks.specs import GeneratorSpec, PatchganSpec, RegistrationSpec
+from restain.terms.config import CorrectionConfig, GanConfig
+
+if TYPE_CHECKING:
+    from restain.methods.registered import RegisteredMethod
+
+
+class RegisteredConfig(MethodSection):
+    """The virtual IHC, warped by a learned displacement, is held to the pixels of the real one (RegGAN)."""
+
+    name: Literal["registered"] = "registered"
+    discriminator: PatchganSpec = PatchganSpec(ndf=64, layers=3, spectral_norm=False, antialias=False, init="normal")
+    registration: RegistrationSpec = RegistrationSpec()
+    gan: GanConfig = GanConfig()
+    correction: CorrectionConfig = Field(CorrectionConfig(), description="comparison with the real IHC after warping")
+
+    def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
+        """Sentences about fields of other sections that do not go together with these."""
+        if not paired:
+            yield "field data.paired is false; expected true, since this method compares with the real IHC"
+        if crop < self.discriminator.smallest_image:
+            layers, side = self.discriminator.layers, self.discriminator.smallest_image
+            yield f"field data.crop is {crop}; discriminator.layers {layers} needs at least {side} pixels"
+        downs = self.registration.downs
+        if crop % 2**downs:
+            yield f"field data.crop is {crop}; registration.downs {downs} needs a multiple of {2**downs}"
+
+    def build(self, generator: GeneratorSpec, *, seed: int, crop: int) -> RegisteredMethod:
+        """The method with freshly initialised networks."""
+        from restain.methods.registered import RegisteredMethod
+
+        return RegisteredMethod(self, generator, seed)

@@ -1,0 +1,160 @@
+"""Which slides a batch stains, what is known of each, and the names of what is written for it. No torch."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from restain.errors import RestainError, in_short
+from restain.wsi.discovery import find_slides
+from restain.wsi.reader import MPP_RANGE
+
+SUFFIX = ".ome.tif"
+BESIDE = (".thumbnail.png", ".preview.png", ".tissue.geojson", ".json")  # files that go with a slide
+_TISSUE = (".tissue.geojson", ".geojson")  # names of tissue that is given
+
+
+@dataclass(frozen=True)
+class Job:
+    """A slide and where its virtual stain goes.
+
+    Attributes:
+        source: the slide.
+        target: the virtual slide.
+        mpp: microns per pixel of the slide, where they are given for it alone.
+        tissue: GeoJSON file with its tissue, where that is given.
+    """
+
+    source: Path
+    target: Path
+    mpp: float | None = None
+    tissue: Path | None = None
+
+    def beside(self, suffix: str) -> Path:
+        """A file next to the result, of the same name."""
+        return self.target.with_name(self.target.name.removesuffix(SUFFIX) + suffix)
+
+    def hidden(self, suffix: str) -> Path:
+        """The same with a dot before its name, for what is temporary."""
+        beside = self.beside(suffix)
+        return beside.with_name("." + beside.name)
+
+
+@dataclass(frozen=True)
+class JobList:
+    """Jobs, and the files among the inputs that are no slides by their suffix."""
+
+    jobs: tuple[Job, ...]
+    ignored: tuple[Path, ...] = field(default=())
+
+
+def list_jobs(
+    input: str | Path | Sequence[str | Path],
+    out: Path,
+    *,
+    tissue: Path | None = None,
+    mpp_table: Path | None = None,
+) -> JobList:
+    """Which slides there are and where each result goes.
+
+    Args:
+        input: a slide, a folder (searched below, its structure kept), or several of them.
+        out: folder for the results.
+        tissue: GeoJSON file of the only slide; or a folder with ``NAME.tissue.geojson`` or ``NAME.geojson`` for each,
+            in the structure of the results or flat.
+        mpp_table: CSV file with the columns ``slide`` (file name, with or without suffix, or the path as it is
+            found) and ``mpp``.
+
+    Raises:
+        RestainError: there are no slides, two would get the same name, one would be written over, ``out`` is their own
+            folder, a name is not UTF-8, tissue is missing for a slide, or the table is not one.
+    """
+    inputs = [Path(input)] if isinstance(input, str | Path) else [Path(path) for path in input]
+    jobs: dict[Path, Job] = {}
+    ignored: list[Path] = []
+    scales = _read_table(mpp_table) if mpp_table else {}
+    for path in inputs:
+        found = find_slides([path])
+        ignored += found.ignored
+        single = found.slides == (path,)  # a folder of DICOM files is one slide
+        base = path.absolute().parent if single else path.absolute()
+        if not single and base.resolve() == out.resolve():
+            raise RestainError(f"{out}: is the folder of the slides; results would be taken for slides, name another")
+        inner = base.resolve() in out.resolve().parents  # a folder for results among the slides: not slides themselves
+        for source in found.slides:
+            if inner and out.resolve() in source.resolve().parents:
+                continue
+            target = _target(source, base, out)
+            if target in jobs and jobs[target].source != source:
+                raise RestainError(f"{jobs[target].source} and {source}: would both be written to {target}")
+            jobs[target] = Job(source, target, _scale_of(source, scales))
+    if not jobs:
+        raise RestainError(f"{', '.join(map(str, inputs))}: holds no slides")
+    listed = [job if tissue is None else _with_tissue(job, tissue, out, len(jobs)) for job in jobs.values()]
+    return JobList(tuple(listed), tuple(ignored))
+
+
+def _target(source: Path, base: Path, out: Path) -> Path:
+    target = out / source.absolute().relative_to(base).with_name(_stem(source) + SUFFIX)
+    if target.resolve() == source.resolve():
+        raise RestainError(f"{source}: would be written over; name another folder for the results than {out}")
+    try:
+        str(target).encode()
+    except UnicodeEncodeError:  # Python keeps bytes of another encoding as halves of surrogates
+        raise RestainError(f"{str(source)!r}: is not a name in UTF-8, and no summary can hold it; rename it") from None
+    return target
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for suffix in (".ome.tif", ".ome.tiff", ".ome.btf"):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return path.stem if path.is_file() else path.absolute().name
+
+
+def _with_tissue(job: Job, tissue: Path, out: Path, count: int) -> Job:
+    if tissue.is_file():
+        if count > 1:
+            raise RestainError(
+                f"{tissue}: is the tissue of one slide, and there are {count}; name a folder of such files"
+            )
+        return Job(job.source, job.target, job.mpp, tissue)
+    if not tissue.is_dir():
+        raise RestainError(f"{tissue}: no such file or folder")
+    for folder in (tissue / job.target.parent.relative_to(out), tissue):
+        for suffix in _TISSUE:
+            file = folder / job.beside(suffix).name
+            if file.is_file():
+                return Job(job.source, job.target, job.mpp, file)
+    raise RestainError(f"{tissue}: holds no {job.beside(_TISSUE[0]).name} for {job.source}")
+
+
+def _read_table(path: Path) -> dict[str, float]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RestainError(f"{path}: cannot be read as a CSV file ({in_short(error)})") from None
+    scales: dict[str, float] = {}
+    for line, row in enumerate(rows, 2):
+        name, value = row.get("slide"), row.get("mpp")
+        if not name or not value:
+            raise RestainError(f"{path}: line {line} has no slide or no mpp; expected the columns slide and mpp")
+        try:
+            mpp = float(value)
+        except ValueError:
+            mpp = float("nan")
+        if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
+            expected = f"microns per pixel from {MPP_RANGE[0]} to {MPP_RANGE[1]:g}"
+            raise RestainError(f"{path}: line {line} has mpp {value!r}; expected {expected}")
+        if scales.setdefault(name, mpp) != mpp:
+            raise RestainError(f"{path}: line {line} names {name} again, with another mpp")
+    return scales
+
+
+def _scale_of(source: Path, scales: Mapping[str, float]) -> float | None:
+    names = (str(source), source.name, _stem(source))
+    return next((scales[name] for name in names if name in scales), None)

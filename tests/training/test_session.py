@@ -1,0 +1,92 @@
+"""What a run leaves behind, and which folders it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from running import CPU, equal, interrupt_after, kept_steps, last_state, run
+from small import write_pairs
+
+import restain
+from restain.errors import RestainError
+from restain.run_folder import RunFolder
+from restain.stainer import load_stainer
+from restain.training.session import train
+
+
+def test_the_run_folder_holds_what_it_says(whole: Path) -> None:
+    for name in ("recipe.yaml", "environment.json", "data.json", "stainer/README.md", "samples/step-00000018.png"):
+        assert (whole / name).is_file(), name
+    assert len(list((whole / "attention").glob("*-layer*.png"))) == 2 * 5
+    assert kept_steps(whole / "checkpoints") == [16, 18]
+    stainer = load_stainer(whole)
+    assert stainer.card.recipe == "tiny" and stainer.card.trained["steps"] == 18
+    assert not any(path.name.startswith(".") for path in whole.rglob("*"))
+
+
+def test_a_run_folders_own_recipe_repeats_the_run(pairs: Path, whole: Path, tmp_path: Path) -> None:
+    train(pairs, tmp_path / "again", whole / "recipe.yaml", machine=CPU)
+    assert equal(last_state(tmp_path / "again")["method"], last_state(whole)["method"])
+
+
+def test_a_session_is_noted_where_something_was_trained(
+    pairs: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_after(patch, 5)
+        run(pairs, folder.root, fast)
+    train(pairs, folder.root, overrides=("engine.workers=1",), resume=True, machine=CPU)  # the folder's own recipe
+    sessions = folder.read_environment().sessions
+    assert [session.first_step for session in sessions] == [0, 4]
+    assert {session.torch for session in sessions} == {torch.__version__}
+    assert all(session.processes == 1 and session.device == "CPU" for session in sessions)
+    before = {path: path.read_bytes() for path in (folder.environment, folder.log)}
+    train(pairs, folder.root, resume=True, machine=CPU)  # nothing is left to do
+    assert {path: path.read_bytes() for path in before} == before
+    assert last_state(folder.root)["step"] == 18
+
+
+def test_data_that_were_trained_on_are_named(pairs: Path, whole: Path) -> None:
+    used = json.loads((whole / "data.json").read_text())
+    assert used["root"] == str(pairs.resolve()) and used["splits"] == {"train": 6, "val": 2}
+    assert used["fingerprint"] == last_state(whole)["data"] == load_stainer(whole).card.trained["data_fingerprint"]
+
+
+def test_folders_that_are_no_run_are_refused(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "love.txt").write_text("dear")
+    for resume in (False, True):
+        with pytest.raises(RestainError, match=r"letters: holds files that are no run; expected a new or an empty"):
+            run(pairs, tmp_path / "letters", fast, resume=resume)
+    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["love.txt"]
+    with pytest.raises(RestainError, match=r"love\.txt: is a file; expected a folder for the run"):
+        run(pairs, tmp_path / "letters" / "love.txt", fast)
+
+
+def test_trackers_that_are_not_installed_are_refused_before_anything_else(
+    pairs: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("restain.tracking._installed", lambda package: False)
+    with pytest.raises(RestainError, match=r"tracker wandb needs a package .* pip install 'restain\[wandb\]'"):
+        run(pairs, tmp_path / "run", fast, "log.trackers=[wandb]")
+    assert not (tmp_path / "run").exists()
+
+
+def test_unpaired_folders_with_other_names_train(fast: tuple[str, ...], tmp_path: Path) -> None:
+    data = write_pairs(tmp_path / "data", val=0)
+    for index, path in enumerate(sorted((data / "trainB").iterdir())[:4]):
+        path.rename(path.with_name(f"ihc_{index}.png"))
+    for path in sorted((data / "trainB").iterdir()):
+        if not path.name.startswith("ihc"):
+            path.unlink()
+    run(data, tmp_path / "run", fast, recipe="asp-dgrank-unpaired")
+    assert last_state(tmp_path / "run")["step"] == 18
+    load_stainer(tmp_path / "run")
+    with pytest.raises(RestainError, match="no H&E/IHC pairs"):
+        run(data, tmp_path / "paired", fast)
+
+
+def test_the_verb_is_the_one_of_the_package() -> None:
+    assert restain.train is train and restain.Machine is type(CPU)
