@@ -283,14 +283,21 @@ def evaluate(
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="real IHC whose colours the classical transfer takes")] = None,
     protocol: Annotated[
-        Literal["clean", "asp2023", "bci2022", "skimage018"],
+        Literal["clean", "asp2023", "bci2022", "unistainnet2026", "cssp2p", "skimage018"],
         typer.Option(case_sensitive=False, help="how scores are computed: well defined, or as a paper did"),
     ] = "clean",
     seed: Annotated[int, typer.Option(help="of the intervals and tests")] = 0,
     metrics: Annotated[str, typer.Option(help="names or families, with commas; all where left out")] = "",
     groups: Annotated[str, typer.Option(help="images of one slide: auto, none, a CSV file, or a pattern")] = "auto",
     compare_with: Annotated[str | None, typer.Option(help="published scores, such as mist-her2 or bci")] = None,
-    mpp: Annotated[float, typer.Option(help="microns per pixel; metrics of cells need it")] = 0.5,
+    mpp: Annotated[
+        float | None, typer.Option(help="microns per pixel; from the data set or the stainer where left out")
+    ] = None,
+    marker: Annotated[
+        str | None, typer.Option(help="nuclear, membrane or cytoplasm, or a stain such as ki67; which cell scores vote")
+    ] = None,
+    stainer: Annotated[Path | None, typer.Option(help="stainer or run folder that tells mpp and marker")] = None,
+    test: Annotated[str | None, typer.Option(help="name of the one system whose differences are tested")] = None,
     batch: Annotated[int, typer.Option(min=1, help="images per pass of a feature network")] = 8,
     device: Device = "auto",
     explain: Annotated[
@@ -304,7 +311,15 @@ def evaluate(
     from restain.evaluation import parse_systems
 
     options = restain.EvaluationOptions(
-        metrics=metrics.split(","), groups=groups, compare_with=compare_with, mpp=mpp, batch=batch, device=device
+        metrics=metrics.split(","),
+        groups=groups,
+        compare_with=compare_with,
+        mpp=mpp,
+        marker=marker,
+        stainer=stainer,
+        test=test,
+        batch=batch,
+        device=device,
     )
     evaluation = restain.evaluate(
         real,
