@@ -74,11 +74,7 @@ def _evaluation(folder: Path) -> list[Case]:
     return [
         Case(
             name,
-            tuple(
-                Picture(images[name], role, label, mpp)
-                for role, label, images in sides
-                if name in images
-            ),
+            tuple(Picture(images[name], role, label, mpp) for role, label, images in sides if name in images),
         )
         for name in real
     ]
