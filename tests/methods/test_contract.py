@@ -1,19 +1,27 @@
-"""Every shipped recipe keeps the contract of methods: in single steps, and in a run up to an exported stainer."""
+"""Every shipped recipe keeps the contract of methods: in single steps, in runs, and in what its stainer is used for."""
 
+import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import contract
+import numpy as np
 import pytest
+import tifffile
 import torch
 from contract import batch_for, independent, narrow, small
 from small import SHORT_RUN, write_pairs
+from small_slides import MPP, draw_tissue, write_slide
 from stepping import build
 
 import restain
+from restain.calibration import FEWEST
 from restain.images import read_rgb
 from restain.recipes import recipe_names
-from restain.tensors import to_tensor
+from restain.slides.record import read_record
+from restain.training import session
 from restain.training.checkpoint import checkpoints, load_checkpoint
 
 RECIPES = recipe_names()
@@ -41,6 +49,36 @@ def tissue(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_pairs(tmp_path_factory.mktemp("tissue"), train=4, val=3, size=64)
 
 
+# Steps so long that an image is more than grey after four of them.
+RUN = (*SHORT_RUN, "optim.steps=4", "validation.every=4", "optim.lr=0.005")
+
+
+def switches(values: Any) -> Any:
+    """What decides which code a recipe runs: all but the sizes of numbers that are not 0."""
+    if isinstance(values, dict):
+        return {key: switches(value) for key, value in values.items() if key not in ("name", "about")}
+    if isinstance(values, int | float) and not isinstance(values, bool):
+        return values != 0
+    return values if isinstance(values, str | bool | None) else len(values)
+
+
+def firsts(key: Callable[[str], object]) -> list[str]:
+    """The first recipe, by name, for each value of a key."""
+    found: dict[str, str] = {}
+    for name in RECIPES:
+        found.setdefault(json.dumps(key(name), sort_keys=True), name)
+    return list(found.values())
+
+
+DIFFERENT = firsts(lambda name: switches(small(name, *RUN).to_flat()))
+ARCHITECTURES = firsts(lambda name: small(name).generator.plain().model_dump())
+
+
+def few_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibrate on as few crops as are allowed: the statistics are not what is looked at here."""
+    monkeypatch.setattr(session, "training_crops", partial(session.training_crops, count=FEWEST))
+
+
 def interrupt_after(steps: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """End the training of a recipe in the middle of a step, as Ctrl-C twice does."""
     method = type(build(small(name)))
@@ -55,24 +93,72 @@ def interrupt_after(steps: int, name: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(method, "after_step", after_step)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_run_resumes_to_equal_bits_and_its_stainer_is_used(
+def trained(tissue: Path, out: Path, name: str, *overrides: str) -> Path:
+    restain.train(tissue, out, name, overrides=(*narrow(name), *RUN, *overrides), machine=CPU)
+    return out
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_a_run_resumes_to_equal_bits_and_its_stainer_stains_alike(
     name: str, tissue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overrides = (*narrow(name), *SHORT_RUN)
-    torch.manual_seed(0)  # of dropout
-    restain.train(tissue, tmp_path / "whole", name, overrides=overrides, machine=CPU)
-    torch.manual_seed(0)
+    few_crops(monkeypatch)
+    whole, parts = trained(tissue, tmp_path / "whole", name), tmp_path / "parts"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupt_after(3, name, patch)
-        restain.train(tissue, tmp_path / "parts", name, overrides=overrides, machine=CPU)
-    restain.train(tissue, tmp_path / "parts", resume=True, machine=CPU)
-    states = [load_checkpoint(checkpoints(tmp_path / run / "checkpoints")[-1]) for run in ("whole", "parts")]
-    assert states[0]["step"] == states[1]["step"] == 6
+        interrupt_after(3, name, patch)  # a step past the checkpoint at 2
+        trained(tissue, parts, name)
+    restain.train(tissue, parts, resume=True, machine=CPU)
+    states = [load_checkpoint(checkpoints(run / "checkpoints")[-1]) for run in (whole, parts)]
+    assert states[0]["step"] == states[1]["step"] == 4
     for key, value in states[0]["method"].items():
         assert torch.equal(value, states[1]["method"][key]), key
+    for run in (whole, parts):
+        stained = restain.stain(run, tissue / "valA", run / "virtual", precision="32")
+        assert len(stained.written) == 3 and not stained.failed
+    images = [read_rgb(run / "virtual" / "s0_0_0.png") for run in (whole, parts)]
+    assert images[0].shape == (64, 64, 3)
+    np.testing.assert_array_equal(*images)
 
-    stainer = restain.load_stainer(tmp_path / "whole")
-    he = to_tensor(read_rgb(tissue / "valA" / "s0_0_0.png"))[None]
-    assert stainer.generator(he).shape == he.shape
-    assert restain.export(tmp_path / "whole", tmp_path / "stainer.onnx").largest_difference <= 1
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - set(DIFFERENT)))
+def test_a_recipe_that_differs_in_numbers_alone_trains_and_stains(
+    name: str, tissue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_crops(monkeypatch)
+    run = trained(tissue, tmp_path / "run", name, "optim.steps=1", "validation.every=0")
+    stained = restain.stain(run, tissue / "valA", tmp_path / "virtual", precision="32")
+    assert len(stained.written) == 3 and not stained.failed
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_is_exported_and_stains_slides(
+    name: str, tissue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_crops(monkeypatch)
+    run = trained(tissue, tmp_path / "run", name, *shallow(name))
+    assert restain.export(run, tmp_path / "stainer.onnx").largest_difference <= 1
+
+    he = write_slide(tmp_path / "he.tif", draw_tissue(300, 420))
+    slides, blended = [], []
+    for tile in (192, 256):
+        options = restain.SlideOptions(tile=tile, model_mpp=MPP, lossless=True, stain_background=True, precision="32")
+        out = tmp_path / f"tiles-{tile}"
+        failed = restain.slide(run, he, out, options=options).failed
+        assert not failed, failed
+        made_by = read_record(out / "he.json").made_by
+        assert made_by is not None
+        blended.append(made_by.identity.feather > 0)
+        slides.append(np.asarray(tifffile.imread(out / "he.ome.tif")).astype(int))
+    radius = restain.load_stainer(run).generator.receptive_field().radius
+    assert blended == [radius > tile / 2 for tile in (192, 256)]  # blended tiles are in the record
+    assert slides[0].shape == slides[1].shape == (300, 420, 3)
+    assert slides[0].std() > 0
+    if not any(blended):
+        assert np.abs(slides[0] - slides[1]).max() <= 1
+
+
+def shallow(name: str) -> list[str]:
+    """Overrides that leave a ResNet one block, which tells nothing less about its architecture."""
+    fields = small(name).to_flat()
+    blocks = ["generator.blocks=1"] if "blocks" in fields["generator"] else []
+    return [*blocks, *(["patches.layers=[0, 4]"] if "patches" in fields else [])]
