@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from restain.alignment.pictures import Alignment, estimate_alignment
 from restain.data.layouts import find_pairs
 from restain.data.records import Record
-from restain.registration.alignment import Alignment, estimate_alignment
 
 FIELDS = ("shift_y_px", "shift_x_px", "rotation_deg", "mean_displacement_px")
 

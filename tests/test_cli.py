@@ -46,8 +46,11 @@ SAME = {
     ("slide",): restain.slide,
     ("evaluate",): restain.evaluate,
     ("check",): restain.check,
+    ("view",): restain.view,
     ("report",): restain.report,
     ("phantom",): restain.phantom,
+    ("register",): restain.register,
+    ("pairs",): restain.pairs,
     ("data", "inspect"): restain.inspect,
     ("demo",): restain.demo,
     ("doctor",): restain.doctor,
@@ -68,12 +71,16 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
     "evaluate options": {"metrics", "groups", "compare_with", "mpp", "batch", "device"},
     "slide options": {field.name for field in dataclasses.fields(restain.SlideOptions)},
     "slide workers": {"workers"},
+    "pairs options": {field.name for field in dataclasses.fields(restain.PairOptions)},
+    "pairs workers": {"workers"},
+    "register workers": {"workers"},
     "workers": set(),
     "scale": set(),
 }
 
 STOPPING = {"explain", "dry_run"}  # print something and stop, whatever else was asked for
 ARGUMENTS = {"slides"}  # another way to name the input
+AFTERWARDS = {"browser"}  # what the command does with the result
 
 
 @pytest.mark.parametrize("words", SAME, ids=" ".join)
@@ -82,7 +89,7 @@ def test_options_are_the_parameters_of_the_function(words: tuple[str, ...]) -> N
     expected: set[str] = set()
     for name in inspect.signature(SAME[words]).parameters:
         expected |= GROUPED.get(f"{words[-1]} {name}") or GROUPED.get(name, {name})
-    assert options - STOPPING - ARGUMENTS == expected
+    assert options - STOPPING - ARGUMENTS - AFTERWARDS == expected
 
 
 def test_every_command_is_a_verb_and_every_verb_resolves() -> None:

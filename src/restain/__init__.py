@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from restain.phantoms import Consecutive, PhantomOptions, phantom
     from restain.published import import_weights
     from restain.recipes import Recipe, load_recipe, recipe_names
+    from restain.registration.options import PairOptions
+    from restain.registration.pairs_verb import pairs
+    from restain.registration.register_verb import register
     from restain.reporting import report
     from restain.slides.options import SlideOptions
     from restain.slides.run.batch import slide
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from restain.staining import stain
     from restain.training.distributed import Machine
     from restain.training.session import train
+    from restain.viewer.launch import Viewer, view
     from restain.weights import add_weights, fetch_weights, list_weights, weights_path
     from restain.wsi.check.checking import check
 
@@ -35,6 +39,7 @@ _HOMES = {
     "Consecutive": "phantoms",
     "EvaluationOptions": "evaluation",
     "Machine": "training.distributed",
+    "PairOptions": "registration.options",
     "PhantomOptions": "phantoms",
     "Recipe": "recipes",
     "RestainError": "errors",
@@ -54,23 +59,30 @@ _HOMES = {
     "list_weights": "weights",
     "load_recipe": "recipes",
     "load_stainer": "stainer",
+    "pairs": "registration.pairs_verb",
     "phantom": "phantoms",
     "recipe_names": "recipes",
+    "register": "registration.register_verb",
     "report": "reporting",
     "slide": "slides.run.batch",
     "stain": "staining",
     "train": "training.session",
+    "view": "viewer.launch",
+    "Viewer": "viewer.launch",
     "weights_path": "weights",
 }
 
 __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "phantom",
+    "register",
+    "pairs",
     "inspect",
     "train",
     "calibrate",
     "stain",
     "slide",
     "check",
+    "view",
     "evaluate",
     "report",
     "demo",
@@ -87,12 +99,14 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "Consecutive",
     "EvaluationOptions",
     "Machine",
+    "PairOptions",
     "PhantomOptions",
     "Recipe",
     "RestainError",
     "SlideOptions",
     "Stainer",
     "StainerCard",
+    "Viewer",
 ]
 
 

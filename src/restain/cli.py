@@ -283,14 +283,21 @@ def evaluate(
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="real IHC whose colours the classical transfer takes")] = None,
     protocol: Annotated[
-        Literal["clean", "asp2023", "bci2022", "skimage018"],
+        Literal["clean", "asp2023", "bci2022", "unistainnet2026", "cssp2p", "skimage018"],
         typer.Option(case_sensitive=False, help="how scores are computed: well defined, or as a paper did"),
     ] = "clean",
     seed: Annotated[int, typer.Option(help="of the intervals and tests")] = 0,
     metrics: Annotated[str, typer.Option(help="names or families, with commas; all where left out")] = "",
     groups: Annotated[str, typer.Option(help="images of one slide: auto, none, a CSV file, or a pattern")] = "auto",
     compare_with: Annotated[str | None, typer.Option(help="published scores, such as mist-her2 or bci")] = None,
-    mpp: Annotated[float, typer.Option(help="microns per pixel; metrics of cells need it")] = 0.5,
+    mpp: Annotated[
+        float | None, typer.Option(help="microns per pixel; from the data set or the stainer where left out")
+    ] = None,
+    marker: Annotated[
+        str | None, typer.Option(help="nuclear, membrane or cytoplasm, or a stain such as ki67; which cell scores vote")
+    ] = None,
+    stainer: Annotated[Path | None, typer.Option(help="stainer or run folder that tells mpp and marker")] = None,
+    test: Annotated[str | None, typer.Option(help="name of the one system whose differences are tested")] = None,
     batch: Annotated[int, typer.Option(min=1, help="images per pass of a feature network")] = 8,
     device: Device = "auto",
     explain: Annotated[
@@ -304,7 +311,15 @@ def evaluate(
     from restain.evaluation import parse_systems
 
     options = restain.EvaluationOptions(
-        metrics=metrics.split(","), groups=groups, compare_with=compare_with, mpp=mpp, batch=batch, device=device
+        metrics=metrics.split(","),
+        groups=groups,
+        compare_with=compare_with,
+        mpp=mpp,
+        marker=marker,
+        stainer=stainer,
+        test=test,
+        batch=batch,
+        device=device,
     )
     evaluation = restain.evaluate(
         real,
@@ -367,6 +382,105 @@ def phantom(
         laboratory=laboratory,
     )
     restain.phantom(marker, out, pairs, size, seed, options)
+
+
+@app.command()
+def register(
+    he: Annotated[Path, typer.Option(help="H&E slide or picture")],
+    ihc: Annotated[Path, typer.Option(help="IHC slide or picture of a section nearby")],
+    out: Folder,
+    he_mpp: Annotated[float | None, typer.Option(help="microns per pixel of the H&E, if its file is wrong")] = None,
+    ihc_mpp: Annotated[float | None, typer.Option(help="microns per pixel of the IHC, if its file is wrong")] = None,
+    landmarks: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="HE.csv IHC.csv", help="ImageJ's CSVs, for the error at landmarks"),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="threads")] = None,
+) -> None:
+    """Find how the sections on two slides lie against each other."""
+    import restain
+    from restain.console.registration import print_registration
+
+    result = restain.register(he, ihc, out=out, he_mpp=he_mpp, ihc_mpp=ihc_mpp, landmarks=landmarks, workers=workers)
+    print_registration(result)
+
+
+@app.command()
+def pairs(
+    out: Folder,
+    slides: Annotated[
+        Path | None, typer.Option(help="CSV with patient, he, ihc, stain; or a folder whose names pair up")
+    ] = None,
+    refine: Annotated[Path | None, typer.Option(help="data set of given pairs, to be aligned anew")] = None,
+    target: Annotated[str, typer.Option(help="which IHC, with --refine, where there are several")] = "B",
+    tile: Annotated[int, typer.Option(help="side of a tile, pixels")] = 1024,
+    mpp: Annotated[float, typer.Option(help="microns per pixel of the tiles")] = 0.5,
+    limit: Annotated[int | None, typer.Option(help="most tiles in all")] = None,
+    per_slide: Annotated[int | None, typer.Option(help="most tiles of one pair of slides")] = None,
+    balance: Annotated[Literal["none", "dab"], typer.Option(help="level tiles over positivity")] = "none",
+    val: Annotated[float, typer.Option(help="share of the patients for validation")] = 0.15,
+    test: Annotated[float, typer.Option(help="share of the patients for the test set")] = 0.15,
+    seed: Annotated[int, typer.Option(help="which patients and tiles")] = 0,
+    max_residual: Annotated[float, typer.Option(help="largest residual displacement, microns")] = 10.0,
+    min_confidence: Annotated[float, typer.Option(help="smallest share of a tile that agrees")] = 0.25,
+    min_tissue: Annotated[float, typer.Option(help="smallest share of tissue")] = 0.4,
+    max_blur: Annotated[float, typer.Option(help="largest blur effect, 0 sharp to 1")] = 0.65,
+    max_pen: Annotated[float, typer.Option(help="largest share of ink")] = 0.01,
+    max_fold: Annotated[float, typer.Option(help="largest share of tissue that lies double")] = 0.1,
+    workers: Annotated[int | None, typer.Option(min=1, help="threads")] = None,
+) -> None:
+    """Cut aligned, gated training pairs out of whole slides, or align given pairs anew."""
+    import restain
+    from restain.console.registration import print_pairs
+
+    options = restain.PairOptions(
+        tile=tile,
+        mpp=mpp,
+        limit=limit,
+        per_slide=per_slide,
+        balance=balance,
+        val=val,
+        test=test,
+        seed=seed,
+        max_residual=max_residual,
+        min_confidence=min_confidence,
+        min_tissue=min_tissue,
+        max_blur=max_blur,
+        max_pen=max_pen,
+        max_fold=max_fold,
+    )
+    run = restain.pairs(slides, out=out, refine=refine, target=target, options=options, workers=workers)
+    print_pairs(run)
+    if run.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def view(
+    input: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="HE VIRTUAL [REAL] [TRANSFORM.json] | FOLDER...",
+            help="slides or images of one tissue, or folders of results, of a run, an evaluation or image pairs",
+            show_default=False,
+        ),
+    ],
+    roles: Annotated[
+        str | None, typer.Option("--as", help="what they are, e.g. he,real: he, virtual, real or other for each")
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="microns per pixel, instead of what the files state")] = None,
+    port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8765,
+    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
+    token: Annotated[str | None, typer.Option(help="secret part of the link, so that it stays the same")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page")] = True,
+) -> None:
+    """Look at H&E, virtual stain and real IHC side by side in a browser."""
+    import restain
+    from restain.console.viewer import show_viewer
+
+    chosen = roles.split(",") if roles else None
+    with restain.view(input, roles=chosen, mpp=mpp, host=host, port=port, token=token) as viewer:
+        show_viewer(viewer, browser=browser)
 
 
 @data_app.command()

@@ -18,6 +18,7 @@ REQUIRED_FOR_SLIDES = ("openslide-python", "openslide-bin", "torchmetrics", "fil
 EXTRAS = {  # package: what it is for, how to get it
     "wsidicom": ("DICOM slides", "pip install 'restain[dicom]'"),
     "onnxruntime": ("restain export", "pip install 'restain[export]'"),
+    "starlette": ("restain view", "pip install 'restain[view]'"),
     "ray": ("restain slide --engine ray", "pip install 'restain[ray]'"),
     "wandb": ("tracking with Weights & Biases", "pip install 'restain[wandb]'"),
     "mlflow-skinny": ("tracking with MLflow", "pip install 'restain[mlflow]'"),

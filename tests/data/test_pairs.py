@@ -53,11 +53,11 @@ def test_a_sample_follows_from_its_key_alone(records):
 def test_pairs_of_different_size_and_too_small_images_are_named(records):
     Image.fromarray(_coordinates(0)[:30]).save(records[0].target.path)
     with pytest.raises(RestainError, match=r"trainA/0\.png and .*trainB/0\.png: are 40 x 50 and 30 x 50 pixels"):
-        PairedImages(records, 16, False)[SampleKey(0, 0)]
+        PairedImages(records, crop=16, flip=False)[SampleKey(0, 0)]
     with pytest.raises(RestainError, match=r"trainA/1\.png: is 40 x 50 pixels; expected at least the crop, 41"):
-        PairedImages(records, 41, False)[SampleKey(1, 0)]
+        PairedImages(records, crop=41, flip=False)[SampleKey(1, 0)]
     with pytest.raises(RestainError, match="no H&E/IHC pairs"):
-        PairedImages([], 16, False)
+        PairedImages([], crop=16, flip=False)
 
 
 def test_unpaired_draws_are_independent(records):
@@ -78,7 +78,7 @@ def test_unpaired_draws_are_independent(records):
 
 def test_unpaired_images_need_both_pools(records):
     with pytest.raises(RestainError, match="no IHC images"):
-        UnpairedImages(records, [], 16, False)
+        UnpairedImages(records, [], crop=16, flip=False)
 
 
 def _steps(length, batch, world, accumulate, **more):
@@ -153,7 +153,7 @@ def test_side_by_side_images_train_like_two_folders(records, tmp_path):
     halves = find_pairs(tmp_path / "joined").pairs("train")
     assert halves[0].source == ImageRef(tmp_path / "joined/train/0.png", "left")
     key = SampleKey(2, 11)
-    one, other = PairedImages(records, 16, True)[key], PairedImages(halves, 16, True)[key]
+    one, other = PairedImages(records, crop=16, flip=True)[key], PairedImages(halves, crop=16, flip=True)[key]
     assert torch.equal(one.source, other.source) and torch.equal(one.target, other.target)
 
 

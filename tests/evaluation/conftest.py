@@ -6,7 +6,7 @@ import pytest
 from restain.images import write_png
 from restain.stains import DAB, EOSIN, HEMATOXYLIN, compose
 
-COUNT = 7
+COUNT = 9
 
 
 def make_tissue(seed, size=(40, 48)):

@@ -17,7 +17,9 @@ class Networks:
 
     def __init__(self, protocol, metrics, *, seed, batch, device):
         wanted = {metric.name for metric in metrics}
-        self.missing = {"kid": "no weights; get it: restain weights fetch inception-fid"} if "kid" in wanted else {}
+        lacking = "no weights; get it: restain weights fetch inception-fid"
+        learned = {metric.name for metric in metrics if metric.family == "learned"}
+        self.missing = dict.fromkeys(learned - {"lpips_alex", "fid"}, lacking)
         self.weights = {name: {"name": name, "sha256": "0"} for name in ("lpips_alex", "fid") if name in wanted}
 
     @property
@@ -111,5 +113,5 @@ def test_transfers_are_lossless_files(folders, tmp_path, monkeypatch):
 
     monkeypatch.setattr("restain.metrics.learned.networks.LearnedMetrics", Watching)
     evaluate(**folders, out=tmp_path, options=EvaluationOptions(metrics=["lpips_alex"]))
-    assert {path.suffix for path in seen[-7:]} == {".png"}
-    assert not any(path.exists() for path in seen[-7:])
+    assert {path.suffix for path in seen[-9:]} == {".png"}
+    assert not any(path.exists() for path in seen[-9:])

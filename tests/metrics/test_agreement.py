@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,6 @@ from restain.metrics.statistics.agreement import (
     absolute_difference,
     agreement_icc,
     difference,
-    intraclass_correlation,
     lower_limit,
     quadratic_kappa,
     upper_limit,
@@ -15,21 +16,22 @@ from restain.metrics.statistics.agreement import (
 SHROUT_FLEISS = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float)
 
 
-def test_icc_of_the_published_example():
-    assert intraclass_correlation(SHROUT_FLEISS.T) == pytest.approx(0.29, abs=0.005)
-
-
-def test_icc_by_its_sums_of_squares():
-    generator = np.random.default_rng(0)
-    real = generator.normal(size=12)
-    fake = real + generator.normal(0.4, 0.5, size=12)
-    table = np.stack([fake, real], axis=1)
+def icc_by_sums_of_squares(table):
+    """ICC(2,1) of (n subjects, k raters) from the analysis of variance, as Shrout and Fleiss print it."""
+    n, k = table.shape
     mean = table.mean()
-    bms = 2 * ((table.mean(axis=1) - mean) ** 2).sum() / 11
-    jms = 12 * ((table.mean(axis=0) - mean) ** 2).sum()
-    ems = ((table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + mean) ** 2).sum() / 11
-    expected = (bms - ems) / (bms + ems + 2 * (jms - ems) / 12)
-    assert agreement_icc(fake, real) == pytest.approx(expected)
+    bms = k * ((table.mean(axis=1) - mean) ** 2).sum() / (n - 1)
+    jms = n * ((table.mean(axis=0) - mean) ** 2).sum() / (k - 1)
+    residuals = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + mean
+    ems = (residuals**2).sum() / ((n - 1) * (k - 1))
+    return (bms - ems) / (bms + (k - 1) * ems + k * (jms - ems) / n)
+
+
+def test_icc_by_its_sums_of_squares_which_give_the_published_example():
+    assert icc_by_sums_of_squares(SHROUT_FLEISS) == pytest.approx(0.29, abs=0.005)
+    for first, second in itertools.combinations(range(4), 2):
+        expected = icc_by_sums_of_squares(SHROUT_FLEISS[:, [first, second]])
+        assert agreement_icc(SHROUT_FLEISS[:, first], SHROUT_FLEISS[:, second]) == pytest.approx(expected)
 
 
 def test_icc_sees_the_offset_that_a_correlation_does_not():

@@ -3,7 +3,8 @@ import pytest
 from scipy import stats
 from skimage.color import rgb2gray
 
-from restain.metrics.stain.correlation import average_correlation, content_correlation, mean_defined, pearson
+from restain.metrics.stain.correlation import average_correlation, content_correlation
+from restain.metrics.statistics.averages import mean_defined, pearson
 
 
 def test_pearson_agrees_with_scipy_row_by_row():

@@ -30,7 +30,7 @@ def test_density_agrees_with_scikit_image():
     assert dab_density(rgb) == pytest.approx(6 * unmixed[..., 1], abs=1e-5)
 
 
-def iod_by_the_macro(rgb):
+def iod_by_the_steps(rgb, highest):
     """Fiji's steps for one image, pixel by pixel, written from the plugin's and ImageJ's description."""
     modx, mody, modz = zip(HEMATOXYLIN, DAB, strict=True)
     cosx, cosy, cosz = [], [], []
@@ -54,20 +54,30 @@ def iod_by_the_macro(rgb):
         scaled = np.linalg.det(replaced) / np.linalg.det(matrix)
         output = min(255.0, math.exp(-(scaled - 255.0) * log255 / 255.0))
         raw = math.floor(output + 0.5)  # Colour_2, 8-bit
-        if raw <= 100:  # setThreshold(0, 100, "raw")
+        if raw <= highest:
             total += math.log10(255.0 / (raw or 0.5))  # Uncalibrated OD
     return total
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_integrated_density_is_the_macro_step_by_step(seed):
+def test_integrated_density_is_fijis_step_by_step(seed):
     generator = np.random.default_rng(seed)
     rgb = render(generator.uniform(0, 0.8, (24, 24)), generator.uniform(0, 1.6, (24, 24)))
     rgb[0] = generator.integers(0, 256, (24, 3))  # colours outside the stain cone, black and white too
     rgb[1, 0], rgb[1, 1] = 0, 255
-    expected = iod_by_the_macro(rgb)
-    assert expected > 50
-    assert integrated_density(rgb) == pytest.approx(expected, rel=1e-9)
+    for highest in (255, 100):  # as published, and what a threshold that is applied would leave
+        expected = iod_by_the_steps(rgb, highest)
+        assert expected > 50
+        assert integrated_density(rgb, highest) == pytest.approx(expected, rel=1e-9)
+    assert integrated_density(rgb) > integrated_density(rgb, 100)
+
+
+def test_the_published_sum_and_the_thresholded_one_can_order_images_differently():
+    """Weak stain everywhere against a little strong stain: only the threshold makes the second the larger."""
+    weak = render(np.zeros((20, 20)), np.full((20, 20), 0.3))
+    strong = render(np.zeros((20, 20)), np.where(np.arange(400).reshape(20, 20) < 60, 1.0, 0.0))
+    assert integrated_density(weak) > integrated_density(strong)
+    assert integrated_density(weak, 100) < integrated_density(strong, 100)
 
 
 def test_fijis_third_vector_is_not_the_cross_product():

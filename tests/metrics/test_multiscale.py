@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import convolve1d
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from restain.metrics.pixels.multiscale import SMALLEST_SIDE, ms_ssim
 from restain.metrics.protocols import MultiscaleSettings
@@ -15,15 +17,15 @@ def make_pair(seed, side=SMALLEST_SIDE, noise=40.0):
     return coarse.astype(np.uint8), fake.astype(np.uint8)
 
 
-def by_the_paper(real, fake):
-    """Eq. 7 of Wang 2003 in float64: the window where it fits, but mirrored borders at the last of the five scales."""
+def by_the_paper(real, fake, mirrored=False):
+    """Eq. 7 of Wang 2003 in float64: the window where it fits, or mirrored borders at the last of the five scales."""
     weights = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
     weights /= weights.sum()
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
     x, y, product = real.astype(float), fake.astype(float), 1.0
     for scale, exponent in enumerate(SCALE_WEIGHTS):
-        inside = np.s_[:, :] if scale == len(SCALE_WEIGHTS) - 1 else np.s_[5:-5, 5:-5]
+        inside = np.s_[:, :] if mirrored and scale == len(SCALE_WEIGHTS) - 1 else np.s_[5:-5, 5:-5]
 
         def blur(values, inside=inside):
             return convolve1d(convolve1d(values, weights, axis=0, mode="mirror"), weights, axis=1, mode="mirror")[
@@ -44,7 +46,18 @@ def by_the_paper(real, fake):
 def test_ms_ssim_is_the_product_of_the_paper(seed):
     real, fake = make_pair(seed)
     assert 0.2 < ms_ssim(real, fake) < 0.99
-    assert ms_ssim(real, fake) == pytest.approx(by_the_paper(real, fake), abs=2e-4)
+    assert ms_ssim(real, fake) == pytest.approx(by_the_paper(real, fake), abs=1e-10)
+
+
+@pytest.mark.parametrize("side", [176, 256])
+def test_the_mirrored_border_is_that_of_torchmetrics_and_moves_the_value(side):
+    real, fake = make_pair(5, side)
+    mirrored = ms_ssim(real, fake, MultiscaleSettings(coarsest_border="mirrored"))
+    tensors = (torch.from_numpy(rgb.transpose(2, 0, 1).copy()).double()[None] for rgb in (fake, real))
+    theirs = multiscale_structural_similarity_index_measure(*tensors, data_range=255.0, normalize="relu")
+    assert mirrored == pytest.approx(float(theirs), abs=1e-8)  # its window is float32
+    assert mirrored == pytest.approx(by_the_paper(real, fake, mirrored=True), abs=1e-10)
+    assert abs(mirrored - ms_ssim(real, fake)) > 5e-5
 
 
 def test_identical_images_and_an_inverted_one():

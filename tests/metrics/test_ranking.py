@@ -3,6 +3,7 @@ import pytest
 from restain.metrics import CATALOGUE, NotComputed
 from restain.metrics.statistics.ranking import rank_systems
 
+MARKERS = ("nuclear", "membrane", "cytoplasm", None)
 BLANK = {"ssim": 0.39, "psnr": 15.0, "dab_pearson_r": 0.0, "dab_mean_od_error": 0.3, "fid": 344.0}
 STAIN = {"ssim": 0.24, "psnr": 14.0, "dab_pearson_r": 0.9, "dab_mean_od_error": 0.1, "fid": 51.0}
 
@@ -26,11 +27,46 @@ def test_never_on_similarity_of_pixels():
         rank_systems(CATALOGUE, {"stain": STAIN})
 
 
-def test_content_has_no_say_and_a_metric_needs_a_value_in_every_system():
+def test_content_does_not_vote_and_who_has_no_value_is_worst():
     copied = {"r_content": 1.0, "dab_pearson_r": 0.2}
     found = rank_systems(CATALOGUE, {"copy": copied, "stain": STAIN | {"r_content": 0.4}})
-    assert found.metrics == ("dab_pearson_r",)
+    assert found.metrics == ("dab_mean_od_error", "dab_pearson_r", "fid")
     assert found.systems[0] == "stain"
+    assert found.without_value == {"dab_mean_od_error": ("copy",), "fid": ("copy",)}
+
+
+def test_a_blank_system_does_not_silence_the_scores_that_it_fails():
+    """Beside a blank image, which has no correlation, the order of the others stays as it was."""
+    poor = {"dab_pearson_r": -0.1, "dab_mean_od_error": 0.09}
+    good = {"dab_pearson_r": 1.0, "dab_mean_od_error": 0.1}
+    two = rank_systems(CATALOGUE, {"poor": poor, "good": good})
+    three = rank_systems(CATALOGUE, {"poor": poor, "good": good, "blank": {"dab_mean_od_error": 0.3}})
+    assert three.metrics == two.metrics
+    assert three.mean_rank["blank"] == 3 and {three.mean_rank[name] for name in two.mean_rank} == {1.5}
+
+
+def test_near_duplicates_share_a_vote():
+    one = {"dab_mean_od_error": 0.1, "dab_positive_area_error": 0.1, "dab_iod_error": 1.0, "dab_pearson_r": 0.8}
+    other = {"dab_mean_od_error": 0.2, "dab_positive_area_error": 0.2, "dab_iod_error": 2.0, "dab_pearson_r": 0.9}
+    assert rank_systems(CATALOGUE, {"one": one, "other": other}).mean_rank == {"one": 1.5, "other": 1.5}
+
+
+def test_only_the_cells_of_the_marker_vote():
+    one = {"h_score_error": 10.0, "her2_band_error": 2.0, "dab_mean_od_error": 0.1}
+    other = {"h_score_error": 20.0, "her2_band_error": 1.0, "dab_mean_od_error": 0.1}
+    order = {marker: rank_systems(CATALOGUE, {"one": one, "other": other}, marker) for marker in MARKERS}
+    assert order["nuclear"].systems[0] == "one" and order["membrane"].systems[0] == "other"
+    assert order["nuclear"].metrics == ("dab_mean_od_error", "h_score_error")
+    assert order["cytoplasm"].metrics == order[None].metrics == ("dab_mean_od_error",)
+
+
+def test_a_stain_in_the_wrong_places_ranks_behind_all_others():
+    turned = {"dab_mean_od_error": 0.0, "h_score_error": 0.0, "dab_pearson_r": 1.0, "dab_grid_r": -0.1}
+    poor = {"dab_mean_od_error": 0.2, "h_score_error": 50.0, "dab_pearson_r": 0.5, "dab_grid_r": 0.5}
+    blank = {"dab_mean_od_error": 0.4, "h_score_error": 80.0}
+    found = rank_systems(CATALOGUE, {"turned": turned, "blank": blank, "poor": poor}, "nuclear")
+    assert found.systems == ("poor", "turned", "blank")
+    assert found.displaced == ("turned", "blank") and found.mean_rank["turned"] < found.mean_rank["poor"]
 
 
 def test_ties_share_their_mean_rank():

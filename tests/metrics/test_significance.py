@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from restain.metrics.stain.correlation import pearson
+from restain.metrics.statistics.averages import PEARSON, pearson
 from restain.metrics.statistics.bootstrap import NotComputed
-from restain.metrics.statistics.significance import compare_means, compare_sets, holm
+from restain.metrics.statistics.significance import Comparison, compare_means, compare_sets, correct_family, holm
 
 
 def test_the_exact_test_agrees_with_scipy():
@@ -54,13 +54,33 @@ def test_equal_systems_have_p_1():
     assert compare_means(x, x, seed=0).p == 1
 
 
-def test_too_few_images_have_a_difference_and_no_test():
+def family(p_values, units, n=None):
+    comparisons = []
+    for p in p_values:
+        gap = np.arange(1.0, (n or units) + 1)
+        groups = np.arange(n) % units if n else None
+        one = compare_means(gap, np.zeros(len(gap)), seed=0, groups=groups)
+        comparisons.append(Comparison(**{**vars(one), "p": p}))
+    return correct_family(comparisons)
+
+
+def test_a_family_that_no_data_could_decide_says_so_instead_of_a_p():
+    smallest = 2 / 2**8  # all eight groups agree
+    assert compare_means(np.arange(1.0, 9), np.zeros(8), seed=0).p == smallest
+    hopeless = family([smallest] * 27, units=8, n=16)
+    assert {one.p for one in hopeless} == {one.p_holm for one in hopeless} == {None}
+    assert hopeless[0].test.startswith("no test: cannot be tested with 8 groups and 27 pairs")
+    assert 27 * smallest > 0.05 > 6 * smallest
+    assert [one.p_holm for one in family([smallest] * 6, units=8)] == [6 * smallest] * 6
+    assert "cannot be tested with 5 images and 1 pair (" in family([2 / 2**5], units=5)[0].test
+    assert family([], units=8) == []
+
+
+def test_too_few_images_have_a_difference_and_no_interval():
     found = compare_means(np.arange(5.0), np.zeros(5), seed=0)
-    assert (found.difference, found.p) == (2, None)
-    assert "needs at least 6 images, there are 5" in found.test
+    assert (found.difference, found.ci95, found.smallest_p) == (2, None, 2 / 2**5)
     grouped = compare_means(np.arange(8.0), np.zeros(8), seed=0, groups=np.arange(8) % 2)
-    assert "needs at least 6 groups of images, there are 2" in grouped.test
-    assert grouped.ci95 is None
+    assert (grouped.units, grouped.ci95) == (2, None)
 
 
 def test_images_without_a_value_are_left_out_of_both():
@@ -77,12 +97,12 @@ def test_a_difference_of_correlations_has_an_interval_and_no_p():
     generator = np.random.default_rng(4)
     real = generator.normal(size=40)
     good, poor = real + 0.1 * generator.normal(size=40), real + 2 * generator.normal(size=40)
-    found = compare_sets(pearson, [good, real], [poor, real], seed=0)
+    found = compare_sets(PEARSON, [good, real], [poor, real], seed=0)
     assert found.difference == pytest.approx(pearson(good, real) - pearson(poor, real))
     assert found.ci95[0] > 0
     assert found.p is None
     with pytest.raises(NotComputed, match="has no value"):
-        compare_sets(pearson, [np.ones(40), real], [poor, real], seed=0)
+        compare_sets(PEARSON, [np.ones(40), real], [poor, real], seed=0)
 
 
 def test_holm_by_hand():

@@ -358,7 +358,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         raise OSError("disk full")
 
     monkeypatch.setattr("restain.phantoms.dataset.write_json", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(RestainError, match=r"out: cannot be written .disk full"):
         phantom("er", tmp_path / "out", pairs=1, size=64)
     assert names(tmp_path) == []
 

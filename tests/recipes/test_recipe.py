@@ -116,7 +116,7 @@ def test_a_file_may_extend_a_file_beside_it(tmp_path: Path, monkeypatch: pytest.
         ("optim.lr", "expected section.field=value"),
         ("optim.lr=[", "not valid YAML"),
         ("generator.kind=vit", r"field generator\.kind is 'vit'; expected 'resnet' or 'unet'"),
-        ("generator.downs=3", r"unknown field generator\.downs; allowed here: kind, ngf, blocks"),
+        ("generator.depth=3", r"unknown field generator\.depth; allowed here: kind, ngf, blocks"),
         ("generator.ngf=many", r"field generator\.ngf is 'many'; input should be a valid integer"),
         ("generator.kind=unet", r"field generator\.kind is 'unet'; expected 'resnet', whose encoder has contrastive"),
         ("cycle.weight=10", "unknown field cycle; allowed here: name, about, method"),

@@ -63,6 +63,11 @@ def summary_of(systems: dict[str, Scores], baselines: dict[str, Scores], folders
         resolution="40x64",
         groups=Groups(rule="none: every image by itself", count=None),
         mpp=0.5,
+        mpp_source="given",
+        marker="nuclear",
+        marker_source="ER: phantom.json",
+        data_set=None,
+        split="val",
         files_sha256="beef" * 16,
         folders=folders,
         weights={"fid": Weights(name="inception-fid", sha256="feed" * 16)},
@@ -72,6 +77,8 @@ def summary_of(systems: dict[str, Scores], baselines: dict[str, Scores], folders
         comparisons_family="Holm over all pairs",
         ranking=None,
         literature=None,
+        verdict=dict.fromkeys(systems, "stains too <little>"),
+        warnings=["the pixel size may be <wrong>"],
         not_computed={"colour transfer": "needs reference images", "psnr ci95": "is infinite <somewhere>"},
     )
 

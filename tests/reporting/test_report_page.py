@@ -74,7 +74,7 @@ def test_a_baseline_that_does_at_least_as_well_is_marked(tmp_path: Path, evaluat
     source = report(tmp_path / "page.html", evaluation=evaluation).read_text()
     marked = re.findall(r'data-metric="(\w+)"|class="score (beats)', source)
     by_metric = [name or beats for name, beats in marked]
-    # the baseline's SSIM is higher, its DAB error is higher too, which is worse
+    # the virtual stain's SSIM is lower than the baseline's; its DAB error is lower too, which is better
     assert by_metric.index("beats") == by_metric.index("ssim") + 1
     assert by_metric.count("beats") == 1
 
@@ -110,11 +110,11 @@ def test_run_and_evaluation_are_described(tmp_path: Path, run: Path, evaluation:
         "clean: at full size",
         "feed" * 16,
         "lr: 2.0e-4 # <b>",
-        "6 of 8 fields, chosen by rule and not by eye: half by SSIM from best to worst, half by the amount of",
-        "best SSIM",
-        "worst SSIM",
-        "most DAB",
-        "least DAB",
+        "6 of 8 fields, chosen by rule and not by eye: by the error of mean DAB from largest to smallest",
+        "largest DAB error",
+        "smallest DAB error",
+        "stains too <little>",
+        "Warning: the pixel size may be <wrong>.",
         "layer 16, 8 × 8",
         "step 500",
     ):
@@ -170,7 +170,7 @@ def test_one_image_and_few_columns_are_enough(tmp_path: Path, run: Path, evaluat
     summary = json.loads((evaluation / "summary.json").read_text())
     (evaluation / "summary.json").write_text(json.dumps(summary | {"systems": {"virtual": {}}, "baselines": {}}))
     page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation))
-    assert "1 of 1 fields, chosen by rule and not by eye: by SSIM from best to worst." in page.text
+    assert "1 of 1 fields, chosen by rule and not by eye: at even distances in the order of their names." in page.text
     assert "The evaluation holds no metrics" in page.text
     assert "The evaluation has no DAB columns" in page.text
 
@@ -229,7 +229,7 @@ def several(tmp_path: Path, evaluation: Path) -> Path:
     ours["psnr"]["note"] = "so it is <here>"
     summary["systems"] = {"ours": ours, "<theirs>": ours | {"ssim": ours["ssim"] | {"mean": 0.29}}}
     summary["folders"] |= {"ours": summary["folders"].pop("fake"), "<theirs>": str(tmp_path / "IHC")}
-    pair = {"first": "ours", "second": "<theirs>", "p": None, "n": 8}
+    pair = {"family": "systems", "first": "ours", "second": "<theirs>", "p": None, "n": 8}
     summary["comparisons"] = [
         {"metric": "ssim", "difference": 0.0557, "ci95": [0.03, 0.08], "p_holm": 0.0312, "better": "ours"}
         | pair
@@ -243,9 +243,14 @@ def several(tmp_path: Path, evaluation: Path) -> Path:
         "mean_rank": {"ours": 1.0, "<theirs>": 2.0},
         "by_family": {"stain": {}},
         "metrics": ["dab_mean_od_error"],
+        "displaced": ["<theirs>"],
+        "without_value": {},
     }
     published = {
         "data_set": "mist-er",
+        "split": "val",
+        "n": 1000,
+        "size": "1024x1024",
         "method": "ASP",
         "metric": "ssim",
         "value": 0.2061,
@@ -253,7 +258,10 @@ def several(tmp_path: Path, evaluation: Path) -> Path:
         "protocol": "asp2023",
         "source": "Table 4",
     }
-    summary |= {"ranking": ranking, "literature": {"data_set": "mist-er", "rows": [published | {"comparable": False}]}}
+    summary |= {
+        "ranking": ranking,
+        "literature": {"data_set": "mist-er", "rows": [published | {"comparable": False, "differs": ["protocol"]}]},
+    }
     (evaluation / "summary.json").write_text(json.dumps(summary))
     header, *rows = (evaluation / "per_image.csv").read_text().splitlines()
     both = [row.replace(",virtual,", f",{name},") for name in ("ours", "<theirs>") for row in rows]
@@ -268,7 +276,7 @@ def test_several_stains_stand_side_by_side(tmp_path: Path, several: Path) -> Non
     for words in (
         "Measure ours <theirs> true IHC",
         "ours − <theirs>",
-        "+0.056 p = 0.031, ours better",
+        "+0.056 0.030 to 0.080, p = 0.031, ours better",
         "−0.010 −0.020 to 0.010",
         "1 is best): ours 1.00, <theirs> 2.00",
         "Published scores for mist-er",

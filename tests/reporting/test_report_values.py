@@ -24,7 +24,8 @@ from restain.reporting.tables import as_number, read_table
         (1234567.0, math.nan, "1\u2009234\u2009567"),
         (-0.5, math.nan, "−0.5000"),
         (0.0, math.nan, "0"),
-        (1.2e-9, math.nan, "1.200e−09"),
+        (1.2e-12, math.nan, "0"),  # rounding is not a result
+        (0.00001234, math.nan, "0.000012"),
         (math.inf, math.nan, "∞"),
         (math.nan, math.nan, "–"),
         (1.0, 0.0, "1.000"),

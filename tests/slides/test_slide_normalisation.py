@@ -11,7 +11,7 @@ from restain.errors import RestainError
 from restain.images import RGB
 from restain.networks.norms import freeze, measure, save_statistics
 from restain.networks.resnet import ResnetGenerator
-from restain.networks.specs import ResnetSpec
+from restain.networks.specs import AutoencoderSpec, ResnetSpec
 from restain.slides.seamless.local import LocalStatistics, Place, load_local, localise, measure_local, save_local
 from restain.slides.seamless.windows import sample_positions, sample_windows, window_count
 from restain.slides.tiling import Footprint
@@ -197,3 +197,21 @@ def test_windows_lie_in_the_grid() -> None:
     assert sample_windows(mask, Size(10, 30), FOOTPRINT, count=1, side=256, seed=0)[0].size == Size(16, 32)
     with pytest.raises(RestainError, match="the slide has no tissue"):
         sample_windows(np.zeros((2, 2), dtype=bool), Size(64, 64), FOOTPRINT, count=3, side=32, seed=0)
+
+
+def test_norms_over_all_channels_together_are_measured_so() -> None:
+    """UNIT's decoder: the same mean and deviation for each channel, as for the norms of a single image."""
+    torch.manual_seed(0)
+    generator = AutoencoderSpec(ngf=4, blocks=1).build().eval()
+    windows = _samples(4)
+    slide = np.concatenate([np.concatenate(windows[:2], axis=1), np.concatenate(windows[2:], axis=1)])
+    local = measure_local(
+        generator, lambda r: slide[r.within(Size.of(slide).region)], np.ones((1, 1), bool), Size(96, 96), 48, 96
+    )
+    together = measure(generator, _tensors(4))
+    for site, mean, deviation, expected, variance in zip(
+        generator.norm_sites(), local.means, local.deviations, together.means, together.variances, strict=True
+    ):
+        torch.testing.assert_close(mean[0, 0], expected, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(deviation[0, 0] ** 2 - 1e-5, variance, atol=1e-4, rtol=1e-4)
+        assert (len(mean[0, 0].unique()) == 1) == site.joint

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from restain.alignment.pictures import Alignment, estimate_alignment
 from restain.data.records import ImageRef, Record
-from restain.errors import RestainError
+from restain.errors import RestainError, os_reason
 from restain.files import sha256
 from restain.images import RGB
-from restain.registration.alignment import Alignment, estimate_alignment
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,10 @@ def _check_image(image: ImageRef | None) -> tuple[ImageCheck | None, RGB | None]
         return None, None
     try:
         digest = sha256(image.path)
+    except RestainError as error:
+        return ImageCheck(image, None, str(error), ""), None
     except OSError as error:
-        return ImageCheck(image, None, f"{image.path}: cannot be opened ({error.strerror})", ""), None
+        return ImageCheck(image, None, f"{image.path}: cannot be opened ({os_reason(error)})", ""), None
     try:
         rgb = image.read()
     except RestainError as error:

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from restain.alignment.pictures import Alignment
 from restain.data.checks import PairCheck, check_pair
 from restain.data.faults import UNRELATED, find_errors, find_warnings
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.files import write_json, write_text
 from restain.progress import ProgressBar
-from restain.registration.alignment import Alignment
 
 
 @dataclass(frozen=True)

@@ -143,14 +143,14 @@ def _read_folders(layout: _Folders, base: Path, target: str) -> Manifest:
             f"for target {target!r}; targets found: {there}"
         )
     records: list[Record] = []
+    told = _read_pair_table(base / "pairs.csv")
     for split in SPLITS:
         sources = _by_stem(layout.source_folder(base, split))
         targets = _by_stem(layout.target_folder(base, split, target))
         _refuse_case(layout.source_folder(base, split), sources, targets)
-        records += [
-            Record(stem, split, group_of(stem), _whole(sources.get(stem)), _whole(targets.get(stem)))
-            for stem in sources.keys() | targets.keys()
-        ]
+        for stem in sources.keys() | targets.keys():
+            group, weight = told.get((split, stem), (group_of(stem), 1.0))
+            records.append(Record(stem, split, group, _whole(sources.get(stem)), _whole(targets.get(stem)), weight))
     return _manifest(layout.name, base, records)
 
 
@@ -165,6 +165,35 @@ def _refuse_case(folder: Path, sources: Iterable[str], targets: Iterable[str]) -
             f"{folder}: names of H&E and IHC differ in upper and lower case: {', '.join(twins[:3])}{more}; "
             "expected equal names"
         )
+
+
+def _read_pair_table(path: Path) -> dict[tuple[str, str], tuple[str | None, float]]:
+    """Patient and weight by (split, name), from the ``pairs.csv`` that ``restain pairs`` writes; without one, none."""
+    if not path.is_file():
+        return {}
+    table = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if not {"name", "split", "patient", "weight"} <= set(reader.fieldnames or ()):
+                return {}  # some other table of that name, such as the one of an inspection
+            for row in reader:
+                weight = _weight(f"{path}, line {reader.line_num}", row["weight"])
+                table[row["split"], row["name"]] = (row["patient"] or group_of(row["name"]), weight)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RestainError(f"{path}: cannot be read as a UTF-8 CSV table ({error})") from error
+    return table
+
+
+def _weight(where: str, text: str) -> float:
+    """A weight between 0 and 1; 1 where none is stated."""
+    try:
+        weight = float(text) if text else 1.0
+    except ValueError:
+        weight = float("nan")
+    if not 0 <= weight <= 1:
+        raise RestainError(f"{where}: weight is {text!r}; expected a number from 0 to 1")
+    return weight
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -270,4 +299,5 @@ def _csv_record(folder: Path, where: str, row: dict[str, str]) -> Record:
                 raise RestainError(f"{where}: {side} {quoted(row[side])} cannot be used: {error}") from None
     source, target = (folder / row[side] if row[side] else None for side in ("source", "target"))
     group = row.get("group") or group_of(row["id"])
-    return Record(row["id"], row["split"], group, _whole(source), _whole(target))
+    weight = _weight(where, row.get("weight", ""))
+    return Record(row["id"], row["split"], group, _whole(source), _whole(target), weight)

@@ -57,6 +57,7 @@ class Record:
     group: str | None  # what must not be divided between splits: the slide where it is known
     source: ImageRef | None  # H&E
     target: ImageRef | None  # IHC
+    weight: float = 1.0  # how much the pair should count where the IHC is compared with, 0 to 1
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ class Manifest:
         return [split for split in SPLITS if split in present]
 
     def fingerprint(self) -> str:
-        """SHA-256 over splits, ids, relative paths and file sizes; a resumed run must find it unchanged."""
+        """SHA-256 over splits, ids, weights below 1, paths and file sizes; a resumed run must find it unchanged."""
         digest = hashlib.sha256()
         for record in self.records:
-            line = [record.split, record.id]
+            line = [record.split, record.id, *([f"{record.weight:g}"] if record.weight != 1 else [])]
             for image in (record.source, record.target):
                 line += [self._describe(image)] if image else ["-"]
             digest.update(("\t".join(line) + "\n").encode("utf-8", "surrogateescape"))
@@ -103,7 +104,11 @@ class Manifest:
 
     def _describe(self, image: ImageRef) -> str:
         relative = Path(os.path.relpath(image.path, self.root)).as_posix()
-        return f"{relative}:{image.half}:{image.path.stat().st_size}"
+        try:
+            size = str(image.path.stat().st_size)
+        except OSError:  # a link that leads nowhere: told by whoever reads it
+            size = "-"
+        return f"{relative}:{image.half}:{size}"
 
 
 # MIST: slide, then the tile's row and column ("100M2004069_10_9"; the slide has letters). HEMIT: tile 1..25

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from restain.errors import RestainError
 from restain.evaluation.baselines import read_reference
+from restain.evaluation.datasets import find_marker, find_mpp, recognise
 from restain.evaluation.grouping import group_images
-from restain.evaluation.inputs import match_images, name_systems, parse_systems, role_of
+from restain.evaluation.inputs import crop_all, match_images, name_systems, parse_systems, role_of
 from restain.evaluation.literature import published
 from restain.evaluation.measure import Plan, ask_networks, measure_all
 from restain.evaluation.options import EvaluationOptions
@@ -47,7 +48,8 @@ def evaluate(
         source: folder of the H&E images; needed for R_content and for the baselines.
         reference: folder of IHC images that are not evaluated, such as the training IHC, whose colours the
             colour-transfer baseline takes.
-        protocol: "clean", "asp2023", "bci2022" or "skimage018"; see ``restain.metrics.PROTOCOLS``.
+        protocol: "clean", "asp2023", "bci2022", "unistainnet2026", "cssp2p" or "skimage018"; see
+            ``restain.metrics.PROTOCOLS``.
         seed: of the bootstrap intervals and of the random sign patterns of the tests.
         options: which metrics, which images belong together, what of the literature stands beside.
 
@@ -60,63 +62,80 @@ def evaluate(
     source, reference = (Path(folder) if folder else None for folder in (source, reference))
     systems, chosen, metrics = name_systems(fake), find_protocol(protocol), select_metrics(options.metrics)
     literature = published(options.compare_with) if options.compare_with else []
-    _refuse_bad_arguments(out, seed, options, metrics)
+    _refuse_bad_arguments(out, seed, options, metrics, systems)
     folders: dict[str, Path | None] = {"real": Path(real)}
     folders |= {role_of(name): folder for name, folder in systems.items()} | {"source": source}
     matches = match_images({role: folder for role, folder in folders.items() if folder}, chosen.ssim.size)
-    grouping = group_images([match.id for match in matches], options.groups)
+    ids = tuple(match.id for match in matches)
+    grouping, data = group_images(ids, options.groups), recognise(ids, Path(real))
+    stainer = Path(options.stainer) if options.stainer else None
+    mpp, marker = find_mpp(options.mpp, data, stainer), find_marker(options.marker, data, stainer)
     colours = read_reference(reference) if source and reference else None
 
     learned = LearnedMetrics(chosen, metrics, seed=seed, batch=options.batch, device=options.device)
-    with TemporaryDirectory() as folder:  # networks read files, and the colour transfer has none of its own
-        transferred = Path(folder) if colours and learned.weights else None
+    with TemporaryDirectory() as folder:  # networks read files; crops and the colour transfer have none of their own
+        if chosen.crop:
+            matches = crop_all(matches, chosen.crop, seed, Path(folder) / "crops")
+        transferred = Path(folder) / "transferred" if colours and learned.weights else None
         plan = Plan(
             systems=tuple(systems),
             metrics=metrics,
             protocol=chosen,
-            mpp=options.mpp,
+            mpp=mpp.value if mpp.value and MPP_RANGE[0] <= mpp.value <= MPP_RANGE[1] else None,
+            source=source is not None,
             colours=colours.colours if colours else None,
             transferred=transferred,
         )
         measured = measure_all(matches, plan)
         seen = {name: ask_networks(learned, matches, name, transferred) for name in measured.tables}
-    scored = [
-        score_system(
-            name, replace(seen[name], columns={**table, **seen[name].columns}), metrics, seed, grouping.numbers
-        )
-        for name, table in measured.tables.items()
-    ]
+    missing = plan.missing(f"the pixel size is {mpp.source if mpp.value is None else f'{mpp.value:g} µm, too coarse'}")
+    scored = []
+    for name, table in measured.tables.items():
+        found = seen[name]
+        evidence = replace(found, columns={**table, **found.columns}, missing={**missing, **found.missing})
+        scored.append(score_system(name, evidence, metrics, seed, grouping.numbers))
     virtual, baselines = scored[: len(systems)], scored[len(systems) :]
     circumstances = Circumstances(
         protocol=chosen,
         seed=seed,
-        mpp=options.mpp,
+        data=data,
+        mpp=mpp,
+        marker=marker,
+        test=options.test,
         matches=matches,
         grouping=grouping,
         folders={**folders, "reference": reference},
-        hashes=[*measured.hashes, *(colours.hashes if colours else ())],
+        hashes=measured.hashes,
+        reference=colours.hashes if colours else {},
         weights=learned.weights,
         literature=literature,
     )
     summary = summarize(circumstances, metrics, virtual, baselines)
-    evaluation = Evaluation(
-        out, tuple(match.id for match in matches), metrics, tuple(virtual), tuple(baselines), summary
-    )
+    evaluation = Evaluation(out, ids, metrics, tuple(virtual), tuple(baselines), summary)
     write_evaluation(evaluation)
     return evaluation
 
 
-def _refuse_bad_arguments(out: Path, seed: int, options: EvaluationOptions, metrics: Sequence[Metric]) -> None:
-    if seed < 0:
-        raise RestainError(f"seed: is {seed}; expected 0 or more")
-    if not 0 < options.mpp < math.inf:
-        raise RestainError(f"mpp: is {options.mpp}; expected microns per pixel above 0")
+def _refuse_bad_scale(mpp: float, metrics: Sequence[Metric]) -> None:
     low, high = MPP_RANGE
-    if not low <= options.mpp <= high and any(metric.family == "cells" for metric in metrics):
+    if not 0 < mpp < math.inf:
+        raise RestainError(f"mpp: is {mpp}; expected microns per pixel above 0")
+    if not low <= mpp <= high and any(metric.family == "cells" for metric in metrics):
         raise RestainError(
-            f"mpp: is {options.mpp:g}; cells can be counted at {low:g} to {high:g} µm per pixel; "
+            f"mpp: is {mpp:g}; cells can be counted at {low:g} to {high:g} µm per pixel; "
             "choose metrics without the family cells for these images"
         )
+
+
+def _refuse_bad_arguments(
+    out: Path, seed: int, options: EvaluationOptions, metrics: Sequence[Metric], systems: Collection[str]
+) -> None:
+    if seed < 0:
+        raise RestainError(f"seed: is {seed}; expected 0 or more")
+    if options.mpp is not None:
+        _refuse_bad_scale(options.mpp, metrics)
+    if options.test is not None and options.test not in systems:
+        raise RestainError(f"test: {options.test!r} is not among the systems; expected one of {', '.join(systems)}")
     if options.batch < 1:
         raise RestainError(f"batch: is {options.batch}; expected at least 1")
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())

@@ -19,10 +19,10 @@ _STRIDE = 4  # every 4th pixel of each row and column is plenty for means and de
 
 @dataclass(frozen=True)
 class Reference:
-    """Colours of the IHC images that are not evaluated, and one line per file for the fingerprint."""
+    """Colours of the IHC images that are not evaluated, and what identifies their files."""
 
     colours: LabStatistics
-    hashes: tuple[str, ...]
+    hashes: dict[str, str]  # relative path to the SHA-256 of the file
 
 
 def read_reference(folder: Path) -> Reference:
@@ -31,12 +31,12 @@ def read_reference(folder: Path) -> Reference:
     if not paths:
         raise RestainError(f"reference folder {folder}: holds no image; expected IHC images")
 
-    def read(path: Path) -> tuple[LabStatistics, str]:
+    def read(path: Path) -> tuple[LabStatistics, tuple[str, str]]:
         statistics = lab_statistics([read_rgb(path)[::_STRIDE, ::_STRIDE]])
-        return statistics, f"reference {path.relative_to(folder).as_posix()} {sha256(path)}"
+        return statistics, (path.relative_to(folder).as_posix(), sha256(path))
 
     parts, hashes = zip(*in_threads(read, paths, "reading reference colours"), strict=True)
-    return Reference(pool_statistics(list(parts)), tuple(hashes))
+    return Reference(pool_statistics(list(parts)), dict(hashes))
 
 
 def missing_baselines(source: Path | None, reference: Path | None) -> dict[str, str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from restain.errors import RestainError
-from restain.images import image_size, list_images
+from restain.evaluation.workers import in_threads
+from restain.images import image_size, list_images, read_rgb, write_png
 
 VIRTUAL, UNCHANGED, TRANSFER = "virtual", "H&E unchanged", "colour transfer"
 _RESERVED = ("real", "fake", "source", "reference", UNCHANGED, TRANSFER)
@@ -133,6 +137,35 @@ def _with_sizes(indexed: Mapping[str, Mapping[str, Path]], smallest: int) -> lis
     if small:
         raise RestainError(f"images are smaller than {smallest} pixels on a side: {_listed(small)}")
     return matches
+
+
+def crop_all(matches: Sequence[Match], side: int, seed: int, folder: Path) -> list[Match]:
+    """Write a random square of each field to ``folder``, at the same place in all its images, and match those files.
+
+    Args:
+        matches: fields of view.
+        side: of the square, pixels.
+        seed: with the id of a field it decides the place, whatever other fields there are.
+        folder: for the cropped images, lossless.
+
+    Raises:
+        RestainError: an image is smaller than the square.
+    """
+    small = [f"{match.id} ({format_size(match.size)})" for match in matches if min(match.size) < side]
+    if small:
+        raise RestainError(f"images are smaller than the protocol's crop of {side} pixels on a side: {_listed(small)}")
+
+    def crop(match: Match) -> Match:
+        digest = hashlib.sha256(f"{seed} {match.id}".encode()).digest()
+        generator = np.random.default_rng(list(digest))
+        top, left = (int(generator.integers(length - side + 1)) for length in match.size)
+        files = {}
+        for role, path in match.files.items():
+            files[role] = folder / role.replace("/", "_") / f"{match.id}.png"
+            write_png(files[role], read_rgb(path)[top : top + side, left : left + side])
+        return Match(match.id, files, (side, side))
+
+    return list(in_threads(crop, matches, "cropping"))
 
 
 def format_size(size: tuple[int, int]) -> str:

@@ -10,14 +10,17 @@ from importlib.resources import files
 
 from restain.errors import RestainError
 from restain.evaluation.schema import Literature, PublishedRow
-from restain.metrics import PROTOCOLS
+from restain.metrics import PROTOCOLS, Protocol
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PublishedScore:
     """One number of the literature, as printed there; ``kid`` is multiplied by 1000, ``lpips`` names no network."""
 
     data_set: str
+    split: str  # "train", "val" or "test"; empty where the paper does not say, as for the next two
+    n: int | None  # images
+    size: str  # "1024x1024", width x height
     method: str
     metric: str
     value: float
@@ -25,15 +28,30 @@ class PublishedScore:
     protocol: str  # "unknown" where the paper does not say
     source: str
 
-    def comparable(self, protocol: str) -> bool:
-        """Whether a score under this protocol may stand beside it: the settings of the metric are the same."""
-        if self.protocol == protocol:
-            return True
-        theirs, ours = PROTOCOLS.get(self.protocol), PROTOCOLS.get(protocol)
-        if theirs is None or ours is None:
-            return False
-        settings = theirs.section(self.metric)
-        return settings is not None and settings == ours.section(self.metric)
+    def differs(self, from_: Setting) -> list[str]:
+        """What keeps a score of this setting from standing beside this one; nothing where they are comparable."""
+        theirs = PROTOCOLS.get(self.protocol)
+        settings = theirs.section(self.metric) if theirs else None
+        same_protocol = settings is not None and settings == from_.protocol.section(self.metric)
+        agrees = {
+            "protocol": same_protocol,
+            "data set": self.data_set == from_.data_set,
+            "split": bool(self.split) and self.split == from_.split,
+            "n": self.n is not None and self.n == from_.n,
+            "size": bool(self.size) and self.size == from_.size,
+        }
+        return [word for word, same in agrees.items() if not same]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What must agree before two scores are compared."""
+
+    protocol: Protocol
+    data_set: str | None  # as recognised by the names of the images
+    split: str | None
+    n: int
+    size: str  # "1024x1024", width x height
 
 
 @cache
@@ -43,9 +61,17 @@ def _everything() -> tuple[PublishedScore, ...]:
 
 
 def _score(row: Mapping[str, str]) -> PublishedScore:
-    std = float(row["std"]) if row["std"] else None
     return PublishedScore(
-        row["data_set"], row["method"], row["metric"], float(row["value"]), std, row["protocol"], row["source"]
+        data_set=row["data_set"],
+        split=row["split"],
+        n=int(row["n"]) if row["n"] else None,
+        size=row["size"],
+        method=row["method"],
+        metric=row["metric"],
+        value=float(row["value"]),
+        std=float(row["std"]) if row["std"] else None,
+        protocol=row["protocol"],
+        source=row["source"],
     )
 
 
@@ -58,7 +84,10 @@ def published(data_set: str) -> list[PublishedScore]:
     return found
 
 
-def place_beside(scores: Sequence[PublishedScore], protocol: str) -> Literature:
-    """The scores as they stand in the summary, each marked as comparable with scores of this protocol or not."""
-    rows = [PublishedRow(**asdict(score), comparable=score.comparable(protocol)) for score in scores]
+def place_beside(scores: Sequence[PublishedScore], setting: Setting) -> Literature:
+    """The scores as they stand in the summary, each with what differs from this setting; nothing: comparable."""
+    rows = []
+    for score in scores:
+        differs = score.differs(setting)
+        rows.append(PublishedRow(**asdict(score), comparable=not differs, differs=differs))
     return Literature(data_set=scores[0].data_set, rows=rows)

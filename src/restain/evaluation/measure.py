@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from restain.colour import LabStatistics, transfer_colour
+from restain.evaluation.baselines import NEEDS_SOURCE
 from restain.evaluation.inputs import TRANSFER, UNCHANGED, Match, role_of
 from restain.evaluation.results import Column, Evidence
 from restain.evaluation.workers import in_threads
 from restain.files import sha256
 from restain.images import read_rgb, write_png
 from restain.metrics import Estimate, Metric, NotComputed, Protocol
-from restain.metrics.measures import Measure, MeasuredImage, MeasuredPair, SetScore, measure_image, measure_pair
+from restain.metrics.measures import (
+    Measure,
+    MeasuredImage,
+    MeasuredPair,
+    SetScore,
+    can_measure,
+    counted_as_empty,
+    measure_image,
+    measure_pair,
+)
 
 if TYPE_CHECKING:
     from restain.metrics.learned.networks import LearnedMetrics
@@ -31,31 +41,43 @@ class Plan:
     systems: Sequence[str]
     metrics: Sequence[Metric]
     protocol: Protocol
-    mpp: float
+    mpp: float | None  # microns per pixel, where known and of a scale at which cells can be seen
+    source: bool  # whether there is H&E
     colours: LabStatistics | None  # of the reference; None: no colour transfer
     transferred: Path | None  # folder that keeps the colour transfers, for who needs them as files
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """The measures of the metrics, each once, in their order."""
-        return tuple(dict.fromkeys(measure for metric in self.metrics for measure in metric.measures))
+        """The measures of the metrics that can be taken, each once, in their order."""
+        wanted = dict.fromkeys(measure for metric in self.metrics for measure in metric.measures)
+        return tuple(one for one in wanted if can_measure(one, source=self.source, mpp=self.mpp is not None))
+
+    def missing(self, no_mpp: str) -> dict[str, str]:
+        """Why metrics cannot be measured for lack of the H&E or, with the reason given, of the pixel size."""
+        reasons = {}
+        for metric in self.metrics:
+            if not all(can_measure(one, source=self.source, mpp=True) for one in metric.measures):
+                reasons[metric.name] = NEEDS_SOURCE
+            elif not all(can_measure(one, source=True, mpp=self.mpp is not None) for one in metric.measures):
+                reasons[metric.name] = no_mpp
+        return reasons
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The measures of all images, and one line per file: role, name, content."""
+    """The measures of all images, and what identifies their files."""
 
     tables: Mapping[str, Mapping[str, Column]]  # by system, then by column
-    hashes: Sequence[str]
+    hashes: Mapping[tuple[str, str], str]  # role and id of an image to the SHA-256 of its file
 
 
 def measure_all(matches: Sequence[Match], plan: Plan) -> Measured:
     """Measure every system on every field of view. At any time only as many images are held as there are workers."""
     rows: list[Mapping[str, Mapping[str, float]]] = []
-    hashes: list[str] = []
-    for row, lines in in_threads(lambda match: _measure(match, plan), matches, "evaluating"):
+    hashes: dict[tuple[str, str], str] = {}
+    for row, of_files in in_threads(lambda match: _measure(match, plan), matches, "evaluating"):
         rows.append(row)
-        hashes += lines
+        hashes |= of_files
     tables = {
         system: {column: np.array([row[system][column] for row in rows]) for column in rows[0][system]}
         for system in rows[0]
@@ -63,7 +85,7 @@ def measure_all(matches: Sequence[Match], plan: Plan) -> Measured:
     return Measured(tables, hashes)
 
 
-def _measure(match: Match, plan: Plan) -> tuple[dict[str, dict[str, float]], list[str]]:
+def _measure(match: Match, plan: Plan) -> tuple[dict[str, dict[str, float]], dict[tuple[str, str], str]]:
     images = {role: MeasuredImage(read_rgb(path), plan.mpp) for role, path in match.files.items()}
     real, source = images["real"], images.get("source")
     systems = {name: images[role_of(name)] for name in plan.systems}
@@ -77,8 +99,9 @@ def _measure(match: Match, plan: Plan) -> tuple[dict[str, dict[str, float]], lis
     rows = {}
     for name, image in systems.items():
         pair = MeasuredPair(real=real, fake=image, source=source, protocol=plan.protocol)
-        rows[name] = measure_pair(pair, plan.measures) | measure_image(image, plan.measures) | truth
-    return rows, [f"{role} {match.id} {sha256(path)}" for role, path in match.files.items()]
+        own = counted_as_empty(measure_image(image, plan.measures), truth, plan.measures)
+        rows[name] = measure_pair(pair, plan.measures) | own | truth
+    return rows, {(role, match.id): sha256(path) for role, path in match.files.items()}
 
 
 def ask_networks(learned: LearnedMetrics, matches: Sequence[Match], system: str, transferred: Path | None) -> Evidence:

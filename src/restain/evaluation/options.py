@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,12 @@ class EvaluationOptions:
         groups: which images belong together, such as the fields of a slide: "auto" (as the names of MIST and HEMIT
             tell), "none", a CSV file with the columns id and group, or a regular expression with one group in brackets.
         compare_with: data set of the literature whose published scores are shown beside, such as "mist-her2".
-        mpp: microns per pixel of the images; metrics that look for cells need it.
+        mpp: microns per pixel of the images; None takes it from the data set or the stainer. Cells need it.
+        marker: where the DAB lies ("nuclear", "membrane", "cytoplasm") or the name of the stain ("ki67"); None takes
+            it from the data set or the stainer. Of the scores of cells, only those for this marker vote in the ranks.
+        stainer: folder of the stainer or of the run that made the virtual stains; tells mpp and marker.
+        test: name of one system; only its differences from the others are tested, so that fewer tests share the
+            correction. None tests every pair.
         batch: images per pass of a feature network.
         device: of the feature networks: "auto", "cpu" or "cuda".
     """
@@ -23,6 +29,9 @@ class EvaluationOptions:
     metrics: Sequence[str] = ()
     groups: str = "auto"
     compare_with: str | None = None
-    mpp: float = 0.5
+    mpp: float | None = None
+    marker: str | None = None
+    stainer: str | Path | None = None
+    test: str | None = None
     batch: int = 8
     device: str = "auto"

@@ -13,7 +13,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from restain.evaluation.baselines import NEEDS_SOURCE
 from restain.evaluation.schema import PER_IMAGE, PER_IMAGE_BASELINES, SUMMARY, Score, Scores, Summary, to_json
 from restain.files import write_json, write_text
 from restain.metrics import Estimate, Metric, NotComputed, estimate
@@ -78,8 +77,6 @@ def _estimate(metric: Metric, evidence: Evidence, seed: int, groups: Groups | No
         return evidence.scores[metric.name]
     if metric.name in evidence.missing:
         raise NotComputed(evidence.missing[metric.name])
-    if not evidence.columns.keys() >= set(metric.columns):
-        raise NotComputed(NEEDS_SOURCE)
     return estimate(metric, evidence.columns, seed, groups)
 
 

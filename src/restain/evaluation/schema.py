@@ -63,6 +63,7 @@ class SystemComparison(_Part):
     """The difference of two systems in one metric: first minus second."""
 
     metric: str
+    family: Literal["systems", "baselines"]  # over which Holm corrected
     first: str
     second: str
     difference: Number
@@ -81,12 +82,17 @@ class Ranks(_Part):
     mean_rank: dict[str, float]  # by system: mean over families; 1 is best
     by_family: dict[str, dict[str, float]]  # family, system: mean rank over its metrics
     metrics: list[str]  # that voted
+    displaced: list[str]  # systems that stain the wrong places; they rank behind all others
+    without_value: dict[str, list[str]]  # metric to the systems that were worst in it for lack of a value
 
 
 class PublishedRow(_Part):
     """One score of the literature."""
 
     data_set: str
+    split: str  # empty where the paper does not say, as for the next two
+    n: int | None
+    size: str
     method: str
     metric: str
     value: float
@@ -94,6 +100,7 @@ class PublishedRow(_Part):
     protocol: str
     source: str
     comparable: bool  # with scores of this evaluation
+    differs: list[str]  # of protocol, data set, split, n and size, what keeps it from being compared
 
 
 class Literature(_Part):
@@ -133,7 +140,12 @@ class Summary(_Part):
     n: int
     resolution: str  # "512x512" (width x height), or "mixed (512x512 to 1024x1024)"
     groups: Groups
-    mpp: float  # microns per pixel
+    mpp: float | None  # microns per pixel
+    mpp_source: str  # where it is known from, or why it is not
+    marker: Literal["nuclear", "membrane", "cytoplasm"] | None  # where the DAB lies
+    marker_source: str
+    data_set: str | None  # as in the published scores, such as "mist-her2"
+    split: str | None
     files_sha256: str  # of the sorted lines "role name sha256" of all images read
     folders: dict[str, str | None]  # absolute paths by role
     weights: dict[str, Weights]  # by learned metric
@@ -143,6 +155,8 @@ class Summary(_Part):
     comparisons_family: str  # over what Holm corrected
     ranking: Ranks | None
     literature: Literature | None
+    verdict: dict[str, str]  # by virtual stain: what the scores say of it
+    warnings: list[str]  # what is suspicious about the inputs
     not_computed: dict[str, str]  # NAME, "NAME ci95", "SYSTEM: NAME" or "ranking" to the reason
 
 

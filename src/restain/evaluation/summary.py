@@ -15,11 +15,13 @@ from pathlib import Path
 
 from restain.evaluation.baselines import missing_baselines
 from restain.evaluation.comparison import FAMILY, compare_systems, rank_all
+from restain.evaluation.datasets import DataSet, Known
 from restain.evaluation.grouping import Grouping
 from restain.evaluation.inputs import Match, format_size
-from restain.evaluation.literature import PublishedScore, place_beside
+from restain.evaluation.literature import PublishedScore, Setting, place_beside
 from restain.evaluation.results import System, reasons_of, scores_of
 from restain.evaluation.schema import FORMAT, Groups, Summary, Weights
+from restain.evaluation.verdict import identical_systems, verdict_on, warn_of_inputs
 from restain.metrics import Metric, NotComputed, Protocol
 
 _LIBRARIES = ("numpy", "scipy", "scikit-image", "pillow", "torch", "torchmetrics")
@@ -31,11 +33,15 @@ class Circumstances:
 
     protocol: Protocol
     seed: int
-    mpp: float
+    data: DataSet
+    mpp: Known
+    marker: Known
+    test: str | None
     matches: Sequence[Match]
     grouping: Grouping
     folders: Mapping[str, Path | None]
-    hashes: Sequence[str]  # one line per file: role, name, content
+    hashes: Mapping[tuple[str, str], str]  # role and id of an image to the SHA-256 of its file
+    reference: Mapping[str, str]  # relative path of a reference image to the SHA-256 of its file
     weights: Mapping[str, Mapping[str, str]]  # by learned metric
     literature: Sequence[PublishedScore]
 
@@ -45,9 +51,9 @@ def summarize(
 ) -> Summary:
     """Everything that stands in ``summary.json``."""
     reasons = reasons_of(systems, baselines) | missing_baselines(of.folders["source"], of.folders["reference"])
-    ranking = None
+    ranking, identical = None, identical_systems(systems, of.hashes)
     try:
-        ranking = rank_all(metrics, [*systems, *baselines])
+        ranking = rank_all(metrics, [*systems, *baselines], of.marker.value)
     except NotComputed as reason:
         reasons["ranking"] = str(reason)
     return Summary(
@@ -63,18 +69,39 @@ def summarize(
         n=len(of.matches),
         resolution=_resolution(of.matches),
         groups=Groups(rule=of.grouping.rule, count=of.grouping.count),
-        mpp=of.mpp,
-        files_sha256=hashlib.sha256("\n".join(sorted(of.hashes)).encode()).hexdigest(),
+        mpp=of.mpp.value,
+        mpp_source=of.mpp.source,
+        marker=of.marker.value,
+        marker_source=of.marker.source,
+        data_set=of.data.name,
+        split=of.data.split,
+        files_sha256=_fingerprint(of),
         folders={role: str(folder.resolve()) if folder else None for role, folder in of.folders.items()},
         weights={name: Weights(**files) for name, files in of.weights.items()},
         systems={system.name: scores_of(system, metrics, of.protocol.name) for system in systems},
         baselines={system.name: scores_of(system, metrics, of.protocol.name) for system in baselines},
-        comparisons=compare_systems(metrics, systems, baselines, of.seed, of.grouping.numbers),
+        comparisons=compare_systems(
+            metrics, systems, baselines, seed=of.seed, groups=of.grouping.numbers, test=of.test
+        ),
         comparisons_family=FAMILY,
         ranking=ranking,
-        literature=place_beside(of.literature, of.protocol.name) if of.literature else None,
+        literature=place_beside(of.literature, _setting(of)) if of.literature else None,
+        verdict={
+            system.name: verdict_on(
+                system, baselines, metrics, ranking, identical=identical.get(system.name) == len(of.matches)
+            )
+            for system in systems
+        },
+        warnings=warn_of_inputs(systems, of.hashes, of.reference, of.mpp.value, of.mpp.source),
         not_computed=reasons,
     )
+
+
+def _fingerprint(of: Circumstances) -> str:
+    """SHA-256 over what was read, wherever it lay: role, name and content of every file."""
+    lines = [f"{role} {name} {digest}" for (role, name), digest in of.hashes.items()]
+    lines += [f"reference {name} {digest}" for name, digest in of.reference.items()]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def _version(distribution: str) -> str:
@@ -82,6 +109,16 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:  # run from a source tree that was never installed
         return "not installed"
+
+
+def _setting(of: Circumstances) -> Setting:
+    return Setting(
+        protocol=of.protocol,
+        data_set=of.data.name,
+        split=of.data.split,
+        n=len(of.matches),
+        size=_resolution(of.matches),
+    )
 
 
 def _resolution(matches: Sequence[Match]) -> str:

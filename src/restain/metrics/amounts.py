@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from restain.metrics.measures import ImageMeasure
-from restain.metrics.metric import Family, Metric
-from restain.metrics.statistics.agreement import (
-    absolute_difference,
-    agreement_icc,
-    difference,
-    lower_limit,
-    upper_limit,
-)
-from restain.metrics.statistics.averages import pearson
-from restain.stains import Floats
+from restain.metrics.metric import Family, Marker, Metric
+from restain.metrics.statistics.agreement import ICC, LOWER_LIMIT, UPPER_LIMIT, absolute_difference, difference
+from restain.metrics.statistics.averages import PEARSON
+from restain.metrics.statistics.moments import Statistic
 
 _BLIND_TO_SCALE = "blind to a wrong scale or offset; needs fields that differ; one extreme field can carry it"
 _BLAND = "Bland and Altman, Lancet 327 (1986)"
@@ -35,6 +28,9 @@ class Amount:
     weakness: str
     family: Family = "stain"
     undefined: str = "a measure has no value"
+    ballot: str = ""  # that its error and agreement share with near-duplicates; empty: the column's own
+    correlation_ballot: str = ""  # that its correlation shares; empty: as ballot
+    markers: tuple[Marker, ...] = ()  # for which it means something; empty: for all
 
     @property
     def columns(self) -> tuple[str, str]:
@@ -73,11 +69,13 @@ def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
         range=of.range,
         weakness=f"small where most fields are negative; {of.weakness}",
         undefined=of.undefined,
+        ballot=of.ballot or of.column,
+        markers=of.markers,
     )
     return virtual, real, error
 
 
-def over_images(of: Amount, name: str, statistic: Callable[[Floats, Floats], Floats], definition: str) -> Metric:
+def over_images(of: Amount, name: str, statistic: Statistic, definition: str) -> Metric:
     """A statistic of both columns over the set, such as a coefficient of agreement; higher is better."""
     return Metric(
         name=name,
@@ -87,17 +85,18 @@ def over_images(of: Amount, name: str, statistic: Callable[[Floats, Floats], Flo
         source=of.source,
         measures=(of.measure,),
         columns=of.columns,
-        combine=statistic,
-        level="set",
+        statistic=statistic,
         family=of.family,
         range="[-1, 1]",
-        weakness=_BLIND_TO_SCALE if statistic is pearson else "falls where fields differ little from each other",
+        weakness=_BLIND_TO_SCALE if statistic is PEARSON else "falls where fields differ little from each other",
+        ballot=of.correlation_ballot or of.ballot or of.column,
+        markers=of.markers,
     )
 
 
 def correlation(of: Amount, name: str) -> Metric:
     """Pearson's r of an amount over images."""
-    return over_images(of, name, pearson, "Pearson's r")
+    return over_images(of, name, PEARSON, "Pearson's r")
 
 
 def agreement(of: Amount) -> tuple[Metric, Metric, Metric, Metric]:
@@ -125,13 +124,12 @@ def agreement(of: Amount) -> tuple[Metric, Metric, Metric, Metric]:
             source=_BLAND,
             measures=(of.measure,),
             columns=of.columns,
-            combine=statistic,
-            level="set",
+            statistic=statistic,
             family=of.family,
             range="(-inf, inf)",
             weakness="assumes differences that are normal and alike over the whole range",
         )
-        for side, sign, statistic in (("lower", "-", lower_limit), ("upper", "+", upper_limit))
+        for side, sign, statistic in (("lower", "-", LOWER_LIMIT), ("upper", "+", UPPER_LIMIT))
     )
-    icc = over_images(of, f"{of.column}_icc", agreement_icc, f"ICC(2,1), absolute agreement ({_SHROUT}),")
+    icc = over_images(of, f"{of.column}_icc", ICC, f"ICC(2,1), absolute agreement ({_SHROUT}),")
     return bias, lower, upper, icc

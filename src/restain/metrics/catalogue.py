@@ -12,7 +12,7 @@ from restain.metrics.cells import scores
 from restain.metrics.learned import frechet, kernel, lpips, phv
 from restain.metrics.metric import Metric
 from restain.metrics.pixels import multiscale, similarity, tolerance
-from restain.metrics.stain import correlation, dab, histogram
+from restain.metrics.stain import correlation, dab, histogram, place
 
 CATALOGUE: tuple[Metric, ...] = (  # in the order in which they are shown
     similarity.SSIM,
@@ -26,9 +26,16 @@ CATALOGUE: tuple[Metric, ...] = (  # in the order in which they are shown
     *histogram.TOP_DECILE,
     histogram.HISTOGRAM_JSD,
     histogram.HISTOGRAM_KL,
+    place.GRID_R,
+    place.NEAR_F,
+    place.DICE,
+    place.IOU,
+    place.TPR,
+    place.TNR,
     correlation.R_CONTENT,
     correlation.R_PATHOLOGY,
     correlation.R_AVG,
+    *scores.NUCLEAR_AREA,
     *scores.NUCLEI_COUNT,
     *scores.POSITIVE_INDEX,
     *scores.H_SCORE,
@@ -37,7 +44,9 @@ CATALOGUE: tuple[Metric, ...] = (  # in the order in which they are shown
     lpips.LPIPS_VGG,
     *phv.PHV,
     frechet.FID,
+    frechet.FID_TF,
     kernel.KID,
+    kernel.KID_PAIRED,
 )
 _R_AVERAGE = ("r_content", "r_avg", "r_pathology")  # a copied H&E has r_content 1 and half of r_avg with it
 _BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "describes; neither is better"}

@@ -6,9 +6,10 @@ function; a ``Metric`` names the measures that it needs, and an evaluation runs 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from restain.images import RGB
 from restain.metrics.learned.vectors import Rows
@@ -23,10 +24,10 @@ class MeasuredImage:
 
     Args:
         rgb: uint8 (H, W, 3).
-        mpp: microns per pixel.
+        mpp: microns per pixel; None where it is not known.
     """
 
-    def __init__(self, rgb: RGB, mpp: float) -> None:
+    def __init__(self, rgb: RGB, mpp: float | None) -> None:
         self.rgb, self.mpp = rgb, mpp
         self._known: dict[Callable[[MeasuredImage], Any], Any] = {}
 
@@ -53,6 +54,9 @@ class ImageMeasure:
 
     names: tuple[str, ...]
     function: Callable[[MeasuredImage], Sequence[float]]  # a value for each name; NaN where there is none
+    needs_mpp: bool = False  # left out where the pixel size is not known
+    empty: float | None = None  # what a virtual image without value counts as where the real one has a value
+    needs_source: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,7 @@ class PairMeasure:
     names: tuple[str, ...]
     function: Callable[[MeasuredPair], Sequence[float]]  # a value for each name; NaN where there is none
     needs_source: bool = False  # left out where no H&E is given
+    needs_mpp: bool = False  # left out where the pixel size is not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +125,13 @@ class SetMeasure:
 Measure: TypeAlias = ImageMeasure | PairMeasure | FeatureMeasure | DistanceMeasure | SetMeasure
 
 
+def can_measure(measure: Measure, *, source: bool, mpp: bool) -> bool:
+    """Whether a measure has what it needs: the H&E, the pixel size."""
+    if isinstance(measure, ImageMeasure | PairMeasure):
+        return (source or not measure.needs_source) and (mpp or not measure.needs_mpp)
+    return True
+
+
 def measure_image(image: MeasuredImage, measures: Iterable[Measure]) -> dict[str, float]:
     """The values of all image measures among ``measures``, by name."""
     row: dict[str, float] = {}
@@ -129,10 +141,31 @@ def measure_image(image: MeasuredImage, measures: Iterable[Measure]) -> dict[str
     return row
 
 
+def counted_as_empty(
+    row: Mapping[str, float], truth: Mapping[str, float], measures: Iterable[Measure]
+) -> dict[str, float]:
+    """``row`` of a virtual image, in which what has no value counts as ``empty`` where the real image has a value.
+
+    A virtual field without nuclei has no share of positive ones. Left out, it would improve the mean.
+
+    Args:
+        row: values of the virtual image by name.
+        truth: values of the real image by name with "_real".
+        measures: those that made them.
+    """
+    filled = dict(row)
+    for measure in measures:
+        if isinstance(measure, ImageMeasure) and measure.empty is not None:
+            for name in measure.names:
+                if math.isnan(row[name]) and not math.isnan(truth[f"{name}_real"]):
+                    filled[name] = measure.empty
+    return filled
+
+
 def measure_pair(pair: MeasuredPair, measures: Iterable[Measure]) -> dict[str, float]:
-    """The values of all pair measures among ``measures``, by name; those that need a missing H&E are left out."""
+    """The values of all pair measures among ``measures``, by name."""
     row: dict[str, float] = {}
     for measure in measures:
-        if isinstance(measure, PairMeasure) and (pair.source is not None or not measure.needs_source):
+        if isinstance(measure, PairMeasure):
             row |= zip(measure.names, map(float, measure.function(pair)), strict=True)
     return row

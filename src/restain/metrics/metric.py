@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from restain.metrics.measures import Measure
-from restain.metrics.statistics.averages import mean_defined
-from restain.metrics.statistics.bootstrap import Groups, NotComputed, percentile_interval
+from restain.metrics.statistics.bootstrap import Groups, NotComputed, bootstrap_interval
+from restain.metrics.statistics.moments import MEAN, Statistic
 from restain.stains import Floats
 
-Family: TypeAlias = Literal["pixels", "stain", "content", "cells", "learned"]
+Family: TypeAlias = Literal["pixels", "stain", "place", "content", "cells", "learned"]
+FAMILIES: tuple[Family, ...] = get_args(Family)  # in the order in which they are shown
+Marker: TypeAlias = Literal["nuclear", "membrane", "cytoplasm"]  # where the DAB of an antibody lies
 MINIMUM_FOR_SET = 3  # two images always correlate perfectly
 
 
@@ -26,9 +30,10 @@ def itself(values: Floats) -> Floats:
 class Metric:
     """One score of an evaluation: how it comes from measures of images, and how to read it.
 
-    An *image* metric has a value for each image, ``combine`` maps columns (..., n) to (..., n), and its score is their
-    mean. A *set* metric, such as a correlation over images, exists for the set alone: (..., n) to (...). A set metric
-    without columns, such as FID, is not made of values of single images; its ``SetMeasure`` gives the score itself.
+    An *image* metric has a value for each image: ``combine`` makes it of the columns (n,), and its score is the mean.
+    A *set* metric, such as a correlation over images, exists for the set alone: ``statistic`` makes it of the columns.
+    A set metric without columns, such as FID, is not made of values of single images; its ``SetMeasure`` gives the
+    score itself.
     """
 
     name: str
@@ -39,12 +44,27 @@ class Metric:
     measures: tuple[Measure, ...]  # that fill the columns
     columns: tuple[str, ...] = ()
     combine: Callable[..., Floats] = itself
-    level: Literal["image", "set"] = "image"
+    statistic: Statistic | None = None  # of a set metric
     family: Family
     range: str  # as text, "[0, 1]"
     weakness: str  # what it does not see, or rewards wrongly
     undefined: str = "a measure has no value"  # why an image has none
+    ballot: str = ""  # metrics of one measurement that share a vote in the ranks; empty: a vote of its own
+    votes: bool = True  # where it has a direction and its family votes
+    markers: tuple[Marker, ...] = ()  # for which it means something; empty: for all
     complete: bool = True  # a set metric counts an image only where all its columns have a value
+
+    @property
+    def level(self) -> Literal["image", "set"]:
+        """Whether an image by itself has a value."""
+        return "set" if self.statistic or not self.columns else "image"
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The ends of ``range`` where it gives numbers, else infinities."""
+        match = re.match(r"[\[(](\S+?), (\S+?)[\])]", self.range)
+        ends = (_as_bound(match[1]), _as_bound(match[2])) if match else (None, None)
+        return (-math.inf if ends[0] is None else ends[0], math.inf if ends[1] is None else ends[1])
 
 
 @dataclass(frozen=True)
@@ -73,7 +93,7 @@ def estimate(metric: Metric, table: Mapping[str, Floats], seed: int, groups: Gro
         NotComputed: the metric has no value for these images; the message says why.
     """
     columns = values_of(metric, table)
-    statistic = mean_defined if metric.level == "image" else metric.combine
+    statistic = metric.statistic or MEAN
     kept = _defined(metric, columns)
     columns = [column[kept] for column in columns]
     groups = None if groups is None else groups[kept]
@@ -83,13 +103,13 @@ def estimate(metric: Metric, table: Mapping[str, Floats], seed: int, groups: Gro
             raise NotComputed(f"has no value in any image: {metric.undefined}")
         value = float(columns[0].mean())
         spread = float(columns[0].std(ddof=1)) if n > 1 and np.isfinite(columns[0]).all() else None
-        return _with_interval(value, spread, statistic, columns, seed, groups)
+        return _with_interval(metric, value, spread, columns, seed, groups)
     if n < MINIMUM_FOR_SET:
         raise NotComputed(f"a correlation over images needs at least {MINIMUM_FOR_SET} images, there are {n}")
     value = float(statistic(*columns))
     if np.isnan(value):
         raise NotComputed("has no value: a measure is the same in all images, so nothing can correlate with it")
-    return _with_interval(value, None, statistic, columns, seed, groups)
+    return _with_interval(metric, value, None, columns, seed, groups)
 
 
 def values_of(metric: Metric, table: Mapping[str, Floats]) -> list[Floats]:
@@ -105,15 +125,24 @@ def _defined(metric: Metric, columns: Sequence[Floats]) -> np.ndarray[tuple[int,
 
 
 def _with_interval(
+    metric: Metric,
     value: float,
     std: float | None,
-    statistic: Callable[..., Floats],
     columns: Sequence[Floats],
     seed: int,
     groups: Groups | None,
 ) -> Estimate:
     n = len(columns[0])
     try:
-        return Estimate(value, std, percentile_interval(statistic, columns, seed, groups), n)
+        ends = bootstrap_interval(metric.statistic or MEAN, columns, seed=seed, groups=groups)
     except NotComputed as reason:
         return Estimate(value, std, None, n, no_interval=str(reason))
+    low, high = (float(np.clip(end, *metric.bounds)) for end in ends)  # a studentised end can lie outside the possible
+    return Estimate(value, std, (low, high), n)
+
+
+def _as_bound(text: str) -> float | None:
+    try:
+        return float(text.replace("∞", "inf"))
+    except ValueError:
+        return None

@@ -32,6 +32,7 @@ class MultiscaleSettings:
     """MS-SSIM: the exponent of each scale, finest first."""
 
     exponents: tuple[float, ...] = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang 2003, from a test with observers
+    coarsest_border: Literal["inside", "mirrored"] = "inside"  # torchmetrics mirrors the image at the coarsest scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,12 @@ class FeatureSettings:
 
     network: str  # name of a weight file, see ``restain weights list``
     preparation: Literal[
-        "bilinear-299", "antialiased-299", "imagenet-full-size", "imagenet-twice-full-size"
+        "bilinear-299",
+        "antialiased-299",
+        "clean-fid-299",
+        "tensorflow-299",
+        "imagenet-full-size",
+        "imagenet-twice-full-size",
     ]  # the resize and the normalisation, see ``restain.metrics.learned.preparation``
 
 
@@ -71,9 +77,10 @@ class PhvSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LpipsSettings:
-    """LPIPS at full size: which networks are reported."""
+    """LPIPS at full size: the version of its heads, and the networks that are reported."""
 
     version: str = "0.1"
+    networks: tuple[str, ...] = ("alexnet-imagenet", "vgg16-imagenet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +97,22 @@ class Protocol:
     kid: KidSettings | None
     phv: PhvSettings | None
     lpips: LpipsSettings | None = LpipsSettings()
+    fid_tf: FidSettings | None = None  # pytorch-fid's resize beside another FID
+    kid_paired: KidSettings | None = None  # our own estimator, which leaves out the products of one field
+    crop: int | None = None  # pixels: a random square of each field is evaluated in place of the whole
 
     def section(self, metric: str) -> object | None:
         """The settings on which a metric depends; None where the protocol does not define it."""
-        sections = {"ssim": self.ssim, "psnr": self.psnr_data_range, "fid": self.fid, "kid": self.kid}
+        sections: dict[str, object | None] = {
+            "ssim": self.ssim,
+            "psnr": self.psnr_data_range,
+            "ms_ssim": self.ms_ssim,
+            "fid": self.fid,
+            "kid": self.kid,
+            "phv_avg": self.phv,
+            "lpips_alex": self.lpips,
+            "lpips_vgg": self.lpips,
+        }
         return sections.get(metric)
 
 
@@ -101,6 +120,8 @@ GAUSSIAN_11 = SsimSettings(window="gaussian", size=11, sample_covariance=False)
 UNIFORM_7 = SsimSettings(window="uniform", size=7, sample_covariance=True)
 
 _PYTORCH_FID = FidSettings(features=FeatureSettings(network="inception-fid", preparation="bilinear-299"))
+_CLEAN_FID = FeatureSettings(network="inception-fid", preparation="clean-fid-299")
+_TORCHMETRICS = FeatureSettings(network="inception-fid", preparation="tensorflow-299")
 _ASP_KID = KidSettings(
     features=FeatureSettings(network="inception-imagenet", preparation="bilinear-299"),
     estimator="subsets",
@@ -115,14 +136,16 @@ _ALL = (
     Protocol(
         name="clean",
         definition="8-bit RGB at full size; SSIM with the 11x11 Gaussian window (sigma 1.5), population covariance",
-        source="Wang et al., IEEE Trans. Image Process. 13 (2004)",
+        source="Wang et al., IEEE Trans. Image Process. 13 (2004); FID and KID: Parmar et al., CVPR 2022, clean-fid",
         ssim=GAUSSIAN_11,
-        fid=_PYTORCH_FID,
-        kid=KidSettings(
-            features=FeatureSettings(network="inception-fid", preparation="antialiased-299"), estimator="all-paired"
-        ),
+        fid=FidSettings(features=_CLEAN_FID),
+        kid=KidSettings(features=_CLEAN_FID, estimator="subsets", subsets=100, subset_size=1000),
         phv=PhvSettings(
             features=FeatureSettings(network="resnet50-imagenet", preparation="imagenet-full-size"),
+        ),
+        fid_tf=_PYTORCH_FID,
+        kid_paired=KidSettings(
+            features=FeatureSettings(network="inception-fid", preparation="antialiased-299"), estimator="all-paired"
         ),
     ),
     Protocol(
@@ -143,6 +166,31 @@ _ALL = (
         kid=None,
         phv=None,
         lpips=None,
+    ),
+    Protocol(
+        name="unistainnet2026",
+        definition="8-bit RGB, a random square of 512 pixels of each field (seeded, theirs is not); torchmetrics: "
+        "SSIM with the 11x11 Gaussian window, FID, KID of 100 subsets of 100, LPIPS through AlexNet",
+        source="UNIStainNet (arXiv 2603.12716), public evaluation code",
+        ssim=GAUSSIAN_11,
+        ms_ssim=None,
+        fid=FidSettings(features=_TORCHMETRICS),
+        kid=KidSettings(features=_TORCHMETRICS, estimator="subsets", subsets=100, subset_size=100),
+        phv=None,
+        lpips=LpipsSettings(networks=("alexnet-imagenet",)),
+        crop=512,
+    ),
+    Protocol(
+        name="cssp2p",
+        definition="8-bit RGB at full size; torchmetrics: SSIM with the 11x11 Gaussian window, MS-SSIM with a mirrored "
+        "border, FID, KID of 20 subsets of 100, LPIPS through VGG16",
+        source="CSSP2P, public benchmark script",
+        ssim=GAUSSIAN_11,
+        ms_ssim=MultiscaleSettings(coarsest_border="mirrored"),
+        fid=FidSettings(features=_TORCHMETRICS),
+        kid=KidSettings(features=_TORCHMETRICS, estimator="subsets", subsets=20, subset_size=100),
+        phv=None,
+        lpips=LpipsSettings(networks=("vgg16-imagenet",)),
     ),
     # Floats in [0, 1] under a data range of 2 are 8-bit levels under one of 510: SSIM does not know its unit.
     Protocol(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -60,6 +61,18 @@ class Displacement:
         return v, u
 
 
+class Motion(Protocol):
+    """How a consecutive section lies on its slide; ``Displacement`` and ``Placement`` are two."""
+
+    def at(self, y: Array, x: Array) -> tuple[Array, Array]:
+        """(dy, dx) in pixels: IHC pixel (y, x) shows the tissue at H&E pixel (y + dy, x + dx)."""
+        ...
+
+    def source_of(self, y: Array, x: Array) -> tuple[Array, Array]:
+        """IHC pixel positions that show the given H&E pixel positions."""
+        ...
+
+
 @dataclass(frozen=True)
 class View:
     """A window of ``height`` x ``width`` pixels whose first pixel is (top, left) of the slide's plane.
@@ -74,7 +87,7 @@ class View:
     height: int
     width: int
     mpp: float
-    displacement: Displacement | None = None
+    displacement: Motion | None = None
 
     def grown(self, pixels: int) -> View:
         """The same window with a margin on every side."""

@@ -1,1 +1,1 @@
-"""Registration: how far an IHC image lies from its H&E."""
+"""Registration: two whole slides of consecutive sections -> a transform -> training pairs. No torch."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from restain.errors import RestainError
 from restain.evaluation.schema import PER_IMAGE, SUMMARY, Score, Scores, Summary, SystemComparison, read_summary
 from restain.images import list_images
+from restain.reporting.labels import FAMILIES
 from restain.reporting.tables import Table, read_table
 
 VIRTUAL = "virtual stain"  # on the page; "virtual" in the files
@@ -98,7 +99,9 @@ def _rows(systems: dict[str, Scores]) -> tuple[MetricRow, ...]:
         for name, score in scores.items():
             names.setdefault(name, {})[system] = score
     rows = []
-    for name, scores in names.items():
+    order = {family: place for place, family in enumerate(FAMILIES)}
+    together = sorted(names.items(), key=lambda item: order.get(next(iter(item[1].values())).family, len(order)))
+    for name, scores in together:
         first = next(iter(scores.values()))
         note = next((score.note for score in scores.values() if score.note), "")
         rows.append(MetricRow(name, first, note, scores))

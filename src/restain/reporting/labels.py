@@ -25,10 +25,17 @@ ACRONYMS = {
     "phv": "PHV",
     "fid": "FID",
     "kid": "KID",
+    "iou": "IoU",
+    "tpr": "true positive rate",
+    "tnr": "true negative rate",
+    "mp": "megapixel",
+    "px": "px",
 }
+_NOISE, _MOST_DECIMALS = 1e-9, 6
 FAMILIES = {
     "pixels": "Similarity of pixels",
     "stain": "Amount of stain",
+    "place": "Place of the stain",
     "content": "Relation to the H&E",
     "cells": "Cells",
     "learned": "Seen by trained networks",
@@ -59,7 +66,8 @@ def _metric_label(name: str) -> str:
 def number(value: float, half_width: float = math.nan, digits: int = 4) -> str:
     """A number with the digits that its uncertainty leaves: two of the half width, else ``digits`` in all.
 
-    Infinity is "∞" and NaN a dash; from a thousand up digits are grouped by thin spaces.
+    Infinity is "∞" and NaN a dash; what is smaller than 1e-9 is rounding and reads as 0;
+    from a thousand up digits are grouped by thin spaces.
     """
     if math.isnan(value):
         return "–"
@@ -67,10 +75,10 @@ def number(value: float, half_width: float = math.nan, digits: int = 4) -> str:
         return "∞" if value > 0 else "−∞"
     known = math.isfinite(half_width) and half_width > 0
     size = half_width if known else abs(value)
-    if size == 0:
+    if abs(value) < _NOISE:
         return "0"
-    decimals = (1 if known else digits - 1) - math.floor(math.log10(size))
-    text = f"{value:.{digits - 1}e}" if decimals > 8 else f"{value:,.{max(decimals, 0)}f}"
+    decimals = min((1 if known else digits - 1) - math.floor(math.log10(max(size, _NOISE))), _MOST_DECIMALS)
+    text = f"{value:,.{max(decimals, 0)}f}"
     return text.replace(",", "\u2009").replace("-", "−")
 
 

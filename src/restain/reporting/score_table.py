@@ -9,18 +9,18 @@ import numpy as np
 
 from restain.evaluation.schema import Score, SystemComparison
 from restain.reporting import charts
-from restain.reporting.evaluation_files import EvaluationFiles, MetricRow, half_width
+from restain.reporting.evaluation_files import EvaluationFiles, MetricRow
 from restain.reporting.labels import label, number
 from restain.reporting.pictures import svg_uri
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One system's score in a row; ``beats``: a baseline's mean is at least as good as every virtual stain's."""
+    """One system's score in a row; ``lost``: a virtual stain that is not better than one of the baselines."""
 
     system: str
     score: Score | None
-    beats: bool
+    lost: bool
     span: tuple[float, float, float] | None  # low, mean, high in percent of the row's common axis
 
 
@@ -36,12 +36,6 @@ class TableRow:
         """Whether all systems have the same score, as with what describes the true IHC alone."""
         first = self.cells[0].score
         return len(self.cells) > 1 and all(cell.score == first for cell in self.cells)
-
-    @property
-    def half_width(self) -> float:
-        """Half of the first known interval: it sets the digits of the whole row; NaN where there is none."""
-        widths = [half_width(cell.score) for cell in self.cells if cell.score and cell.score.ci95]
-        return widths[0] if widths else math.nan
 
 
 def scores_table(evaluation: EvaluationFiles) -> list[TableRow]:
@@ -62,17 +56,17 @@ def scores_table(evaluation: EvaluationFiles) -> list[TableRow]:
 
 def _cell(metric: MetricRow, system: str, stains: tuple[str, ...], axis: tuple[float, float]) -> Cell:
     score = metric.scores.get(system)
-    virtual = [metric.scores[stain].mean for stain in stains if stain in metric.scores]
-    beats = False
-    if score and virtual and system not in stains:
-        better = {"higher": score.mean >= max(virtual), "lower": score.mean <= min(virtual)}
-        beats = better.get(metric.described.direction, False)
+    others = [one.mean for name, one in metric.scores.items() if name not in stains]
+    lost = False
+    if score and others and system in stains:
+        worse = {"higher": score.mean <= max(others), "lower": score.mean >= min(others)}
+        lost = worse.get(metric.described.direction, False)
     span = None
     if score and axis[1] > axis[0] and math.isfinite(score.mean):
         low, high = score.ci95 or (score.mean, score.mean)
         ends = (100.0 * (end - axis[0]) / (axis[1] - axis[0]) for end in (low, score.mean, high))
         span = next(ends), next(ends), next(ends)
-    return Cell(system, score, beats, span)
+    return Cell(system, score, lost, span)
 
 
 @dataclass(frozen=True)

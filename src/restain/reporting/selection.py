@@ -1,4 +1,4 @@
-"""Which fields of view the page shows: spread over quality and over the amount of DAB, never hand-picked."""
+"""Which fields of view the page shows: spread over the errors of DAB and of cells, never hand-picked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from restain.reporting.tables import Numbers, Table
+
+_COLUMNS = ("dab_mean_od", "h_score")
+_BY_NAME = "at even distances in the order of their names"
 
 
 @dataclass(frozen=True)
@@ -19,35 +22,41 @@ class Choice:
 
 
 def choose_fields(table: Table, count: int) -> list[Choice]:
-    """Choose ``count`` rows: half by SSIM from best to worst, half by DAB of the true IHC from most to least.
+    """Choose ``count`` rows: half by the error of DAB, half by the error of the cells, each from worst to best.
 
     Each half takes ranks at even distances, the two ends included (one row alone takes the median). A row
-    that already stands is passed over for the nearest rank, so that ``count`` different fields are shown wherever
+    that is already shown is passed over for the nearest rank, so that ``count`` different fields are shown wherever
     the table has as many. Where a column is missing, the other one, or the order of names, takes its share.
 
     Args:
-        table: ``per_image.csv``, columns ``id``, ``ssim`` and ``dab_mean_od_real`` are read.
+        table: ``per_image.csv``; the columns ``id``, ``dab_mean_od``, ``h_score`` and their ``_real`` are read.
         count: number of fields, >= 1.
 
     Returns:
         Choices in the order in which they are to be shown.
     """
     count = min(count, len(table))
-    by_ssim, by_dab = _ranking(table.numbers("ssim")), _ranking(table.numbers("dab_mean_od_real"))
-    if not by_ssim and not by_dab:
+    by_dab, by_cells = (_ranking(_error(table, column)) for column in _COLUMNS)
+    if not by_dab and not by_cells:
         return _spread(list(range(len(table))), count, [], ("first by name", "last by name", "name"))
-    share = count if not by_dab else (count + 1) // 2 if by_ssim else 0
-    chosen = _spread(by_ssim, share, [], ("best SSIM", "worst SSIM", "SSIM"))
-    return chosen + _spread(by_dab, count - share, chosen, ("most DAB", "least DAB", "DAB"))
+    share = count if not by_cells else (count + 1) // 2 if by_dab else 0
+    chosen = _spread(by_dab, share, [], ("largest DAB error", "smallest DAB error", "DAB error"))
+    words = ("largest H-score error", "smallest H-score error", "H-score error")
+    return chosen + _spread(by_cells, count - share, chosen, words)
 
 
 def describe_rule(table: Table) -> str:
     """The rule that ``choose_fields`` follows for this table, in words."""
-    by_ssim, by_dab = "by SSIM from best to worst", "by the amount of DAB in the true IHC from most to least"
-    has_ssim, has_dab = _ranking(table.numbers("ssim")), _ranking(table.numbers("dab_mean_od_real"))
-    if has_ssim and has_dab:
-        return f"half {by_ssim}, half {by_dab}"
-    return by_ssim if has_ssim else by_dab if has_dab else "at even distances in the order of their names"
+    words = (
+        "by the error of mean DAB from largest to smallest",
+        "by the error of the H-score from largest to smallest",
+    )
+    used = [text for column, text in zip(_COLUMNS, words, strict=True) if _ranking(_error(table, column))]
+    return ", ".join(f"half {text}" for text in used) if len(used) > 1 else (*used, _BY_NAME)[0]
+
+
+def _error(table: Table, column: str) -> Numbers:
+    return np.asarray(np.abs(table.numbers(column) - table.numbers(f"{column}_real")))
 
 
 def _ranking(values: Numbers) -> list[int]:
@@ -71,11 +80,11 @@ def _spread(ranking: list[int], count: int, chosen: Sequence[Choice], words: tup
 
 
 def _reason(rank: int, total: int, words: tuple[str, str, str]) -> str:
-    best, worst, name = words
+    first, last, name = words
     if rank == 0:
-        return best
+        return first
     if rank == total - 1:
-        return worst
+        return last
     if rank in ((total - 1) // 2, total // 2):
         return f"median {name}"
     return f"{name} rank {rank + 1} of {total}"

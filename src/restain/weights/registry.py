@@ -58,7 +58,7 @@ _FILES = (
     WeightFile(
         name="inception-fid",
         filename="pt_inception-2015-12-05-6726825d.pth",
-        purpose="fid (clean, asp2023), kid (clean)",
+        purpose="fid, and kid but under asp2023",
         url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
         size=95_628_359,
         sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",

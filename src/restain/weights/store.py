@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from restain.errors import RestainError, in_short
-from restain.files import sha256, write_aside
+from restain.files import require_file, sha256, write_aside
 from restain.weights.registry import WEIGHTS, WeightFile, find_weight_file
 
 if TYPE_CHECKING:
@@ -124,8 +124,7 @@ def add_weights(file: str | Path, name: str | None = None) -> Path:
         RestainError: there is no such file, or its hash is not registered (under that name).
     """
     source = Path(file)
-    if not source.is_file():
-        raise RestainError(f"{source}: no such file; expected a weight file")
+    require_file(source)
     candidates = [find_weight_file(name)] if name else list(WEIGHTS.values())
     digest = sha256(source)
     for known in candidates:

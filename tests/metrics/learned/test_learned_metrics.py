@@ -67,7 +67,8 @@ def test_identical_folders(seeded_weights: dict[str, WeightFile], real: list[Pat
     scores = learned.sets(real, real)
     assert abs(scores["fid"].value) < 1e-9
     if protocol == "clean":
-        assert abs(scores["kid"].value) < 1e-9
+        assert abs(scores["kid_paired"].value) < 1e-9
+        assert abs(scores["fid_tf"].value) < 1e-9
     assert "2 images are fewer than 2048" in scores["fid"].note
     assert learned.weights["fid"] == {"name": "inception-fid", "sha256": seeded_weights["inception-fid"].sha256}
     assert learned.weights["lpips_vgg"]["heads_sha256"].startswith("a78928a0")

@@ -42,7 +42,7 @@ def test_every_row_says_how_to_read_it() -> None:
     assert [metric.name for metric in LEARNED] == [
         *("lpips_alex", "lpips_vgg"),
         *("phv_layer1", "phv_layer2", "phv_layer3", "phv_layer4", "phv_avg"),
-        *("fid", "kid"),
+        *("fid", "fid_tf", "kid", "kid_paired"),
     ]
     for metric in LEARNED:
         assert metric.direction == "lower"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from PIL import Image
 from seeded import seeded_images
 
 from restain.metrics.learned.preparation import (
@@ -9,9 +10,11 @@ from restain.metrics.learned.preparation import (
     IMAGENET_STD,
     antialiased_299,
     bilinear_299,
+    clean_fid_299,
     imagenet_full_size,
     imagenet_twice_full_size,
     lpips_full_size,
+    tensorflow_299,
 )
 
 
@@ -62,3 +65,24 @@ def test_imagenet_s_normalisation_undone_by_transform_input_is_minus_1_to_1() ->
     mean, std = channels(IMAGENET_MEAN), channels(IMAGENET_STD)
     undone = imagenet_full_size(rgb).numpy() * (std / 0.5) + (mean - 0.5) / 0.5
     np.testing.assert_allclose(undone, bilinear_299(rgb), atol=2e-6)
+
+
+def test_clean_fid_is_its_resize_channel_by_channel_and_its_normalisation() -> None:
+    rgb = seeded_images(1, 512, 640, seed=4)[0]
+    resized = [
+        np.asarray(Image.fromarray(rgb[..., channel].astype(np.float32), mode="F").resize((299, 299), Image.BICUBIC))
+        for channel in range(3)
+    ]
+    expected = (np.stack(resized).clip(0, 255) - 128) / 128
+    np.testing.assert_allclose(clean_fid_299(rgb), expected, atol=1e-6)
+    assert not np.allclose(clean_fid_299(rgb), antialiased_299(rgb), atol=1e-4)
+
+
+def test_the_resize_of_tensorflow_1_by_hand() -> None:
+    """Output pixel i reads the input at i * size / 299: the first is the first, and there is no half pixel."""
+    rgb = seeded_images(1, 400, 598, seed=6)[0]
+    found = np.asarray(tensorflow_299(rgb)) * 128 + 128
+    np.testing.assert_allclose(found[:, 0], rgb[0, ::2].T, atol=1e-3)  # 598 = 2 x 299: every other pixel
+    place = 7 * 400 / 299
+    low, share = int(place), place - int(place)
+    np.testing.assert_allclose(found[:, 7, 3], (1 - share) * rgb[low, 6] + share * rgb[low + 1, 6], atol=1e-3)

@@ -6,6 +6,7 @@ field are the denominator, where a pathologist counts tumour cells alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +17,9 @@ from skimage.segmentation import expand_labels
 from restain.images import RGB
 from restain.metrics.amounts import Amount, agreement, amount, over_images
 from restain.metrics.cells.nuclei import DEFAULT_MPP, Nuclei, find_nuclei
-from restain.metrics.measures import ImageMeasure
-from restain.metrics.statistics.agreement import quadratic_kappa
+from restain.metrics.measures import ImageMeasure, MeasuredImage
+from restain.metrics.metric import Metric
+from restain.metrics.statistics.agreement import KAPPA
 from restain.stains import Floats
 
 INTENSITY_OD = (0.2, 0.4, 0.6)  # 1+, 2+, 3+ by a nucleus's mean DAB density: QuPath's defaults
@@ -39,11 +41,18 @@ def measure_nuclear_stain(rgb: RGB, mpp: float = DEFAULT_MPP) -> dict[str, float
         mpp: microns per pixel, 0.1 to 1.
 
     Returns:
-        ``nuclei_count``; ``positive_index``, 0 to 1; ``h_score``, 0 to 300; the latter two NaN without a nucleus.
+        ``nuclei_count``; ``positive_index``, 0 to 1; ``h_score``, 0 to 300; ``nuclear_area``, the median in µm²; the
+        latter three NaN without a nucleus.
     """
     nuclei = find_nuclei(rgb, mpp)
     dab = nuclear_density(nuclei)
-    return {"nuclei_count": float(nuclei.count), "positive_index": positive_index(dab), "h_score": h_score(dab)}
+    areas = np.bincount(nuclei.labels.ravel(), minlength=nuclei.count + 1)[1:] * mpp**2
+    return {
+        "nuclei_count": float(nuclei.count),
+        "positive_index": positive_index(dab),
+        "h_score": h_score(dab),
+        "nuclear_area": float(np.median(areas)) if len(areas) else float("nan"),
+    }
 
 
 def measure_membrane_stain(rgb: RGB, mpp: float = DEFAULT_MPP) -> dict[str, float]:
@@ -123,13 +132,27 @@ def field_band(scores: npt.NDArray[np.integer]) -> float:
     return float(max(band for band in range(4) if band == 0 or np.mean(scores >= band) > FIELD_SHARE))
 
 
+def _nuclear_stain(image: MeasuredImage) -> dict[str, float]:
+    assert image.mpp is not None  # the measures need it
+    return measure_nuclear_stain(image.rgb, image.mpp)
+
+
+def _values(*names: str) -> Callable[[MeasuredImage], list[float]]:
+    return lambda image: [image.once(_nuclear_stain)[name] for name in names]
+
+
+_COUNTED = ("nuclei_count", "positive_index", "h_score")
+
+
+def _measure_membranes(image: MeasuredImage) -> list[float]:
+    assert image.mpp is not None  # the measure needs it
+    return list(measure_membrane_stain(image.rgb, image.mpp).values())
+
+
 _ALL_CELLS = "counts stroma and lymphocytes with the tumour; needs nuclei that the segmentation sees; for research only"
 _COUNT = Amount(
     column="nuclei_count",
-    measure=ImageMeasure(
-        names=("nuclei_count", "positive_index", "h_score"),
-        function=lambda image: list(measure_nuclear_stain(image.rgb, image.mpp).values()),
-    ),
+    measure=ImageMeasure(names=_COUNTED, function=_values(*_COUNTED), needs_mpp=True, empty=0.0),
     unit="nuclei",
     what="number of nuclei",
     source="H-DAB unmixing, Otsu threshold and watershed: restain.metrics.cells.nuclei",
@@ -144,6 +167,8 @@ _INDEX = replace(
     what="share of nuclei with a mean DAB density of at least 0.2",
     range="[0, 1]",
     weakness=f"the threshold is QuPath's default 1+, not tuned to an antibody; {_ALL_CELLS}",
+    markers=("nuclear",),
+    ballot="positivity",
     undefined="no nucleus is found on one side of each pair",
 )
 _H_SCORE = replace(
@@ -158,20 +183,40 @@ _H_SCORE = replace(
 _HER2 = replace(
     _INDEX,
     column="her2_band",
-    measure=ImageMeasure(
-        names=("her2_band",), function=lambda image: list(measure_membrane_stain(image.rgb, image.mpp).values())
-    ),
+    measure=ImageMeasure(names=("her2_band",), function=_measure_membranes, needs_mpp=True, empty=0.0),
     unit="",
     what="HER2 category 0 to 3 of the field",
     source="after ASCO/CAP 2018, Wolff et al., J. Clin. Oncol. 36, simplified: restain.metrics.cells.scores",
     range="[0, 3]",
     weakness=f"of a membrane stain; brown background reads as 1+; a field is not a slide; {_ALL_CELLS}",
+    markers=("membrane",),
+    ballot="her2_band",
 )
 
+_AREA = ImageMeasure(names=("nuclear_area",), function=_values("nuclear_area"), needs_mpp=True)
+
+
+def _area(column: str, side: str) -> Metric:
+    return Metric(
+        name=column,
+        unit="µm²",
+        direction="none",
+        definition=f"median area of the nuclei, {side}",
+        source=_COUNT.source,
+        measures=(_AREA,),
+        columns=(column,),
+        family="cells",
+        range="[10, 300]",
+        weakness="25 to 70 is usual: outside, the pixel size is wrong or the segmentation fails",
+        undefined="no nucleus is found",
+    )
+
+
+NUCLEAR_AREA = (_area("nuclear_area", "virtual"), _area("nuclear_area_real", "real"))
 NUCLEI_COUNT = (*amount(_COUNT), *agreement(_COUNT))
 POSITIVE_INDEX = (*amount(_INDEX), *agreement(_INDEX))
 H_SCORE = (*amount(_H_SCORE), *agreement(_H_SCORE))
 HER2_BAND = (
     *amount(_HER2),
-    over_images(_HER2, "her2_band_kappa", quadratic_kappa, "Cohen's kappa with quadratic weights (Cohen 1968)"),
+    over_images(_HER2, "her2_band_kappa", KAPPA, "Cohen's kappa with quadratic weights (Cohen 1968)"),
 )

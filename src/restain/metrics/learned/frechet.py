@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from restain.metrics.learned.vectors import PHOTOGRAPHS, Indices, Rows, blocks
 from restain.metrics.measures import SetMeasure, SetScore
 from restain.metrics.metric import Metric
-from restain.metrics.protocols import Protocol
+from restain.metrics.protocols import FeatureSettings, FidSettings, Protocol
 from restain.metrics.statistics.bootstrap import NotComputed
 from restain.stains import Floats
 
@@ -158,18 +158,39 @@ def _measure(real: Rows, fake: Rows, protocol: Protocol, seed: int) -> SetScore:
     return fid_score(real, fake, seed)
 
 
-_OF_SETS = SetMeasure(features=lambda protocol: protocol.fid.features if protocol.fid else None, function=_measure)
-FID = Metric(
-    name="fid",
-    direction="lower",
-    definition="Fréchet distance of the 2048 pooled features of the FID Inception, bilinear resize to 299",
-    source="Heusel et al., NeurIPS 2017; pytorch-fid",
-    measures=(
-        SetMeasure(features=lambda protocol: protocol.fid.features if protocol.fid else None, function=_measure),
-    ),
-    level="set",
-    family="learned",
-    range="[0, ∞)",
-    weakness="grows as n shrinks, so compare at equal n; an image says nothing by itself; "
-    f"the resize without antialiasing drops most of a large image; {PHOTOGRAPHS}",
+def _row(
+    name: str, resize: str, source: str, weakness: str, section: Callable[[Protocol], FidSettings | None]
+) -> Metric:
+    def features(protocol: Protocol) -> FeatureSettings | None:
+        settings = section(protocol)
+        return settings.features if settings else None
+
+    return Metric(
+        name=name,
+        direction="lower",
+        definition=f"Fréchet distance of the 2048 pooled features of the FID Inception, {resize}",
+        source=f"Heusel et al., NeurIPS 2017; {source}",
+        measures=(SetMeasure(features=features, function=_measure),),
+        family="learned",
+        range="[0, ∞)",
+        weakness=f"grows as n shrinks, so compare at equal n; an image says nothing by itself; {weakness}{PHOTOGRAPHS}",
+        ballot="distance of sets",
+    )
+
+
+_NOT_ANTIALIASED = "the resize without antialiasing drops most of a large image; "
+FID = _row(
+    "fid",
+    "resized to 299 as the protocol says: antialiased as in clean-fid (clean), bilinear as in pytorch-fid (asp2023), "
+    "as in TensorFlow 1 (unistainnet2026, cssp2p)",
+    "clean-fid, Parmar et al., CVPR 2022; pytorch-fid; torchmetrics",
+    "",
+    lambda protocol: protocol.fid,
+)
+FID_TF = _row(
+    "fid_tf",
+    "bilinear resize to 299 without antialiasing",
+    "pytorch-fid",
+    _NOT_ANTIALIASED,
+    lambda protocol: protocol.fid_tf,
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from restain.metrics.learned.vectors import PHOTOGRAPHS, Rows, blocks
 from restain.metrics.measures import SetMeasure, SetScore
 from restain.metrics.metric import Metric
-from restain.metrics.protocols import KidSettings, Protocol
+from restain.metrics.protocols import FeatureSettings, KidSettings, Protocol
 from restain.metrics.statistics.bootstrap import NotComputed
 from restain.stains import Floats
 
@@ -99,25 +101,44 @@ def kid_score(real: Rows, fake: Rows, settings: KidSettings, seed: int) -> SetSc
     return SetScore(float(values.mean()), float(values.std(ddof=1)), f"std over {len(values)} subsets")
 
 
-def _measure(real: Rows, fake: Rows, protocol: Protocol, seed: int) -> SetScore:
-    assert protocol.kid is not None
-    return kid_score(real, fake, protocol.kid, seed)
+def _row(
+    name: str, estimator: str, source: str, weakness: str, section: Callable[[Protocol], KidSettings | None]
+) -> Metric:
+    def features(protocol: Protocol) -> FeatureSettings | None:
+        settings = section(protocol)
+        return settings.features if settings else None
+
+    def measure(real: Rows, fake: Rows, protocol: Protocol, seed: int) -> SetScore:
+        settings = section(protocol)
+        assert settings is not None
+        return kid_score(real, fake, settings, seed)
+
+    return Metric(
+        name=name,
+        unit="×10⁻³",
+        direction="lower",
+        definition=f"squared maximum mean discrepancy of Inception features, cubic kernel, unbiased; {estimator}",
+        source=f"Bińkowski et al., ICLR 2018; {source}",
+        measures=(SetMeasure(features=features, function=measure),),
+        family="learned",
+        range="around 0 for equal distributions, can be negative",
+        weakness=f"{weakness}; {PHOTOGRAPHS}",
+        ballot="distance of sets",
+    )
 
 
-_OF_SETS = SetMeasure(features=lambda protocol: protocol.kid.features if protocol.kid else None, function=_measure)
-KID = Metric(
-    name="kid",
-    unit="×10⁻³",
-    direction="lower",
-    definition="squared maximum mean discrepancy of Inception features, cubic kernel, unbiased; clean: FID "
-    "Inception, antialiased resize, all images, products of one field left out; asp2023: ImageNet Inception, "
-    "mean of 100 subsets of min(n, 100)",
-    source="Bińkowski et al., ICLR 2018; public evaluation script of ASP (2023)",
-    measures=(
-        SetMeasure(features=lambda protocol: protocol.kid.features if protocol.kid else None, function=_measure),
-    ),
-    level="set",
-    family="learned",
-    range="around 0 for equal distributions, can be negative",
-    weakness=f"two protocols see it through different networks; {PHOTOGRAPHS}",
+KID = _row(
+    "kid",
+    "clean: as clean-fid, FID Inception, antialiased resize, mean of 100 subsets of min(n, 1000); asp2023: ImageNet "
+    "Inception, mean of 100 subsets of min(n, 100)",
+    "clean-fid, Parmar et al., CVPR 2022; public evaluation script of ASP (2023); torchmetrics",
+    "protocols see it through different networks",
+    lambda protocol: protocol.kid,
+)
+KID_PAIRED = _row(
+    "kid_paired",
+    "FID Inception, antialiased resize, one estimate over all images without the products of one field",
+    "Gretton et al., JMLR 13 (2012), Eq. 4",
+    "our own estimator: no published value may stand beside it",
+    lambda protocol: protocol.kid_paired,
 )

@@ -55,6 +55,7 @@ def _row(name: str, title: str, network: str, heads: str) -> Metric:
         range="[0, ∞), seldom above 1",
         weakness=f"depends on the size of the image and the network, so name both; {PHOTOGRAPHS}",
         undefined="the image is smaller than the network can take",
+        ballot="lpips",
     )
 
 

@@ -78,7 +78,8 @@ class LearnedMetrics:
     def _needs(self, measure: Measure) -> list[str]:
         """Names of the weight files of a measure; none where the protocol does not define it."""
         if isinstance(measure, DistanceMeasure):
-            return [measure.network, measure.heads] if self._protocol.lpips else []
+            lpips = self._protocol.lpips
+            return [measure.network, measure.heads] if lpips and measure.network in lpips.networks else []
         if isinstance(measure, FeatureMeasure | SetMeasure):
             settings = measure.features(self._protocol)
             return [settings.network] if settings else []

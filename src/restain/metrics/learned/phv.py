@@ -61,6 +61,7 @@ def _row(name: str, what: str, columns: tuple[str, ...]) -> Metric:
         range="[0, 1]",
         weakness="blind to where things are; the threshold is absolute, and the asp2023 protocol halves the "
         f"contrast by normalising twice; {PHOTOGRAPHS}",
+        ballot="phv",
     )
 
 

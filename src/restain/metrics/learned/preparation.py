@@ -32,11 +32,36 @@ def bilinear_299(rgb: RGB) -> torch.Tensor:
 
 def antialiased_299(rgb: RGB) -> torch.Tensor:
     """Antialiased bicubic resize to 299x299 in floats, clipped, then [-1, 1]. Source: Parmar et al., CVPR 2022."""
+    return _antialiased(rgb) / 127.5 - 1.0
+
+
+def clean_fid_299(rgb: RGB) -> torch.Tensor:
+    """The same resize, then (x - 128) / 128, as clean-fid feeds its Inception. Source: clean-fid, mode "clean"."""
+    return (_antialiased(rgb) - 128.0) / 128.0
+
+
+def _antialiased(rgb: RGB) -> torch.Tensor:
     channels = [
         np.asarray(Image.fromarray(channel).resize((INPUT_SIZE, INPUT_SIZE), Image.Resampling.BICUBIC))
         for channel in np.moveaxis(rgb, 2, 0).astype(np.float32)
     ]
-    return torch.from_numpy(np.stack(channels).clip(0.0, 255.0)) / 127.5 - 1.0
+    return torch.from_numpy(np.stack(channels).clip(0.0, 255.0))
+
+
+def tensorflow_299(rgb: RGB) -> torch.Tensor:
+    """Bilinear resize to 299x299 as TensorFlow 1 does it, then (x - 128) / 128. Source: torchmetrics, torch-fidelity.
+
+    Output pixel i lies at i * (size / 299) of the input, without the half pixel by which others align centres.
+    """
+    planes = torch.from_numpy(np.moveaxis(rgb, 2, 0).astype(np.float32))
+    for axis in (1, 2):
+        place = torch.arange(INPUT_SIZE, dtype=torch.float32) * (planes.shape[axis] / INPUT_SIZE)
+        low = place.floor().long()
+        high = (low + 1).clamp(max=planes.shape[axis] - 1)
+        share = (place - low).reshape(-1, 1) if axis == 1 else place - low
+        first, second = planes.index_select(axis, low), planes.index_select(axis, high)
+        planes = first + (second - first) * share
+    return (planes - 128.0) / 128.0
 
 
 def imagenet_full_size(rgb: RGB) -> torch.Tensor:
@@ -58,11 +83,13 @@ PREPARATIONS: Mapping[str, Preparation] = MappingProxyType(
     {
         "bilinear-299": bilinear_299,
         "antialiased-299": antialiased_299,
+        "clean-fid-299": clean_fid_299,
+        "tensorflow-299": tensorflow_299,
         "imagenet-full-size": imagenet_full_size,
         "imagenet-twice-full-size": imagenet_twice_full_size,
     }
 )
-RESIZING = frozenset({"bilinear-299", "antialiased-299"})
+RESIZING = frozenset({"bilinear-299", "antialiased-299", "clean-fid-299", "tensorflow-299"})
 
 
 def _unit(rgb: RGB) -> torch.Tensor:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import peak_signal_noise_ratio
 
 from restain.images import RGB
-from restain.metrics.measures import PairMeasure
+from restain.metrics.measures import MeasuredPair, PairMeasure
 from restain.metrics.metric import Metric
+from restain.metrics.pixels.windows import (
+    WindowMoments,
+    moments,
+    moments_under,
+    ssim_terms,
+    to_planes,
+    window_means,
+)
 from restain.metrics.protocols import GAUSSIAN_11, SsimSettings
 
 WANG = "Wang et al., IEEE Trans. Image Process. 13 (2004)"
@@ -27,22 +35,21 @@ def ssim(real: RGB, fake: RGB, settings: SsimSettings = GAUSSIAN_11) -> float:
     Returns:
         A number in [-1, 1]; 1 for identical images.
 
-    Source: Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13 (2004), Eq. 13; scikit-image's code.
+    Source: Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13 (2004), Eq. 13; equals scikit-image.
     """
-    # scikit-image truncates its Gaussian at 3.5 sigma: 11 pixels for sigma 1.5, the window of the paper.
-    weights = {"gaussian_weights": True, "sigma": settings.sigma} if settings.window == "gaussian" else {}
-    value = structural_similarity(  # type: ignore[no-untyped-call]
-        real,
-        fake,
-        win_size=settings.size,
-        data_range=settings.data_range,
-        channel_axis=2,
-        use_sample_covariance=settings.sample_covariance,
-        K1=settings.k1,
-        K2=settings.k2,
-        **weights,
-    )
-    return float(value)
+    first, second = (moments(to_planes(rgb), settings) for rgb in (real, fake))
+    return _ssim(first, second, settings)
+
+
+def _ssim(real: WindowMoments, fake: WindowMoments, settings: SsimSettings) -> float:
+    luminance, structure = ssim_terms(real, fake, window_means(real.planes * fake.planes, settings), settings)
+    return float((luminance * structure).mean())
+
+
+def _measure(pair: MeasuredPair) -> tuple[float]:
+    settings = pair.protocol.ssim
+    under = moments_under(settings)
+    return (_ssim(pair.real.once(under), pair.fake.once(under), settings),)
 
 
 def psnr(real: RGB, fake: RGB, data_range: float = 255.0) -> float:

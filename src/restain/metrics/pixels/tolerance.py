@@ -10,7 +10,16 @@ import numpy as np
 from restain.images import RGB
 from restain.metrics.measures import MeasuredPair, PairMeasure
 from restain.metrics.metric import Metric
-from restain.metrics.pixels.similarity import WANG, ssim
+from restain.metrics.pixels.similarity import WANG
+from restain.metrics.pixels.windows import (
+    WindowMoments,
+    moments,
+    moments_under,
+    shifted,
+    ssim_terms,
+    to_planes,
+    window_means,
+)
 from restain.metrics.protocols import GAUSSIAN_11, SsimSettings
 from restain.stains import Floats
 
@@ -55,17 +64,26 @@ def tolerant_ssim(real: RGB, fake: RGB, settings: SsimSettings = GAUSSIAN_11, re
     """
     if min(real.shape[:2]) < 2 * reach + max(_BLOCK, settings.size):
         return TolerantSsim(*4 * [float("nan")])
+    first, second = (moments(to_planes(rgb), settings) for rgb in (real, fake))
+    return _best_shift(real, fake, first, second, settings, reach)
+
+
+def _best_shift(
+    real: RGB, fake: RGB, of_real: WindowMoments, of_fake: WindowMoments, settings: SsimSettings, reach: int
+) -> TolerantSsim:
     height, width = (side - 2 * reach for side in real.shape[:2])
-    core = real[reach : reach + height, reach : reach + width]
     shifts = sorted(
         product(range(-reach, reach + 1), repeat=2), key=lambda shift: (shift[0] ** 2 + shift[1] ** 2, shift)
     )
-    coarse = _block_ssim(core @ _LUMA, fake @ _LUMA, [(dy + reach, dx + reach) for dy, dx in shifts])
+    grey = real[reach : reach + height, reach : reach + width] @ _LUMA
+    coarse = _block_ssim(grey, fake @ _LUMA, [(dy + reach, dx + reach) for dy, dx in shifts])
     best = np.argsort(-coarse, kind="stable")[:_CANDIDATES]
+    core = shifted(of_real, reach, reach, height, width, settings.size)
     values = {}
     for dy, dx in dict.fromkeys([(0, 0), *(shifts[index] for index in best)]):
-        moved = fake[reach + dy : reach + dy + height, reach + dx : reach + dx + width]
-        values[dy, dx] = ssim(core, moved, settings)
+        moved = shifted(of_fake, reach + dy, reach + dx, height, width, settings.size)
+        luminance, structure = ssim_terms(core, moved, window_means(core.planes * moved.planes, settings), settings)
+        values[dy, dx] = float((luminance * structure).mean())
     shift = max(values, key=lambda place: values[place])  # the zero shift wins a draw: it comes first
     return TolerantSsim(values[shift], values[0, 0], *shift)
 
@@ -97,7 +115,11 @@ def _sliding_mean(values: Floats) -> Floats:
 
 
 def _measure(pair: MeasuredPair) -> tuple[float, float, float]:
-    best = tolerant_ssim(pair.real.rgb, pair.fake.rgb, pair.protocol.ssim)
+    real, fake, settings = pair.real.rgb, pair.fake.rgb, pair.protocol.ssim
+    if min(real.shape[:2]) < 2 * REACH + max(_BLOCK, settings.size):
+        return float("nan"), float("nan"), float("nan")
+    under = moments_under(settings)
+    best = _best_shift(real, fake, pair.real.once(under), pair.fake.once(under), settings, REACH)
     return best.value, best.dy, best.dx
 
 

@@ -11,7 +11,8 @@ from restain.metrics.amounts import correlation
 from restain.metrics.measures import MeasuredPair, PairMeasure
 from restain.metrics.metric import Metric
 from restain.metrics.stain.dab import IOD
-from restain.metrics.statistics.averages import mean_defined, pearson
+from restain.metrics.statistics.averages import PEARSON, pearson, pearson_of_means
+from restain.metrics.statistics.moments import Statistic
 from restain.stains import Floats
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, the weights of OpenCV's grey conversion
@@ -43,7 +44,21 @@ def average_correlation(content: Floats, density: Floats, density_real: Floats) 
     Returns:
         float (...); NaN where either part is undefined.
     """
-    return np.asarray((mean_defined(content) + pearson(density, density_real)) / 2)
+    return AVERAGE(content, density, density_real)
+
+
+def _average_features(content: Floats, density: Floats, density_real: Floats) -> Floats:
+    defined = ~np.isnan(content)
+    parts = np.stack([defined.astype(np.float64), np.where(defined, content, 0.0)])
+    return np.concatenate([parts, PEARSON.features(density, density_real)])
+
+
+def _average_value(means: Floats, n: Floats | int) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((means[1] / means[0] + pearson_of_means(means[2:], n)) / 2)
+
+
+AVERAGE = Statistic(_average_features, _average_value, scale="fisher")
 
 
 def _measure(pair: MeasuredPair) -> tuple[float]:
@@ -74,8 +89,7 @@ R_AVG = Metric(
     source=_USIGAN,
     measures=(_CONTENT, IOD.measure),
     columns=("r_content", "dab_iod", "dab_iod_real"),
-    combine=average_correlation,
-    level="set",
+    statistic=AVERAGE,
     family="content",
     range="[-1, 1]",
     weakness="averages two different questions; a copied H&E already has half of it",

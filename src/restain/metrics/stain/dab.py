@@ -7,6 +7,8 @@ what the published Fiji macro measures, so that it can be compared with publishe
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +18,7 @@ from restain.metrics.measures import ImageMeasure, MeasuredImage
 from restain.stains import DAB, HEMATOXYLIN, Floats, separate
 
 POSITIVE_OD = 0.2  # QuPath's default threshold "1+" on DAB optical density
-FIJI_THRESHOLD = 100  # the macro's setThreshold(0, 100, "raw"): optical density of at least log10(255 / 100) = 0.41
+STRONG_LEVEL = 100  # setThreshold(0, 100, "raw") of the published steps: optical density of at least 0.41
 
 
 def dab_density(rgb: RGB) -> Floats:
@@ -73,24 +75,43 @@ def fiji_dab(rgb: RGB) -> npt.NDArray[np.uint8]:
     return np.asarray(np.floor(np.minimum(255.0, 255.0 * np.power(10.0, -amount)) + 0.5).astype(np.uint8))
 
 
-def integrated_density(rgb: RGB, threshold: int = FIJI_THRESHOLD) -> float:
-    """Integrated optical density (IOD, Fiji's IntDen limited to the threshold) of the DAB channel.
+def integrated_density(rgb: RGB, highest: int = 255) -> float:
+    """Integrated optical density (IOD, Fiji's IntDen) of the DAB channel.
 
-    The sum of log10(255 / v) over the pixels with v <= ``threshold``, v = ``fiji_dab``; v = 0 is read as 0.5.
-    Fiji's steps: Colour Deconvolution [H DAB]; Colour_2; 8-bit; Calibrate "Uncalibrated OD";
-    setThreshold(0, 100, "raw"); Measure.
+    The sum of log10(255 / v) over all pixels, v = ``fiji_dab``; v = 0 is read as 0.5. Fiji's steps: Colour
+    Deconvolution [H DAB]; Colour_2; 8-bit; Calibrate "Uncalibrated OD"; Measure. The published steps also set a
+    threshold of 0 to 100, but leave "Limit to threshold" unticked, so it changes nothing: Area is the whole image in
+    every row of the authors' table.
 
     Args:
         rgb: uint8 (H, W, 3).
-        threshold: highest 8-bit value that counts.
+        highest: only pixels up to this 8-bit value count; 100 is what the threshold would leave if it were applied.
 
     Returns:
         Optical density times pixels; grows with the image's area.
+
+    Source: steps published with USIGAN (Fiji_step.png).
     """
-    counts = np.bincount(fiji_dab(rgb).ravel(), minlength=256)[: threshold + 1]
-    levels = np.arange(threshold + 1, dtype=np.float64)
+    return _sum_of_densities(_histogram(rgb), highest)
+
+
+def _histogram(rgb: RGB) -> npt.NDArray[np.int64]:
+    return np.bincount(fiji_dab(rgb).ravel(), minlength=256)
+
+
+def _sum_of_densities(counts: npt.NDArray[np.int64], highest: int = 255) -> float:
+    levels = np.arange(highest + 1, dtype=np.float64)
     levels[0] = 0.5
-    return float(counts @ np.log10(255.0 / levels))
+    return float(counts[: highest + 1] @ np.log10(255.0 / levels))
+
+
+def _histogram_of(image: MeasuredImage) -> npt.NDArray[np.int64]:
+    return _histogram(image.rgb)
+
+
+def _per_megapixel(image: MeasuredImage) -> tuple[float]:
+    height, width = image.rgb.shape[:2]
+    return (_sum_of_densities(image.once(_histogram_of)) / (height * width / 1e6),)
 
 
 def density_of(image: MeasuredImage) -> Floats:
@@ -99,6 +120,7 @@ def density_of(image: MeasuredImage) -> Floats:
 
 
 RUIFROK = "Ruifrok and Johnston, Anal. Quant. Cytol. Histol. 23 (2001), vectors of Fiji's H DAB"
+AMOUNT, CORRELATION, DISTRIBUTION = "dab_amount", "dab_correlation", "dab_distribution"  # ballots
 
 _MEAN_OD = Amount(
     column="dab_mean_od",
@@ -108,6 +130,8 @@ _MEAN_OD = Amount(
     source=RUIFROK,
     range="[0, 2.4]",
     weakness="counts brown pigment and eosin as DAB; DAB does not obey Beer-Lambert when dense",
+    ballot=AMOUNT,
+    correlation_ballot=CORRELATION,
 )
 _AREA = Amount(
     column="dab_positive_area",
@@ -117,17 +141,42 @@ _AREA = Amount(
     source=RUIFROK,
     range="[0, 1]",
     weakness="the threshold is QuPath's default 1+, not tuned to an antibody; glass counts as area",
+    ballot=AMOUNT,
+    correlation_ballot=CORRELATION,
 )
+_EOSIN = "Fiji's third stain vector reads most of pure eosin as DAB"
+_USIGAN = "Fiji's steps published with USIGAN"
 IOD = Amount(
     column="dab_iod",
-    measure=ImageMeasure(names=("dab_iod",), function=lambda image: (integrated_density(image.rgb),)),
+    measure=ImageMeasure(names=("dab_iod",), function=lambda image: (_sum_of_densities(image.once(_histogram_of)),)),
     unit="OD px",
-    what="integrated DAB density (mIOD)",
-    source="Fiji macro published with PSPStain (2024)",
-    range="[0, 2.7 times the pixels]",
-    weakness="grows with image size; Fiji's third stain vector reads most of pure eosin as DAB",
+    what="integrated DAB density over all pixels (mIOD)",
+    source=_USIGAN,
+    range="[0, inf)",
+    weakness=f"grows with image size; pale background counts; {_EOSIN}",
+    ballot=AMOUNT,
+    correlation_ballot=CORRELATION,
+)
+_IOD_PER_MEGAPIXEL = replace(
+    IOD,
+    column="dab_iod_per_mp",
+    measure=ImageMeasure(names=("dab_iod_per_mp",), function=_per_megapixel),
+    unit="OD px / Mpx",
+    what="integrated DAB density over all pixels, per million pixels",
+    weakness=f"pale background counts; {_EOSIN}",
+)
+_IOD_STRONG = replace(
+    IOD,
+    column="dab_iod_strong",
+    measure=ImageMeasure(
+        names=("dab_iod_strong",),
+        function=lambda image: (_sum_of_densities(image.once(_histogram_of), STRONG_LEVEL),),
+    ),
+    what="integrated DAB density over pixels of at least 0.41 OD",
+    source=f"{_USIGAN}, with the threshold that they set and do not apply",
+    weakness=f"grows with image size; blind to weak stain; reverses orders of dab_iod; {_EOSIN}",
 )
 
 MEAN_OD = (*amount(_MEAN_OD), correlation(_MEAN_OD, "dab_pearson_r"))
 POSITIVE_AREA = (*amount(_AREA), correlation(_AREA, "dab_positive_area_pearson_r"))
-INTEGRATED_DENSITY = amount(IOD)
+INTEGRATED_DENSITY = (*amount(IOD), *amount(_IOD_PER_MEGAPIXEL), *amount(_IOD_STRONG))

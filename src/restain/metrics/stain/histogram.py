@@ -8,7 +8,7 @@ from restain.images import RGB
 from restain.metrics.amounts import Amount, amount, correlation
 from restain.metrics.measures import ImageMeasure, MeasuredPair, PairMeasure
 from restain.metrics.metric import Metric
-from restain.metrics.stain.dab import density_of
+from restain.metrics.stain.dab import CORRELATION, DISTRIBUTION, density_of
 from restain.stains import DAB, HEMATOXYLIN, Floats, separate
 
 BINS = 256
@@ -83,6 +83,8 @@ _TOP_DECILE = Amount(
     source=_ODA_GAN,
     range="[0, 2.4]",
     weakness="says nothing of how much is stained; pigment and folds are in the densest tenth",
+    ballot=DISTRIBUTION,
+    correlation_ballot=CORRELATION,
 )
 
 
@@ -98,6 +100,7 @@ def _divergence(name: str, definition: str, range_: str, weakness: str) -> Metri
         family="stain",
         range=range_,
         weakness=f"blind to where the stain lies; {weakness}",
+        ballot=DISTRIBUTION,
     )
 
 

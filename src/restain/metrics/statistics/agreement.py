@@ -1,16 +1,13 @@
-"""Agreement of two measurements of the same images: bias and its limits, intraclass correlation, weighted kappa.
-
-All map columns (..., n) to (...), so that a bootstrap computes thousands of resamples at once.
-"""
+"""Agreement of two measurements of the same images: bias and its limits, intraclass correlation, weighted kappa."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from restain.metrics.statistics.moments import CONSTANT, Statistic, products
 from restain.stains import Floats
 
 _LIMIT = 1.96  # standard deviations that hold 95 % of normal differences
-_ROUNDING = 1e-12
 
 
 def difference(fake: Floats, real: Floats) -> Floats:
@@ -21,6 +18,22 @@ def difference(fake: Floats, real: Floats) -> Floats:
 def absolute_difference(fake: Floats, real: Floats) -> Floats:
     """|virtual - real|, (..., n)."""
     return np.asarray(np.abs(fake - real))
+
+
+def _limit_features(fake: Floats, real: Floats) -> Floats:
+    differences = fake - real
+    bias = differences.mean(axis=-1, keepdims=True) + np.zeros_like(differences)
+    return np.stack([differences - bias, (differences - bias) ** 2, bias])  # around the bias, so that nothing cancels
+
+
+def _limit(means: Floats, n: Floats | int, side: float) -> Floats:
+    shift, square, bias = means
+    variance = np.maximum(square - shift * shift, 0.0) * n / np.maximum(np.asarray(n) - 1, 1)
+    return np.asarray(bias + shift + side * _LIMIT * np.sqrt(variance))
+
+
+LOWER_LIMIT = Statistic(_limit_features, lambda means, n: _limit(means, n, -1.0))
+UPPER_LIMIT = Statistic(_limit_features, lambda means, n: _limit(means, n, 1.0))
 
 
 def lower_limit(fake: Floats, real: Floats) -> Floats:
@@ -35,42 +48,62 @@ def lower_limit(fake: Floats, real: Floats) -> Floats:
 
     Source: Bland and Altman, Lancet 327 (1986).
     """
-    differences = fake - real
-    return np.asarray(differences.mean(axis=-1) - _LIMIT * differences.std(axis=-1, ddof=1))
+    return LOWER_LIMIT(fake, real)
 
 
 def upper_limit(fake: Floats, real: Floats) -> Floats:
     """Upper 95 % limit of agreement: bias + 1.96 s; see ``lower_limit``."""
-    return -lower_limit(real, fake)
+    return UPPER_LIMIT(fake, real)
 
 
-def intraclass_correlation(ratings: Floats) -> Floats:
-    """ICC(2,1): two-way random effects, absolute agreement, one rating per rater.
+def _common_features(fake: Floats, real: Floats) -> Floats:
+    """``products`` on one common scale: agreement does not change with the unit, but with a shift of one side."""
+    both = np.stack([fake, real])
+    centre = both.mean(axis=(0, -1))[..., None]
+    spread = np.sqrt(((both - centre) ** 2).mean(axis=(0, -1)))[..., None]
+    varies = spread > CONSTANT * np.abs(both).max(axis=(0, -1))[..., None]
+    scale = np.where(varies, spread, 1.0)
+    return products(*(np.where(varies, (side - centre) / scale, 0.0) for side in (fake, real)))
 
-    Args:
-        ratings: float (k, ..., n): k raters of n subjects, both at least 2.
 
-    Returns:
-        float (...), at most 1; below 0 where raters agree less than chance; NaN where all ratings are equal.
-
-    Source: Shrout and Fleiss, Psychological Bulletin 86 (1979), ICC(2,1).
-    """
-    k, n = len(ratings), ratings.shape[-1]
-    grand = ratings.mean(axis=(0, -1))
-    centred = ratings - grand[..., None]
-    between_subjects = k * (centred.mean(axis=0) ** 2).sum(axis=-1)
-    between_raters = n * (centred.mean(axis=-1) ** 2).sum(axis=0)
-    total = (centred**2).sum(axis=(0, -1))
-    bms, jms = between_subjects / (n - 1), between_raters / (k - 1)
-    ems = np.maximum(total - between_subjects - between_raters, 0.0) / ((k - 1) * (n - 1))
-    varies = total > _ROUNDING * (ratings**2).sum(axis=(0, -1))
+def _icc(means: Floats, n: Floats | int) -> Floats:
+    x, y, xx, yy, xy = means
+    grand, n = (x + y) / 2, np.asarray(n, dtype=np.float64)
+    total = n * (xx + yy - 2 * grand * grand)
+    between_subjects = n * ((xx + yy + 2 * xy) / 2 - 2 * grand * grand)
+    between_raters = n * ((x - grand) ** 2 + (y - grand) ** 2)
+    bms, jms = between_subjects / (n - 1), between_raters
+    ems = np.maximum(total - between_subjects - between_raters, 0.0) / (n - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(varies, (bms - ems) / (bms + (k - 1) * ems + k * (jms - ems) / n), np.nan))
+        return np.asarray(np.where(total > CONSTANT * n, (bms - ems) / (bms + ems + 2 * (jms - ems) / n), np.nan))
+
+
+ICC = Statistic(_common_features, _icc, scale="log")
 
 
 def agreement_icc(fake: Floats, real: Floats) -> Floats:
-    """ICC(2,1) of virtual and real measurements, (..., n) to (...); see ``intraclass_correlation``."""
-    return intraclass_correlation(np.stack([fake, real]))
+    """ICC(2,1) of two measurements: two-way random effects, absolute agreement, one rating per rater.
+
+    Args:
+        fake: float (..., n), n >= 2.
+        real: float (..., n).
+
+    Returns:
+        float (...), at most 1; below 0 where the two agree less than chance; NaN where all ratings are equal.
+
+    Source: Shrout and Fleiss, Psychological Bulletin 86 (1979), ICC(2,1), for two raters.
+    """
+    return ICC(fake, real)
+
+
+def _kappa(means: Floats, n: Floats | int) -> Floats:
+    x, y, xx, yy, xy = means
+    observed, expected = xx + yy - 2 * xy, xx + yy - 2 * x * y
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(expected > CONSTANT, 1.0 - observed / expected, np.nan))
+
+
+KAPPA = Statistic(_common_features, _kappa, scale="log")
 
 
 def quadratic_kappa(fake: Floats, real: Floats) -> Floats:
@@ -86,7 +119,4 @@ def quadratic_kappa(fake: Floats, real: Floats) -> Floats:
     Source: Cohen, Psychological Bulletin 70 (1968). With quadratic weights the table of classes is not needed: the
     expected squared distance of independent draws is var(fake) + var(real) + (difference of means)².
     """
-    observed = ((fake - real) ** 2).mean(axis=-1)
-    expected = fake.var(axis=-1) + real.var(axis=-1) + (fake.mean(axis=-1) - real.mean(axis=-1)) ** 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(expected > _ROUNDING, 1.0 - observed / expected, np.nan))
+    return KAPPA(fake, real)

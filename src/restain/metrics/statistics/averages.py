@@ -1,12 +1,30 @@
-"""Statistics along the last axis that know of missing and of constant values."""
+"""Pearson's r, and a mean that knows of missing values."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from restain.metrics.statistics.moments import Statistic, products, standardised
 from restain.stains import Floats
 
-_CONSTANT = 1e-12  # a spread below this share of the largest value is rounding, not variation
+_NO_SPREAD = 1e-10  # of a variance, in units of the variance over all images
+
+
+def _pearson_features(first: Floats, second: Floats) -> Floats:
+    return products(standardised(first), standardised(second))
+
+
+def pearson_of_means(means: Floats, n: Floats | int) -> Floats:
+    """r from the means (5, ...) of ``products``."""
+    x, y, xx, yy, xy = means
+    spread_x, spread_y = xx - x * x, yy - y * y
+    varies = (spread_x > _NO_SPREAD) & (spread_y > _NO_SPREAD)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = (xy - x * y) / np.sqrt(spread_x * spread_y)
+    return np.asarray(np.where(varies, np.clip(r, -1.0, 1.0), np.nan))
+
+
+PEARSON = Statistic(_pearson_features, pearson_of_means, scale="fisher")
 
 
 def pearson(first: Floats, second: Floats) -> Floats:
@@ -19,17 +37,7 @@ def pearson(first: Floats, second: Floats) -> Floats:
     Returns:
         float (...), in [-1, 1]; NaN where either side is constant and r has no value.
     """
-    a = first - first.mean(axis=-1, keepdims=True)
-    b = second - second.mean(axis=-1, keepdims=True)
-    spread_a, spread_b = np.sqrt((a * a).sum(axis=-1)), np.sqrt((b * b).sum(axis=-1))
-    varies = (spread_a > _floor(first)) & (spread_b > _floor(second))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r = (a * b).sum(axis=-1) / (spread_a * spread_b)
-    return np.asarray(np.where(varies, np.clip(r, -1.0, 1.0), np.nan))
-
-
-def _floor(values: Floats) -> Floats:
-    return np.asarray(_CONSTANT * np.sqrt(values.shape[-1]) * np.abs(values).max(axis=-1))
+    return PEARSON(first, second)
 
 
 def mean_defined(values: Floats) -> Floats:

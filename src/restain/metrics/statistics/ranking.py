@@ -1,69 +1,121 @@
-"""A rank table that neither a blank image nor the H&E itself can win: similarity of pixels has no say in it."""
+"""A rank table that neither a blank image, nor the H&E itself, nor a true stain in the wrong place can win."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import rankdata
 
-from restain.metrics.metric import Family, Metric
+from restain.metrics.metric import Family, Marker, Metric
 from restain.metrics.statistics.bootstrap import NotComputed
 
-VOTING: tuple[Family, ...] = ("stain", "cells", "learned")  # a blank image or the H&E itself can win the others
+VOTING: tuple[Family, ...] = ("stain", "place", "cells", "learned")  # a blank image or the H&E itself can win the rest
+PLACEMENT = "dab_grid_r"
+LEAST_PLACEMENT = (
+    0.3  # r over tiles: below it the place of the stain explains less than a tenth of the truth's variance
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ranking:
     """Systems from best to worst."""
 
     systems: tuple[str, ...]
     mean_rank: Mapping[str, float]  # by system: mean over families; 1 is best
-    by_family: Mapping[str, Mapping[str, float]]  # family, system: mean rank over its metrics
-    metrics: tuple[str, ...]  # that had a say
+    by_family: Mapping[str, Mapping[str, float]]  # family, system: mean rank over its ballots
+    metrics: tuple[str, ...]  # that voted
+    displaced: tuple[str, ...]  # systems that stain the wrong places; they rank behind all others
+    without_value: Mapping[str, tuple[str, ...]]  # metric to the systems that were worst in it for lack of a value
 
 
-def rank_systems(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, float]]) -> Ranking:
-    """Average rank of each system over metrics that have a direction.
+def rank_systems(
+    metrics: Sequence[Metric], values: Mapping[str, Mapping[str, float]], marker: Marker | None = None
+) -> Ranking:
+    """Average rank of each system over the metrics that vote.
 
-    Ranks (1 = best, ties share their mean) are averaged within a family of metrics and then over families, so that a
-    family does not weigh more because it has more metrics. A metric counts where every system has a value. The
-    families "pixels" and "content" have no say: on tissue of consecutive sections a blank image or a copied H&E
-    outdoes the true stain in them (docs/evaluation.md).
+    Ranks (1 = best, ties share their mean) are averaged within a ballot (metrics of one measurement), then within a
+    family and then over families, so that nothing weighs more for having more scores. A system that has no value where
+    another has one is worst in that metric: otherwise a blank system would silence the metrics that it fails.
+
+    The families "pixels" and "content" do not vote: on tissue of consecutive sections a blank image or a copied H&E
+    is better in them than the true stain (docs/evaluation.md). A metric for certain markers votes where the marker is
+    one of them.
+
+    All amounts of a stain are right when it is turned upside down. So systems whose mean ``dab_grid_r`` is below 0.3
+    (chance is 0) stain the wrong places and rank behind all others, in the order of their own mean ranks.
 
     Args:
         metrics: rows of the catalogue.
         values: by system, then by metric name.
+        marker: where the DAB of the antibody lies; None where it is not known.
 
     Raises:
-        NotComputed: fewer than two systems, or no metric that has a say.
+        NotComputed: fewer than two systems, or no metric that votes.
     """
     if len(values) < 2:
         raise NotComputed("a ranking needs at least two systems")
     voters = [
-        metric
-        for metric in metrics
-        if metric.direction != "none"
-        and metric.family in VOTING
-        and all(np.isfinite(scores.get(metric.name, np.nan)) for scores in values.values())
+        metric for metric in metrics if _votes(metric, marker) and any(_has(one, metric) for one in values.values())
     ]
     if not voters:
         raise NotComputed(
             "systems are never ranked on similarity of pixels or to the H&E, which a blank image or the H&E itself can "
-            "win; a metric of the stain, the cells or learned features must be among them"
+            "win; a metric of the stain, its place, the cells or learned features must be among them"
         )
     names = tuple(values)
-    by_family: dict[str, dict[str, float]] = {
-        family: dict(zip(names, np.mean([_ranks(metric, values) for metric in members], axis=0).tolist(), strict=True))
+    by_family: dict[str, Mapping[str, float]] = {
+        family: dict(zip(names, _family_ranks(members, values), strict=True))
         for family in VOTING
         if (members := [metric for metric in voters if metric.family == family])
     }
     mean_rank = {name: float(np.mean([ranks[name] for ranks in by_family.values()])) for name in names}
-    best_first = tuple(sorted(names, key=lambda name: mean_rank[name]))
-    return Ranking(best_first, mean_rank, by_family, tuple(metric.name for metric in voters))
+    displaced = _displaced(voters, values)
+    best_first = tuple(sorted(names, key=lambda name: (name in displaced, mean_rank[name])))
+    absent = {
+        metric.name: lacking
+        for metric in voters
+        if (lacking := tuple(name for name in names if not _has(values[name], metric)))
+    }
+    return Ranking(
+        systems=best_first,
+        mean_rank=mean_rank,
+        by_family=by_family,
+        metrics=tuple(metric.name for metric in voters),
+        displaced=displaced,
+        without_value=absent,
+    )
+
+
+def _votes(metric: Metric, marker: Marker | None) -> bool:
+    return (
+        metric.votes
+        and metric.direction != "none"
+        and metric.family in VOTING
+        and (not metric.markers or marker in metric.markers)
+    )
+
+
+def _has(scores: Mapping[str, float], metric: Metric) -> bool:
+    return bool(np.isfinite(scores.get(metric.name, np.nan)))
+
+
+def _displaced(voters: Iterable[Metric], values: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
+    if not any(metric.name == PLACEMENT for metric in voters):
+        return ()
+    placements = {name: scores.get(PLACEMENT, np.nan) for name, scores in values.items()}
+    return tuple(name for name, r in placements.items() if not r >= LEAST_PLACEMENT)
+
+
+def _family_ranks(metrics: Sequence[Metric], values: Mapping[str, Mapping[str, float]]) -> list[float]:
+    ballots: dict[str, list[list[float]]] = {}
+    for metric in metrics:
+        ballots.setdefault(metric.ballot or metric.name, []).append(_ranks(metric, values))
+    return [float(rank) for rank in np.mean([np.mean(ranks, axis=0) for ranks in ballots.values()], axis=0)]
 
 
 def _ranks(metric: Metric, values: Mapping[str, Mapping[str, float]]) -> list[float]:
-    column = np.array([scores[metric.name] for scores in values.values()])
-    return [float(rank) for rank in rankdata(-column if metric.direction == "higher" else column)]
+    column = np.array([scores[metric.name] if _has(scores, metric) else np.nan for scores in values.values()])
+    worst_last = np.nan_to_num(-column if metric.direction == "higher" else column, nan=np.inf)
+    return [float(rank) for rank in rankdata(worst_last)]

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from restain.metrics.statistics.averages import mean_defined
-from restain.metrics.statistics.bootstrap import Groups, NotComputed, percentile_interval
+from restain.metrics.statistics.bootstrap import Groups, NotComputed, bootstrap_interval
+from restain.metrics.statistics.moments import MEAN, Statistic, difference_of
 from restain.stains import Floats
 
 PERMUTATIONS = 10_000
+LEVEL = 0.05
 _EXACT_UP_TO = 13  # units: 2^13 sign patterns are fewer than the random ones
-_MINIMUM_UNITS = 6  # 2 / 2^5 = 0.0625: with fewer, no data whatever could reach p < 0.05
 _CHUNK = 1_000_000  # signs drawn at a time
 _TIE = 1e-12  # relative: sums that differ by rounding are equal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """The difference of two systems in one metric: first minus second."""
 
     difference: float
     ci95: tuple[float, float] | None
     p: float | None  # two-sided, before correction; None where there is no test
+    p_holm: float | None = None  # after it
+    smallest_p: float | None = None  # that any data with as many units could have reached, before correction
     test: str  # its name, or "no test: " and the reason
     n: int  # images that have a value in both
+    units: int = 0  # images, or groups of images, whose signs the test flips
 
 
 def compare_means(first: Floats, second: Floats, seed: int, groups: Groups | None = None) -> Comparison:
@@ -56,24 +59,25 @@ def compare_means(first: Floats, second: Floats, seed: int, groups: Groups | Non
     gap = first[kept] - second[kept]
     labels = np.arange(len(gap)) if groups is None else np.unique(groups[kept], return_inverse=True)[1]
     sums: Floats = np.bincount(labels, weights=gap).astype(np.float64)
-    interval = _interval(mean_defined, [gap], seed, None if groups is None else groups[kept])
-    difference = float(gap.mean())
-    if len(sums) < _MINIMUM_UNITS:
-        kind = "images" if groups is None else "groups of images"
-        reason = f"no test: needs at least {_MINIMUM_UNITS} {kind}, there are {len(sums)}"
-        return Comparison(difference, interval, None, reason, len(gap))
     exact = len(sums) <= _EXACT_UP_TO
     return Comparison(
-        difference,
-        interval,
+        difference=float(gap.mean()),
+        ci95=_interval(MEAN, [gap], seed, None if groups is None else groups[kept]),
         p=_exact_p(sums) if exact else _random_p(sums, seed),
+        smallest_p=smallest_p(len(sums)),
         test=f"paired permutation, {'exact' if exact else f'{PERMUTATIONS} random sign patterns'}",
         n=len(gap),
+        units=len(sums),
     )
 
 
+def smallest_p(units: int) -> float:
+    """The smallest two-sided p that a sign-flip test of so many units can give, whatever the data."""
+    return 2.0 ** (1 - units) if units <= _EXACT_UP_TO else 1.0 / (1 + PERMUTATIONS)
+
+
 def compare_sets(
-    statistic: Callable[..., Floats],
+    statistic: Statistic,
     first: Sequence[Floats],
     second: Sequence[Floats],
     seed: int,
@@ -85,25 +89,50 @@ def compare_sets(
     whether 0 is a plausible difference.
 
     Args:
-        statistic: maps columns (..., n) to (...).
+        statistic: a function of means over images.
         first: columns (n,) of the first system.
         second: columns of the second, on the same images.
         seed: of the bootstrap.
         groups: the group of each image.
     """
-    half = len(first)
     columns = [*first, *second]
     kept = ~np.isnan(columns).any(axis=0)
     columns = [column[kept] for column in columns]
-
-    def difference(*both: Floats) -> Floats:
-        return np.asarray(statistic(*both[:half]) - statistic(*both[half:]))
-
+    difference = difference_of(statistic, len(first))
     value = float(difference(*columns)) if kept.any() else np.nan
     if np.isnan(value):
         raise NotComputed("one of the systems has no value")
-    interval = _interval(difference, columns, seed, None if groups is None else groups[kept])
-    return Comparison(value, interval, None, "no test: paired bootstrap interval of the difference", int(kept.sum()))
+    return Comparison(
+        difference=value,
+        ci95=_interval(difference, columns, seed, None if groups is None else groups[kept]),
+        p=None,
+        test="no test: paired bootstrap interval of the difference",
+        n=int(kept.sum()),
+    )
+
+
+def correct_family(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Holm's correction of the p values of one family, where the family can be tested at all.
+
+    Before a p value is given, the smallest is computed that Holm could leave to the best comparison of the family.
+    Where even that is 0.05 or more, no data could show a difference, and the comparisons say so instead of giving a p.
+
+    Source: Holm, Scand. J. Statist. 6 (1979).
+    """
+    tested = [one for one in comparisons if one.p is not None and one.smallest_p is not None]
+    if not tested:
+        return list(comparisons)
+    least = len(tested) * min(one.smallest_p for one in tested if one.smallest_p is not None)
+    if least >= LEVEL:
+        units, pairs = max(one.units for one in tested), len(tested)
+        kind = "groups" if any(one.units < one.n for one in tested) else "images"
+        reason = (
+            f"no test: cannot be tested with {units} {kind} and {pairs} {'pair' if pairs == 1 else 'pairs'} "
+            f"(the smallest p that any data could reach is {min(least, 1.0):.2g})"
+        )
+        return [replace(one, p=None, test=reason) if one.p is not None else one for one in comparisons]
+    corrected = iter(holm([one.p for one in tested if one.p is not None]))
+    return [replace(one, p_holm=next(corrected)) if one.p is not None else one for one in comparisons]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -120,10 +149,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _interval(
-    statistic: Callable[..., Floats], columns: Sequence[Floats], seed: int, groups: Groups | None
+    statistic: Statistic, columns: Sequence[Floats], seed: int, groups: Groups | None
 ) -> tuple[float, float] | None:
     try:
-        return percentile_interval(statistic, columns, seed, groups)
+        return bootstrap_interval(statistic, columns, seed=seed, groups=groups)
     except NotComputed:  # too few for an interval: the reason already stands beside the systems' own scores
         return None
 

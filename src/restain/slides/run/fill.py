@@ -23,6 +23,7 @@ from restain.wsi.tissue import Colour
 
 _SIDE = 64  # pixels of the patch of glass
 _DARKER = 0.05  # mean optical density above that of the slide's glass: then the network paints something else
+_TINTED = 30  # grey levels between the channels: then it is no glass
 _UNEVEN = 8.0  # grey levels, standard deviation within the patch: then no single colour stands for it
 
 
@@ -36,15 +37,16 @@ def find_fill(folder: Path, plan: Plan, network: SlideStainer, read: Read) -> Co
         read: pixels of a region of the plan's grid.
 
     Returns:
-        the colour; the slide's own white where there is no such glass, and where the network paints glass as tissue, or
-        unevenly.
+        the colour; the slide's own white where there is no such glass, where the network paints glass as tissue or
+        unevenly, and with statistics of each tile, since each tile then has a glass of its own.
     """
     path = folder / "background.json"
     if path.exists():
         red, green, blue = json.loads(path.read_text(encoding="utf-8"))
         return red, green, blue
     own = plan.tissue.background
-    place = plan.background.farthest if plan.background and plan.tiles else None
+    painted = plan.background and plan.tiles and plan.norm != "tile"
+    place = plan.background.farthest if plan.background and painted else None
     colour = own
     if place is not None:
         try:
@@ -73,4 +75,5 @@ def _painted(pixels: RGB, own: Colour) -> Colour:
     painted = round(red), round(green), round(blue)
     darker = float((optical_density(np.array(painted, np.uint8)) - optical_density(np.array(own, np.uint8))).mean())
     even = float(pixels.std(axis=(0, 1)).max()) <= _UNEVEN
-    return painted if even and darker <= _DARKER else own
+    grey = max(painted) - min(painted) <= _TINTED
+    return painted if even and grey and darker <= _DARKER else own

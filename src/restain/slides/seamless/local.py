@@ -82,7 +82,7 @@ def measure_local(
     share = _tissue_share(tissue, size, side, across)
     network = plain_copy(generator)
     device = next(network.parameters()).device
-    norms = [_MeasuringNorm() for _ in network.norm_sites()]
+    norms = [_MeasuringNorm(site.joint) for site in network.norm_sites()]
     sums = [np.zeros((2, *share.shape[:2], site.channels)) for site in network.norm_sites()]
     for site, norm in zip(network.norm_sites(), norms, strict=True):
         replace_module(network, site.name, norm)
@@ -110,9 +110,13 @@ class _MeasuringNorm(nn.Module):
     weights: Tensor  # float64 (N,), of the images of the next pass
     sums: Tensor  # float64 (2, C), of mean and variance times weight, of the last pass
 
+    def __init__(self, joint: bool) -> None:
+        super().__init__()
+        self._joint = joint
+
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        self.sums = torch.einsum("n,mnc->mc", self.weights, moments(x))
+        self.sums = torch.einsum("n,mnc->mc", self.weights, moments(x, joint=self._joint))
         mean, variance = (self.sums / self.weights.sum()).to(x)[:, None, :, None, None]
         normalised: Tensor = (x - mean).div_(torch.sqrt(variance + EPS))
         return normalised

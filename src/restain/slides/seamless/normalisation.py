@@ -22,7 +22,7 @@ from restain.wsi.geometry import Mask, Size
 
 _SEED = 0
 _LOOKED_AT = 2**21  # pixels whose appearance is compared
-_FEWEST = 8  # windows
+_FEWEST, _MOST = 8, 64  # windows: each is a read of its own
 
 
 def needs_of(stainer: Stainer, wanted: Norm | None) -> StainerNeeds:
@@ -95,7 +95,7 @@ def measured_pixels(plan: Plan, side: int) -> int:
 def measure_distance(stainer: Stainer, plan: Plan, read: Read) -> float | None:
     """How far a slide's tissue looks from that on which the stainer was calibrated; see ``restain.appearance``.
 
-    It looks at up to two megapixels of tissue, in windows of the size of the calibration's crops; no network runs.
+    It looks at up to two megapixels of tissue, in at most 64 windows of the size of the calibration's crops.
 
     Returns:
         None where the stainer was not calibrated, or the slide has no tissue.
@@ -103,7 +103,7 @@ def measure_distance(stainer: Stainer, plan: Plan, read: Read) -> float | None:
     if stainer.calibration is None or not plan.tissue.mask.any():
         return None
     side, meter = stainer.calibration.side, AppearanceMeter()
-    count = max(_FEWEST, _LOOKED_AT // side**2)
+    count = min(_MOST, max(_FEWEST, _LOOKED_AT // side**2))
     for window in sample_windows(plan.tissue.mask, plan.grid.size, plan.footprint, count=count, side=side, seed=_SEED):
         meter.add(read(window))
     return distance(stainer.calibration.appearance, meter.appearance())

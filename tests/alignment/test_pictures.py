@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from restain.alignment.pictures import estimate_alignment
 from restain.data.layouts import find_pairs
-from restain.registration.alignment import estimate_alignment
 from restain.stains import DAB, EOSIN, HEMATOXYLIN, compose
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "hemit_ck"

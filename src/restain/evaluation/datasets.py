@@ -1,0 +1,143 @@
+"""What is known of the data: its name, split, marker and pixel size, each with where it is known from."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from restain.errors import RestainError, in_short
+from restain.metrics.metric import Marker
+
+LOCATIONS: dict[str, Marker] = {
+    "er": "nuclear",
+    "pr": "nuclear",
+    "ki67": "nuclear",
+    "p53": "nuclear",
+    "foxp3": "nuclear",
+    "her2": "membrane",
+    "egfr": "membrane",
+    "cd3": "membrane",
+    "cd8": "membrane",
+    "cd20": "membrane",
+    "pdl1": "membrane",
+    "panck": "cytoplasm",
+    "ck": "cytoplasm",
+    "vimentin": "cytoplasm",
+}  # stain to where its DAB lies; looked up without spaces, hyphens and case
+_PLACES: tuple[Marker, ...] = ("nuclear", "membrane", "cytoplasm")
+_MIST = re.compile(r"\d+[A-Z]+\d{5,}_\d{1,4}_\d{1,4}")  # 100M2004069_10_9: slide, row, column
+_MIST_MPP = 0.4661  # Li et al., MICCAI 2023
+_SPLIT = re.compile(r"(train|val|test)[ab]?")  # of a folder's name: "valB", "test"
+_BCI = re.compile(r"\d{5}_(train|test)_[0-3]\+?")  # 00820_test_2+
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """What the names and the place of the images tell; None where they do not."""
+
+    name: str | None = None  # as in the published scores: "mist-her2", "bci"
+    split: str | None = None  # "train", "val" or "test"
+    stain: str | None = None
+    mpp: float | None = None  # microns per pixel
+    source: str = ""  # how it is known, in words
+
+
+@dataclass(frozen=True)
+class Known:
+    """A value and where it is known from."""
+
+    value: Any
+    source: str
+
+
+def recognise(ids: Sequence[str], real: Path) -> DataSet:
+    """What is known of a data set from the names of its images, its folders and a ``phantom.json`` beside them.
+
+    Args:
+        ids: relative paths without suffix.
+        real: folder of the real IHC.
+    """
+    parts = [part.lower() for part in real.resolve().parts]
+    split = next((match[1] for part in reversed(parts[-2:]) if (match := _SPLIT.fullmatch(part))), None)
+    stems = [one.rsplit("/", 1)[-1] for one in ids]
+    if all(_BCI.fullmatch(stem) for stem in stems):
+        splits = {stem.split("_")[1] for stem in stems}
+        source = "the names of the images are BCI's"
+        return DataSet(name="bci", split=splits.pop() if len(splits) == 1 else None, stain="her2", source=source)
+    if all(_MIST.fullmatch(stem) for stem in stems):
+        stain = next((part for part in reversed(parts) if part in ("her2", "er", "pr", "ki67")), None)
+        name = f"mist-{stain}" if stain else None
+        source = "the names of the images are MIST's"
+        return DataSet(name=name, split=split, stain=stain, mpp=_MIST_MPP, source=source)
+    phantom = real.resolve().parent / "phantom.json"
+    if phantom.is_file():
+        drawn = _read_object(phantom)
+        mpp, stain = drawn.get("mpp"), drawn.get("marker")
+        return DataSet(
+            split=split,
+            stain=stain if isinstance(stain, str) else None,
+            mpp=float(mpp) if isinstance(mpp, int | float) else None,
+            source=f"{phantom.name} beside the real images",
+        )
+    return DataSet(split=split)
+
+
+def find_mpp(given: float | None, data: DataSet, stainer: Path | None) -> Known:
+    """Microns per pixel: as given, else of the data set, else of the stainer; the value is None where none is known."""
+    if given is not None:
+        return Known(given, "given")
+    if data.mpp is not None:
+        return Known(data.mpp, data.source)
+    if stainer is not None:
+        card = _read_card(stainer)
+        mpp = card.get("mpp")
+        if isinstance(mpp, int | float) and mpp > 0:
+            return Known(float(mpp), "of the images that the stainer was trained on")
+    return Known(None, "not known: give --mpp, or --stainer with a stainer that knows it")
+
+
+def find_marker(given: str | None, data: DataSet, stainer: Path | None) -> Known:
+    """Where the DAB lies: as given (a place or the name of a stain), else by the data set's or the stainer's stain.
+
+    Raises:
+        RestainError: what was given is neither a place nor a known stain.
+    """
+    if given is not None:
+        place = given if given in _PLACES else LOCATIONS.get(_plain(given))
+        if place is None:
+            raise RestainError(
+                f"marker: {given!r} is not known; expected {', '.join(_PLACES)}, or a stain such as "
+                f"{', '.join(list(LOCATIONS)[:3])}"
+            )
+        return Known(place, "given")
+    stain, source = data.stain, data.source
+    if stain is None and stainer is not None:
+        stain, source = _read_card(stainer).get("stain"), "the stainer"
+    if isinstance(stain, str) and _plain(stain) in LOCATIONS:
+        return Known(LOCATIONS[_plain(stain)], f"{stain}: {source}")
+    return Known(None, "not known: give --marker nuclear, membrane or cytoplasm, and the scores of its cells vote")
+
+
+def _plain(stain: str) -> str:
+    return re.sub(r"[\W_]", "", stain.lower())
+
+
+def _read_card(stainer: Path) -> dict[str, Any]:
+    for path in (stainer / "config.json", stainer / "stainer" / "config.json"):
+        if path.is_file():
+            return _read_object(path)
+    raise RestainError(f"stainer: {stainer}: is neither a stainer nor a run folder; expected config.json in it")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RestainError(f"{path}: cannot be read as JSON ({in_short(error)})") from error
+    if not isinstance(value, dict):
+        raise RestainError(f"{path}: holds a JSON {type(value).__name__}; expected an object")
+    return value
