@@ -236,7 +236,7 @@ def test_the_schema_knows_every_shipped_file_and_every_printed_recipe(
         {"optin": {"lr": 1}},
         {"optim": {"lr": "fast"}},
         {"generator": {"kind": "vit"}},
-        {"generator": {"kind": "resnet", "downs": 3}},
+        {"generator": {"kind": "unet", "blocks": 3}},
         {"a2sp": {"schedule": "cosine"}},
         {"engine": {"precision": 16}},
         {"cycle": {"weight": 10}},  # a section of another method
