@@ -24,7 +24,7 @@ def test_a_failed_save_keeps_the_old_checkpoints(tmp_path: Path, monkeypatch: py
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(RestainError, match="cannot be written .No space left"):
+    with pytest.raises(RestainError, match=r"cannot be written .No space left"):
         save_checkpoint(tmp_path, {"step": 3})
     assert [load_checkpoint(path)["step"] for path in checkpoints(tmp_path)] == [1, 2]
     assert len(list(tmp_path.iterdir())) == 2
