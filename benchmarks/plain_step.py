@@ -122,9 +122,7 @@ def prove(method: ContrastiveMethod, batch: Batch) -> float:
         for name, expected in found[0].items():
             difference = ((found[1][name] - expected).norm() / expected.norm()).item()
             if not difference <= TOLERANCE:  # also where it is not a number
-                raise SystemExit(
-                    f"{phase.name} phase: {name} differs by {difference:.1e}; a timing would mean nothing"
-                )
+                raise SystemExit(f"{phase.name} phase: {name} differs by {difference:.1e}; a timing would mean nothing")
             worst = max(worst, difference)
     return worst
 
