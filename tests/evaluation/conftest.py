@@ -41,3 +41,9 @@ def no_weights(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RESTAIN_WEIGHTS", str(tmp_path_factory.mktemp("weights")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """No measure of another test is taken for one of this."""
+    monkeypatch.setenv("RESTAIN_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -12,6 +12,7 @@ import numpy as np
 from restain.colour import LabStatistics, transfer_colour
 from restain.evaluation.baselines import NEEDS_SOURCE
 from restain.evaluation.inputs import TRANSFER, UNCHANGED, Match, role_of
+from restain.evaluation.kept_measures import KeptMeasures
 from restain.evaluation.results import Column, Evidence
 from restain.evaluation.workers import in_threads
 from restain.files import sha256
@@ -73,9 +74,10 @@ class Measured:
 
 def measure_all(matches: Sequence[Match], plan: Plan) -> Measured:
     """Measure every system on every field of view. At any time only as many images are held as there are workers."""
+    kept = KeptMeasures(plan.measures, plan.protocol, plan.mpp)
     rows: list[Mapping[str, Mapping[str, float]]] = []
     hashes: dict[tuple[str, str], str] = {}
-    for row, of_files in in_threads(lambda match: _measure(match, plan), matches, "evaluating"):
+    for row, of_files in in_threads(lambda match: _measure(match, plan, kept), matches, "evaluating"):
         rows.append(row)
         hashes |= of_files
     tables = {
@@ -85,7 +87,33 @@ def measure_all(matches: Sequence[Match], plan: Plan) -> Measured:
     return Measured(tables, hashes)
 
 
-def _measure(match: Match, plan: Plan) -> tuple[dict[str, dict[str, float]], dict[tuple[str, str], str]]:
+def _measure(
+    match: Match, plan: Plan, kept: KeptMeasures
+) -> tuple[dict[str, dict[str, float]], dict[tuple[str, str], str]]:
+    hashes = {role: sha256(path) for role, path in match.files.items()}
+    places = {name: kept.path(*contents) for name, contents in _contents(hashes, plan).items()}
+    rows = {name: row for name, place in places.items() if (row := kept.read(place)) is not None}
+    if len(rows) < len(places) or plan.transferred:
+        for name, row in _measure_images(match, plan).items():
+            if name not in rows:
+                kept.write(places[name], row)
+                rows[name] = row
+    in_order = {name: rows[name] for name in places}
+    return in_order, {(role, match.id): digest for role, digest in hashes.items()}
+
+
+def _contents(hashes: Mapping[str, str], plan: Plan) -> dict[str, tuple[str, ...]]:
+    """What decides the measures of each system on a field: the contents of its images."""
+    real, source = hashes["real"], hashes.get("source", "no H&E")
+    contents: dict[str, tuple[str, ...]] = {name: (real, hashes[role_of(name)], source) for name in plan.systems}
+    if "source" in hashes:
+        contents[UNCHANGED] = (real, source, source)
+        if plan.colours is not None:
+            contents[TRANSFER] = (real, f"colours {plan.colours!r}", source)
+    return contents
+
+
+def _measure_images(match: Match, plan: Plan) -> dict[str, dict[str, float]]:
     images = {role: MeasuredImage(read_rgb(path), plan.mpp) for role, path in match.files.items()}
     real, source = images["real"], images.get("source")
     systems = {name: images[role_of(name)] for name in plan.systems}
@@ -101,7 +129,7 @@ def _measure(match: Match, plan: Plan) -> tuple[dict[str, dict[str, float]], dic
         pair = MeasuredPair(real=real, fake=image, source=source, protocol=plan.protocol)
         own = counted_as_empty(measure_image(image, plan.measures), truth, plan.measures)
         rows[name] = measure_pair(pair, plan.measures) | own | truth
-    return rows, {(role, match.id): sha256(path) for role, path in match.files.items()}
+    return rows
 
 
 def ask_networks(learned: LearnedMetrics, matches: Sequence[Match], system: str, transferred: Path | None) -> Evidence:

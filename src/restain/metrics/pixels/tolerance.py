@@ -75,8 +75,8 @@ def _best_shift(
     shifts = sorted(
         product(range(-reach, reach + 1), repeat=2), key=lambda shift: (shift[0] ** 2 + shift[1] ** 2, shift)
     )
-    grey = real[reach : reach + height, reach : reach + width] @ _LUMA
-    coarse = _block_ssim(grey, fake @ _LUMA, [(dy + reach, dx + reach) for dy, dx in shifts])
+    grey = _grey(real[reach : reach + height, reach : reach + width])
+    coarse = _block_ssim(grey, _grey(fake), [(dy + reach, dx + reach) for dy, dx in shifts])
     best = np.argsort(-coarse, kind="stable")[:_CANDIDATES]
     core = shifted(of_real, reach, reach, height, width, settings.size)
     values = {}
@@ -88,22 +88,35 @@ def _best_shift(
     return TolerantSsim(values[shift], values[0, 0], *shift)
 
 
+def _grey(rgb: RGB) -> Floats:
+    """Grey levels, float32 (H, W)."""
+    return np.asarray(rgb.astype(np.float32) @ _LUMA)
+
+
 def _block_ssim(core: Floats, around: Floats, offsets: list[tuple[int, int]]) -> Floats:
     """SSIM over 8x8 windows side by side of ``core`` (h, w) against ``around`` from each offset (row, column)."""
     rows, columns = core.shape[0] // _BLOCK, core.shape[1] // _BLOCK
-    tiles = core[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK)
-    mean, square = tiles.mean(axis=(1, 3)), (tiles * tiles).mean(axis=(1, 3))
+    core = np.ascontiguousarray(core[: rows * _BLOCK, : columns * _BLOCK], dtype=np.float32)
+    mean, square = _tile_means(core), _tile_means(core * core)
     means, squares = _sliding_mean(around), _sliding_mean(around * around)
     c1, c2 = np.float32((0.01 * 255) ** 2), np.float32((0.03 * 255) ** 2)
+    products = np.empty_like(core)
     values = []
     for top, left in offsets:
-        moved = around[top : top + rows * _BLOCK, left : left + columns * _BLOCK].reshape(tiles.shape)
+        moved = around[top : top + rows * _BLOCK, left : left + columns * _BLOCK]
         grid = np.s_[top : top + rows * _BLOCK : _BLOCK, left : left + columns * _BLOCK : _BLOCK]
-        other, both = means[grid], np.einsum("iajb,iajb->ij", tiles, moved) / _BLOCK**2
+        other, both = means[grid], _tile_means(np.multiply(core, moved, out=products))
         variances = square - mean * mean + squares[grid] - other * other
         luminance = (2 * mean * other + c1) / (mean * mean + other * other + c1)
         values.append(np.mean(luminance * (2 * (both - mean * other) + c2) / (variances + c2)))
     return np.array(values)
+
+
+def _tile_means(values: Floats) -> Floats:
+    """Means of tiles of 8x8 pixels: (8 r, 8 c) -> (r, c)."""
+    rows = values.reshape(-1, _BLOCK, values.shape[1]).sum(axis=1)
+    ones = np.ones(_BLOCK, dtype=values.dtype)
+    return np.asarray(rows.reshape(len(rows), -1, _BLOCK) @ ones / _BLOCK**2)
 
 
 def _sliding_mean(values: Floats) -> Floats:
