@@ -90,13 +90,21 @@ def run(tmp_path: Path) -> Path:
     (root / "recipe.yaml").write_text("name: tiny\noptim:\n  lr: 2.0e-4  # <b>\n", encoding="utf-8")
     files = {
         "environment.json": {
-            "restain": "0.1.0",
-            "python": "3.12.3",
-            "torch": "2.9.0",
-            "device": "cpu",
-            "git": {"commit": "0123abc", "dirty": True},
-            "command": "restain train --recipe tiny",
-            "started": "2025-05-12T10:11:12+00:00",
+            "sessions": [
+                {
+                    "started": "2025-05-12T10:11:12+00:00",
+                    "first_step": 0,
+                    "restain": "0.1.0",
+                    "torch": "2.9.0",
+                    "python": "3.12.3",
+                    "platform": "Linux",
+                    "device": "cpu",
+                    "processes": 1,
+                    "threads": 2,
+                    "git": {"commit": "0123abc", "dirty": True},
+                    "command": "restain train --recipe tiny",
+                }
+            ]
         },
         "data.json": {
             "root": "/data/ck",

@@ -1,6 +1,5 @@
 """What the given paths are."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from marked_slides import HE, IHC, marked, record_for
 from small_slides import draw_tissue, write_slide
 
 from restain.errors import RestainError
+from restain.evaluation import EvaluationOptions, evaluate
 from restain.files import write_json
 from restain.images import write_png
 from restain.slides.record import BatchSummary
@@ -55,9 +55,8 @@ def test_an_evaluation_gives_a_case_for_each_image(tmp_path):
     for side in ("he", "fake", "real"):
         for name in ("1", "2"):
             write_png(tmp_path / side / f"{name}.png", draw_tissue(64, 64))
-    folders = {"source": str(tmp_path / "he"), "fake": str(tmp_path / "fake"), "real": str(tmp_path / "real")}
-    (tmp_path / "eval").mkdir()
-    (tmp_path / "eval" / "summary.json").write_text(json.dumps({"metrics": {}, "folders": folders, "mpp": 0.5}))
+    options = EvaluationOptions(metrics=["psnr"], mpp=0.5)
+    evaluate(tmp_path / "real", tmp_path / "fake", out=tmp_path / "eval", source=tmp_path / "he", options=options)
     cases = find_cases([tmp_path / "eval"])
     assert [case.title for case in cases] == ["1", "2"]
     assert roles_of(cases) == [["he", "virtual", "real"]] * 2

@@ -10,6 +10,7 @@ from typing import Any
 from restain.errors import RestainError
 from restain.files import read_json, read_text
 from restain.reporting.tables import Table, read_table
+from restain.run_folder import RunFolder
 from restain.yaml_text import load_yaml
 
 
@@ -72,7 +73,7 @@ def read_run(folder: Path) -> RunFiles:
     return RunFiles(
         folder=folder,
         recipe=read_text(present["recipe.yaml"]) if "recipe.yaml" in present else "",
-        environment=values("environment.json"),
+        environment=_first_session(folder),
         data=values("data.json"),
         stainer=values("stainer/config.json"),
         log=read_table(present["logs/train.csv"]) if "logs/train.csv" in present else None,
@@ -80,6 +81,12 @@ def read_run(folder: Path) -> RunFiles:
         attention=attention,
         missing=tuple(missing),
     )
+
+
+def _first_session(folder: Path) -> dict[str, Any]:
+    """Where and when the run began; nothing where that is not recorded."""
+    sessions = RunFolder(folder).read_environment().sessions
+    return sessions[0].model_dump(mode="json") if sessions else {}
 
 
 def _samples(folder: Path) -> tuple[tuple[int, Path], ...]:
