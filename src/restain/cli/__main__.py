@@ -1,0 +1,5 @@
+"""``python -m restain.cli``."""
+
+from restain.cli import main
+
+main()

@@ -1,0 +1,138 @@
+"""Commands that make and inspect data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from restain.cli.app import Folder, Marker, app, data_app
+
+
+@app.command(rich_help_panel="Prepare data")
+def phantom(
+    marker: Marker,
+    out: Annotated[Path, typer.Option(help="new folder for the data set")],
+    pairs: Annotated[int, typer.Option(help="image pairs (ignored with --slide)")] = 32,
+    size: Annotated[int, typer.Option(help="side in pixels")] = 512,
+    seed: int = 0,
+    mpp: Annotated[float, typer.Option(help="microns per pixel")] = 0.5,
+    val_fraction: Annotated[float, typer.Option(help="share of the slides held out")] = 0.2,
+    slide: Annotated[bool, typer.Option("--slide", help="one large image pair as tiled TIFF")] = False,
+    jpeg_quality: Annotated[int | None, typer.Option(help="JPEG instead of lossless files")] = None,
+    blur: Annotated[float, typer.Option(help="scanner point spread, pixels")] = 0.6,
+    noise: Annotated[float, typer.Option(help="scanner noise, grey levels")] = 2.0,
+    consecutive: Annotated[bool, typer.Option("--consecutive", help="IHC on the next section of the tissue")] = False,
+    warp: Annotated[float, typer.Option(help="consecutive: largest deformation, pixels")] = 6.0,
+    shift: Annotated[float, typer.Option(help="consecutive: largest shift, pixels")] = 12.0,
+    rotation: Annotated[float, typer.Option(help="consecutive: largest rotation, degrees")] = 2.0,
+    turnover: Annotated[float, typer.Option(help="consecutive: share of other cells")] = 0.3,
+    laboratory: Annotated[int, typer.Option(help="which laboratory stained the H&E; 0 is the usual one")] = 0,
+) -> None:
+    """Draw virtual tissue, H&E and IHC, whose truth is known."""
+    import restain
+
+    section = restain.Consecutive(warp=warp, shift=shift, rotation=rotation, turnover=turnover)
+    options = restain.PhantomOptions(
+        mpp=mpp,
+        val_fraction=val_fraction,
+        slide=slide,
+        jpeg_quality=jpeg_quality,
+        blur=blur,
+        noise=noise,
+        consecutive=section if consecutive else None,
+        laboratory=laboratory,
+    )
+    restain.phantom(marker, out, pairs, size, seed, options)
+
+
+@app.command(rich_help_panel="Prepare data")
+def register(
+    he: Annotated[Path, typer.Option(help="H&E slide or picture")],
+    ihc: Annotated[Path, typer.Option(help="IHC slide or picture of a section nearby")],
+    out: Folder,
+    he_mpp: Annotated[float | None, typer.Option(help="microns per pixel of the H&E, if its file is wrong")] = None,
+    ihc_mpp: Annotated[float | None, typer.Option(help="microns per pixel of the IHC, if its file is wrong")] = None,
+    landmarks: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="HE.csv IHC.csv", help="ImageJ's CSVs, for the error at landmarks"),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="threads")] = None,
+) -> None:
+    """Find how the sections on two slides lie against each other."""
+    import restain
+    from restain.console.registration import print_registration
+
+    result = restain.register(he, ihc, out=out, he_mpp=he_mpp, ihc_mpp=ihc_mpp, landmarks=landmarks, workers=workers)
+    print_registration(result)
+
+
+@app.command(rich_help_panel="Prepare data")
+def pairs(
+    out: Folder,
+    slides: Annotated[
+        Path | None, typer.Option(help="CSV with patient, he, ihc, stain; or a folder whose names pair up")
+    ] = None,
+    refine: Annotated[Path | None, typer.Option(help="data set of given pairs, to be aligned anew")] = None,
+    target: Annotated[str, typer.Option(help="which IHC, with --refine, where there are several")] = "B",
+    tile: Annotated[int, typer.Option(help="side of a tile, pixels")] = 1024,
+    mpp: Annotated[float, typer.Option(help="microns per pixel of the tiles")] = 0.5,
+    limit: Annotated[int | None, typer.Option(help="most tiles in all")] = None,
+    per_slide: Annotated[int | None, typer.Option(help="most tiles of one pair of slides")] = None,
+    balance: Annotated[Literal["none", "dab"], typer.Option(help="level tiles over positivity")] = "none",
+    val: Annotated[float, typer.Option(help="share of the patients for validation")] = 0.15,
+    test: Annotated[float, typer.Option(help="share of the patients for the test set")] = 0.15,
+    seed: Annotated[int, typer.Option(help="which patients and tiles")] = 0,
+    max_residual: Annotated[float, typer.Option(help="largest residual displacement, microns")] = 10.0,
+    min_confidence: Annotated[float, typer.Option(help="smallest share of a tile that agrees")] = 0.25,
+    min_tissue: Annotated[float, typer.Option(help="smallest share of tissue")] = 0.4,
+    max_blur: Annotated[float, typer.Option(help="largest blur effect, 0 sharp to 1")] = 0.65,
+    max_pen: Annotated[float, typer.Option(help="largest share of ink")] = 0.01,
+    max_fold: Annotated[float, typer.Option(help="largest share of tissue that lies double")] = 0.1,
+    workers: Annotated[int | None, typer.Option(min=1, help="threads")] = None,
+) -> None:
+    """Cut aligned, gated training pairs out of whole slides, or align given pairs anew."""
+    import restain
+    from restain.console.registration import print_pairs
+
+    options = restain.PairOptions(
+        tile=tile,
+        mpp=mpp,
+        limit=limit,
+        per_slide=per_slide,
+        balance=balance,
+        val=val,
+        test=test,
+        seed=seed,
+        max_residual=max_residual,
+        min_confidence=min_confidence,
+        min_tissue=min_tissue,
+        max_blur=max_blur,
+        max_pen=max_pen,
+        max_fold=max_fold,
+    )
+    run = restain.pairs(slides, out=out, refine=refine, target=target, options=options, workers=workers)
+    print_pairs(run)
+    if run.failed:
+        raise typer.Exit(1)
+
+
+@data_app.command()
+def inspect(
+    root: Annotated[Path, typer.Argument(metavar="DIR", help="folder in a known layout, or a CSV manifest")],
+    out: Annotated[Path | None, typer.Option(help="folder for inspection.json and pairs.csv")] = None,
+    target: Annotated[str, typer.Option(help="which IHC, where a folder holds several")] = "B",
+    crop: Annotated[int | None, typer.Option(help="crop that training will use, pixels")] = None,
+) -> None:
+    """Check files, partners, duplicates, leaks between splits and the shift between H&E and IHC.
+
+    The exit status says whether training could start.
+    """
+    import restain
+    from restain.console.inspection import print_inspection
+
+    inspection = restain.inspect(root, out, target, crop)
+    print_inspection(inspection)
+    if not inspection.can_train:
+        raise typer.Exit(1)

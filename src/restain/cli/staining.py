@@ -1,0 +1,159 @@
+"""Commands that apply a stainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from restain.cli.app import Device, Precision, app
+
+
+@app.command(rich_help_panel="Stain")
+def stain(
+    stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
+    input: Annotated[list[Path], typer.Option(help="image or folder; repeatable")],
+    out: Annotated[Path, typer.Option(help="folder for the virtual stains")],
+    norm: Annotated[
+        Literal["stainer", "folder", "image"] | None,
+        typer.Option(
+            help="where normalisation takes its statistics from: those stored in the stainer, crops of all the input "
+            "images, or each image; stainer if it has statistics, else image"
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="write all outputs again, unchanged ones too")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="images of one size per pass")] = 1,
+    device: Device = "auto",
+    precision: Precision = "auto",
+) -> None:
+    """Turn H&E images into virtual IHC images."""
+    import restain
+
+    result = restain.stain(
+        stainer, input, out, norm=norm, overwrite=overwrite, batch=batch, device=device, precision=precision
+    )
+    replaced = f" ({len(result.replaced)} of them made otherwise before)" if result.replaced else ""
+    typer.echo(f"{len(result.written)} written{replaced}, {len(result.skipped)} unchanged, {len(result.failed)} failed")
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    for reason in result.failed.values():
+        typer.echo(f"failed: {reason}", err=True)
+    if result.failed:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Stain")
+def slide(
+    stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
+    out: Annotated[Path, typer.Option(help="folder for the virtual slides")],
+    slides: Annotated[list[Path] | None, typer.Argument(help="slides, or folders of slides")] = None,
+    input: Annotated[list[Path] | None, typer.Option(help="slide, or folder of slides; repeatable")] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="microns per pixel of the slides; overrides a missing or wrong resolution")
+    ] = None,
+    mpp_table: Annotated[
+        Path | None, typer.Option(help="CSV file with the columns slide and mpp; overrides --mpp")
+    ] = None,
+    model_mpp: Annotated[float | None, typer.Option(help="microns per pixel at which the stainer works")] = None,
+    tissue: Annotated[
+        Path | None,
+        typer.Option(help="GeoJSON of the tissue in pixels of the H&E: a file, or a folder of NAME.tissue.geojson"),
+    ] = None,
+    norm: Annotated[
+        Literal["stainer", "slide", "local", "tile"] | None,
+        typer.Option(help="whose statistics normalise the network [default: stainer, if it has them, else slide]"),
+    ] = None,
+    tile: Annotated[int, typer.Option(help="side in pixels of what the network stains at once")] = 1024,
+    seams: Annotated[
+        Literal["auto", "exact", "feather"],
+        typer.Option(help="exact halo, feathered windows, or exact while the halo is at most half a tile"),
+    ] = "auto",
+    match_source: Annotated[bool, typer.Option("--match-source", help="write on the H&E's own pixel grid")] = False,
+    stain_background: Annotated[
+        bool, typer.Option("--stain-background", help="stain the bare glass too, instead of filling it with white")
+    ] = False,
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="compress without loss (deflate) instead of JPEG")
+    ] = False,
+    quality: Annotated[int, typer.Option(help="JPEG quality, 1 to 100")] = 90,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="stain slides again that the same stainer and options have made")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="stain although resolutions differ by more than a factor of two")
+    ] = False,
+    precision: Precision = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print tiles, memory, time and file size; write nothing")
+    ] = False,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="this process, or a Ray cluster")] = "local",
+    workers: Annotated[int | None, typer.Option(min=1, help="number of processes, with --engine ray")] = None,
+    device: Device = "auto",
+) -> None:
+    """Stain whole slides: pyramidal OME-TIFF, seam-free, in register with the H&E.
+
+    The same command again continues a run that was stopped, and leaves finished slides alone. The exit status is 1 if
+    a slide failed or is being stained by another process.
+    """
+    import restain
+    from restain.console.slides import print_estimates, print_run, signals_as_interrupt
+
+    inputs = [*(slides or ()), *(input or ())]
+    options = restain.SlideOptions(
+        mpp=mpp,
+        model_mpp=model_mpp,
+        norm=norm,
+        tile=tile,
+        seams=seams,
+        match_source=match_source,
+        stain_background=stain_background,
+        lossless=lossless,
+        quality=quality,
+        overwrite=overwrite,
+        force=force,
+        precision=precision,
+    )
+    if dry_run:
+        from restain.slides.run.estimate import estimate_slides
+
+        estimates = estimate_slides(
+            stainer, inputs, out, options=options, device=device, tissue=tissue, mpp_table=mpp_table
+        )
+        print_estimates(estimates)
+        if any(estimate.error for estimate in estimates):
+            raise typer.Exit(1)
+        return
+    try:
+        with signals_as_interrupt():
+            run = restain.slide(
+                stainer,
+                inputs,
+                out,
+                options=options,
+                device=device,
+                tissue=tissue,
+                mpp_table=mpp_table,
+                engine=engine,
+                workers=workers,
+            )
+    except KeyboardInterrupt:
+        typer.echo("restain: stopped; the same command continues from here", err=True)
+        raise typer.Exit(130) from None
+    print_run(run)
+    if run.failed or any(record.status == "busy" for record in run.records):
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel="Stain")
+def check(
+    file: Annotated[Path, typer.Argument(help="a slide file, or the folder of a DICOM series")],
+) -> None:
+    """Open a slide file with every reader that is installed, and see whether they agree."""
+    import restain
+    from restain.console.check import print_check
+
+    result = restain.check(file)
+    print_check(result)
+    if not result.ok:
+        raise typer.Exit(1)
