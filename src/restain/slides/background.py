@@ -7,7 +7,7 @@ from scipy.ndimage import distance_transform_edt
 
 from restain.images import RGB
 from restain.stains import Floats
-from restain.wsi.geometry import Region, Size
+from restain.wsi.geometry import Mask, Region, Size
 from restain.wsi.tissue import Colour, Tissue
 
 KEPT = 50.0  # µm around tissue that stay as the network paints them
@@ -23,13 +23,16 @@ class Background:
     Args:
         tissue: mask at low resolution over the whole slide.
         size: of the grid that regions are given in, over the whole slide too.
+        roi: mask of the same grid as the tissue's; outside it everything is background.
+        glass: stain the bare glass too, wherever the region of interest holds it.
     """
 
-    def __init__(self, tissue: Tissue, size: Size) -> None:
+    def __init__(self, tissue: Tissue, size: Size, *, roi: Mask | None = None, glass: bool = False) -> None:
         distance = distance_transform_edt(~tissue.mask) * float(tissue.mpp)
         if not tissue.mask.any():  # the distance to nothing
             distance = np.full(tissue.mask.shape, np.inf)
-        self._share = np.clip((FADED - distance) / (FADED - KEPT), 0, 1).astype(np.float32)
+        share = np.ones_like(distance) if glass else np.clip((FADED - distance) / (FADED - KEPT), 0, 1)
+        self._share = (share if roi is None else share * roi).astype(np.float32)
         self._scale = tuple(coarse / fine for coarse, fine in zip(tissue.mask.shape, size.shape, strict=True))
         row, column = np.unravel_index(int(distance.argmax()), distance.shape)
         self.farthest: tuple[int, int] | None = None  # (x, y) in the grid of the glass farthest from tissue

@@ -24,6 +24,7 @@ class JournalIdentity(Section):
     slide: str  # fingerprint of the slide's files
     slide_mpp: float  # µm
     tissue: str | None  # SHA-256 of the file that says where it is
+    roi: str | None = None  # SHA-256 of the file with the region of interest
     weights_sha256: str
     stainer_sha256: str  # of the weights and of the statistics that belong to them
     restain: str  # versions
@@ -46,6 +47,7 @@ class Request(Section):
     slide: str  # fingerprint of its files
     stainer: str  # SHA-256 of its weights and of the statistics that belong to them
     tissue: str | None  # SHA-256 of the file that says where it is, where there is one
+    roi: str | None = None  # SHA-256 of the file with the region of interest, where there is one
     mpp: float | None  # as it was given, µm
     model_mpp: float | None
     norm: Norm
@@ -115,6 +117,8 @@ class SlideRecord(Section):
     write_seconds: float | None = None  # that the network waited for the writer
     error: str = ""
     warnings: tuple[str, ...] = ()
+    stain: str | None = None  # name of the marker
+    weights_sha256: str | None = None  # of the stainer
     made_by: MadeBy | None = None
 
     def row(self) -> dict[str, object]:

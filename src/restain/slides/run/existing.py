@@ -15,6 +15,7 @@ _WORDS = {  # fields of a request, in a sentence
     "slide": "another version of the slide",
     "stainer": "another stainer",
     "tissue": "other tissue",
+    "roi": "another region of interest",
 }
 
 

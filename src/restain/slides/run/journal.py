@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +100,23 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the folder: the slide is finished."""
-        self._job.unlink()  # first: if this is interrupted, what is left is nobody's
+        self._job.unlink(missing_ok=True)  # first: if this is interrupted, what is left is nobody's
         shutil.rmtree(self.folder)
 
     def _path(self, tile: Tile) -> Path:
         return self._tiles / f"{tile.row:05d}-{tile.column:05d}.zst"
+
+
+@contextmanager
+def open_journal(folder: Path, identity: JournalIdentity) -> Iterator[Journal]:
+    """A journal for a block of work; where that fails before a tile is finished, nothing is left behind."""
+    journal = Journal(folder, identity)
+    try:
+        yield journal
+    except Exception:  # where it is stopped from outside, what was measured is kept
+        if not len(journal):
+            journal.remove()
+        raise
 
 
 def discard(folder: Path, identity: JournalIdentity) -> None:

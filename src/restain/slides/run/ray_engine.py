@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class _Worker:
 
 def stain_on_ray(
     jobs: Sequence[Job], stainer: Path, options: SlideOptions, device: str, workers: int | None
-) -> Iterator[SlideRecord]:
+) -> Generator[SlideRecord]:
     """Stain slides on a Ray cluster: the running one, found by RAY_ADDRESS or ``ray start``, or a local one.
 
     Paths must mean the same on every machine. A worker that is lost is started again up to three times, and the slide
