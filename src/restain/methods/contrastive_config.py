@@ -11,11 +11,14 @@ from restain.methods.needs import MethodSection
 from restain.networks.specs import GeneratorSpec, PatchganSpec, ResnetSpec
 from restain.terms.config import (
     A2spConfig,
+    AmountConfig,
     DiffusionConfig,
     GanConfig,
+    LowResolutionConfig,
     PatchesConfig,
     PatchNceConfig,
     PyramidConfig,
+    R1Config,
 )
 
 if TYPE_CHECKING:
@@ -29,9 +32,12 @@ class ContrastiveConfig(MethodSection):
     discriminator: PatchganSpec = PatchganSpec()
     patches: PatchesConfig = PatchesConfig()
     gan: GanConfig = GanConfig()
+    r1: R1Config = R1Config()
     patch_nce: PatchNceConfig = PatchNceConfig()
     a2sp: A2spConfig = A2spConfig()
     pyramid: PyramidConfig = PyramidConfig()
+    low_resolution: LowResolutionConfig = LowResolutionConfig()
+    amount: AmountConfig = AmountConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
 
     @model_validator(mode="after")
@@ -55,6 +61,11 @@ class ContrastiveConfig(MethodSection):
         least = {f"discriminator.layers {self.discriminator.layers}": self.discriminator.smallest_image}
         if self.pyramid.weight:
             least[f"pyramid.form {self.pyramid.form}"] = self.pyramid.smallest_image
+        factor, layers = self.low_resolution.factor, self.patches.layers
+        if self.low_resolution.weight and crop % factor:
+            yield f"field data.crop is {crop}; expected a multiple of low_resolution.factor, {factor}"
+        if unknown := set(self.a2sp.uniform_layers) - set(layers):
+            yield f"field a2sp.uniform_layers holds {min(unknown)}; expected some of patches.layers, {layers}"
         for field, side in least.items():
             if crop < side:
                 yield f"field data.crop is {crop}; {field} needs at least {side} pixels"

@@ -52,9 +52,12 @@ class Trainer:
             paired=data.paired,
             crop=data.crop,
             flip=data.flip,
+            turns=data.turns,
             scale=data.scale,
-            jitter=Jitter(*data.jitter),
+            jitter=Jitter(*data.jitter, stain=data.stain_jitter),
             maps=prepared_maps(recipe, manifest, self.processes),
+            weighted=data.pair_weights,
+            min_weight=data.min_weight,
         )
         self.images_per_step = optim.batch * optim.accumulate * self.processes.count
         self.steps_per_epoch = self._sampler(0).steps_per_epoch
@@ -154,7 +157,7 @@ class Trainer:
         means = self.processes.mean(torch.stack(list(terms.values())))
         self.pending.append(dict(zip(terms, means, strict=True)))
         rows_of_all = {name: torch.cat([self.processes.rows(part) for part in rows]) for name, rows in carried.items()}
-        self.method.after_step(self.pending[-1], rows_of_all, self.images_per_step)
+        self.method.after_step(self.pending[-1], rows_of_all, self.images_per_step, progress)
         if self.average is not None:
             self.average.update_parameters(self.method.stainer())
 

@@ -128,6 +128,9 @@ def _prepare(trainer: Trainer, run: RunFolder) -> None:
     if trainer.recipe.data.paired and (alone := trainer.manifest.alone("train")):
         names = some(record.id for record in alone)
         console.print(f"note: {len(alone)} training images have no partner and are left out: {names}", soft_wrap=True)
+    if trainer.recipe.data.paired and (light := trainer.manifest.lighter("train", trainer.recipe.data.min_weight)):
+        names = some(record.id for record in light)
+        console.print(f"note: {len(light)} training pairs weigh too little and are left out: {names}", soft_wrap=True)
     write_text(run.recipe, trainer.recipe.to_yaml())
     run.add_session(
         first_step=trainer.step,
