@@ -25,6 +25,7 @@ from restain.terms.a2sp import A2sp
 from restain.terms.adversarial import Adversarial
 from restain.terms.patch_nce import PatchNce
 from restain.terms.patches import PatchEmbedder
+from restain.terms.st_lpips import StLpips
 from restain.types import Batch
 
 DISCRIMINATOR = Phase(name="discriminator", networks=("discriminator",))
@@ -65,6 +66,7 @@ class ContrastiveMethod(Method[ContrastivePass]):
             DISCRIMINATOR,
             Phase(name="generator", networks=tuple(name for name in networks if name != "discriminator")),
         )
+        self._st_lpips = StLpips(config.st_lpips) if config.st_lpips.weight else None
         self.adversarial = Adversarial(config.gan, config.diffusion, config.r1, self.networks["discriminator"])
 
     @property
@@ -139,6 +141,8 @@ class ContrastiveMethod(Method[ContrastivePass]):
             found["amount_mean"] = amount.weight * amount.mean, parts.mean
             found["amount_distribution"] = amount.weight * amount.distribution, parts.distribution
             found["amount_blocks"] = amount.weight * amount.blocks, parts.blocks
+        if self._st_lpips is not None:
+            found["st_lpips"] = config.st_lpips.weight, self._st_lpips(fake, real, weights)
         return found
 
     def _encode_fake(self, shared: ContrastivePass) -> list[Tensor]:

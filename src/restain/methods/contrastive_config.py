@@ -19,6 +19,7 @@ from restain.terms.config import (
     PatchNceConfig,
     PyramidConfig,
     R1Config,
+    StLpipsConfig,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class ContrastiveConfig(MethodSection):
     pyramid: PyramidConfig = PyramidConfig()
     low_resolution: LowResolutionConfig = LowResolutionConfig()
     amount: AmountConfig = AmountConfig()
+    st_lpips: StLpipsConfig = StLpipsConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
 
     @model_validator(mode="after")
@@ -61,6 +63,8 @@ class ContrastiveConfig(MethodSection):
         least = {f"discriminator.layers {self.discriminator.layers}": self.discriminator.smallest_image}
         if self.pyramid.weight:
             least[f"pyramid.form {self.pyramid.form}"] = self.pyramid.smallest_image
+        if self.st_lpips.weight:
+            least["st_lpips.scales"] = self.st_lpips.smallest_image
         factor, layers = self.low_resolution.factor, self.patches.layers
         if self.low_resolution.weight and crop % factor:
             yield f"field data.crop is {crop}; expected a multiple of low_resolution.factor, {factor}"

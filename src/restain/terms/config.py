@@ -136,6 +136,21 @@ class AmountConfig(Section):
     blocks: NonNegativeFloat = Field(0.5, description="share of the differences in 4 x 4 blocks")
 
 
+class StLpipsConfig(Section):
+    """ST-LPIPS, the shift-tolerant perceptual distance, at low resolutions (Ghildyal and Liu 2022)."""
+
+    weight: NonNegativeFloat = Field(0.0, description="weight of the term")
+    network: Literal["alex", "vgg"] = Field("alex", description="whose weights are used: AlexNet or VGG16")
+    scales: tuple[tuple[PositiveInt, NonNegativeFloat], ...] = Field(
+        ((4, 1.0), (2, 0.5)), min_length=1, description="resolutions: pixels that are averaged, and the share of each"
+    )
+
+    @property
+    def smallest_image(self) -> int:
+        """Least side in pixels: the network must fit at the coarsest resolution."""
+        return int({"alex": 21, "vgg": 18}[self.network] * max(factor for factor, _ in self.scales))
+
+
 class CycleConsistencyConfig(Section):
     """Cycle consistency of two generators (CycleGAN)."""
 
