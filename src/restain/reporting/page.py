@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from restain.errors import RestainError
 from restain.files import write_text
@@ -62,15 +62,22 @@ def report(
     return out
 
 
-def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: int) -> str:
+def page_templates(*packages: str) -> Environment:
+    """The templates of this package and of others, with what every page needs."""
     pages = Environment(
-        loader=PackageLoader("restain.reporting", "."),
+        loader=ChoiceLoader([PackageLoader(package, ".") for package in ("restain.reporting", *packages)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals.update(number=number, label=label, families=FAMILIES, half_width=half_width, shown_name=shown_name)
+    pages.globals.update(number=number, label=label)
+    return pages
+
+
+def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: int) -> str:
+    pages = page_templates()
+    pages.globals.update(families=FAMILIES, half_width=half_width, shown_name=shown_name)
     stain = str(run.stainer.get("stain") or "") if run else ""
     fields = fields_section(evaluation, images, _mpp(run)) if evaluation else None
     return pages.get_template("page.html.j2").render(
