@@ -1,5 +1,7 @@
 """The held-out fields of every layout as folders."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,16 @@ def plan_for(data: Path, out: Path, *overrides: str, truth: str | None = None) -
     )
 
 
+def test_results_are_read_and_drawn_without_torch() -> None:
+    modules = ("comparison_page", "field_sheet", "held_out", "result_tables", "bench_verb")
+    code = (
+        "".join(f"import restain.benchmarking.{name}\n" for name in modules)
+        + "import sys; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_the_folders_of_a_data_set_are_taken_as_they_are(fields: Path, tmp_path: Path) -> None:
     found = held_out_folders(plan_for(fields, tmp_path / "out"))
     assert (found.source, found.real, found.reference) == (fields / "valA", fields / "valB", fields / "trainB")
@@ -44,9 +56,9 @@ def test_fields_without_a_partner_and_files_of_a_table_are_linked_under_their_id
     data = write_pairs(tmp_path / "data", train=2, val=3)
     (data / "valB" / "s1_0_1.png").unlink()
     found = held_out_folders(plan_for(data, tmp_path / "out"))
-    for folder in (found.source, found.real):
-        assert sorted(path.name for path in folder.iterdir()) == ["s0_0_0.png", "s2_0_2.png"]
-        assert all(path.is_symlink() for path in folder.iterdir())
+    assert found.real == data / "valB" and found.source.is_relative_to(tmp_path / "out")
+    assert sorted(path.name for path in found.source.iterdir()) == ["s0_0_0.png", "s2_0_2.png"]
+    assert all(path.is_symlink() for path in found.source.iterdir())
     rows = [f"case/{n},valA/s{n}_0_{n}.png,valB/s{n}_0_{n}.png,val" for n in (0, 2)]
     rows += [f"t{n},trainA/s{n}_0_{n}.png,trainB/s{n}_0_{n}.png,train" for n in range(2)]
     (data / "manifest.csv").write_text("id,source,target,split\n" + "\n".join(rows))
