@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-Folder = Annotated[Path, typer.Option(file_okay=False)]
 Device = Annotated[
     Literal["auto", "cpu", "cuda"],
     typer.Option(case_sensitive=False, help="device of the computation; auto: cuda if available"),

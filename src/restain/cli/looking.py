@@ -46,7 +46,7 @@ def view(
 def demo(
     out: Annotated[Path, typer.Option(help="folder for all results")] = Path("demo"),
     marker: Marker = "er",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="seed of the tissue and of the training")] = 0,
 ) -> None:
     """Run all steps once: draw virtual tissue, train, stain, evaluate, stain a slide, write a report."""
     import restain

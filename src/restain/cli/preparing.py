@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from restain.cli.app import Folder, Marker, app, data_app
+from restain.cli.app import Marker, app, data_app
 
 
 @app.command(rich_help_panel="Prepare data")
@@ -16,7 +16,7 @@ def phantom(
     out: Annotated[Path, typer.Option(help="new folder for the data set")],
     pairs: Annotated[int, typer.Option(help="number of image pairs (ignored with --slide)")] = 32,
     size: Annotated[int, typer.Option(help="side of an image in pixels")] = 512,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="seed of the tissue")] = 0,
     mpp: Annotated[float, typer.Option(help="microns per pixel")] = 0.5,
     val_fraction: Annotated[float, typer.Option(help="share of the slides for validation")] = 0.2,
     slide: Annotated[bool, typer.Option("--slide", help="draw one large pair as tiled TIFF")] = False,
@@ -55,7 +55,7 @@ def phantom(
 def register(
     he: Annotated[Path, typer.Option(help="H&E slide or picture")],
     ihc: Annotated[Path, typer.Option(help="IHC slide or picture of a nearby section")],
-    out: Folder,
+    out: Annotated[Path, typer.Option(file_okay=False, help="folder for the transform, the residuals and the overlay")],
     he_mpp: Annotated[
         float | None, typer.Option(help="microns per pixel of the H&E; overrides a missing or wrong resolution")
     ] = None,
@@ -80,7 +80,7 @@ def register(
 
 @app.command(rich_help_panel="Prepare data")
 def pairs(
-    out: Folder,
+    out: Annotated[Path, typer.Option(file_okay=False, help="folder for the data set")],
     slides: Annotated[
         Path | None,
         typer.Option(help="CSV file with the columns patient, he, ihc, stain; or a folder with matching names"),
