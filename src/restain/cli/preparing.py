@@ -121,7 +121,7 @@ def pairs(
 @data_app.command()
 def inspect(
     root: Annotated[Path, typer.Argument(metavar="DIR", help="folder in a known layout, or a CSV manifest")],
-    out: Annotated[Path | None, typer.Option(help="folder for inspection.json and pairs.csv")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for inspection.json and inspection.csv")] = None,
     target: Annotated[str, typer.Option(help="which IHC, where a folder holds several")] = "B",
     crop: Annotated[int | None, typer.Option(help="crop that training will use, pixels")] = None,
 ) -> None:
