@@ -101,11 +101,14 @@ def report(
     run: Annotated[Path | None, typer.Option(help="run folder of restain train")] = None,
     evaluation: Annotated[Path | None, typer.Option(help="output folder of restain evaluate")] = None,
     images: Annotated[int, typer.Option(min=1, help="fields of view to show")] = 6,
+    force: Annotated[
+        bool, typer.Option("--force", help="write the page although run and evaluation do not belong together")
+    ] = False,
 ) -> None:
     """Write one self-contained HTML page about a run and its evaluation."""
     import restain
 
-    typer.echo(restain.report(out, run=run, evaluation=evaluation, images=images))
+    typer.echo(restain.report(out, run=run, evaluation=evaluation, images=images, force=force))
 
 
 @weights_app.command("list")

@@ -135,7 +135,7 @@ def pairs(
 @data_app.command()
 def inspect(
     root: Annotated[Path, typer.Argument(metavar="DIR", help="folder in a known layout, or a CSV manifest")],
-    out: Annotated[Path | None, typer.Option(help="folder for inspection.json and pairs.csv")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder for inspection.json and inspection.csv")] = None,
     target: Annotated[str, typer.Option(help="name of the IHC, if the data set has several")] = "B",
     crop: Annotated[int | None, typer.Option(help="crop that the training will use, in pixels")] = None,
 ) -> None:
