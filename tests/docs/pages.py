@@ -29,15 +29,11 @@ def lines(text: str) -> Iterator[str]:
 
 def find_command(words: list[str]) -> tuple[Any, list[str]]:
     """The command that the first words name, and the words after it; None where they name none."""
-    command: Any = typer.main.get_command(app)
-    for used, word in enumerate(words):
-        children = getattr(command, "commands", {})
-        if word not in children:
-            break
-        command = children[word]
-    else:
-        used = len(words)
-    return (None, words) if used == 0 else (command, words[used:])
+    program: Any = typer.main.get_command(app)
+    command, rest = program, list(words)
+    while rest and rest[0] in getattr(command, "commands", {}):
+        command = command.commands[rest.pop(0)]
+    return (None if command is program else command), rest
 
 
 def options(command: Any) -> set[str]:
