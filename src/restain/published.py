@@ -19,7 +19,7 @@ from torch import Tensor
 from restain.errors import RestainError, in_short
 from restain.files import sha256
 from restain.networks.specs import ResnetSpec
-from restain.stainer import StainerCard, save_stainer
+from restain.stainer import StainerCard, refuse_nonfinite, save_stainer
 from restain.stainer_config import first_problem
 
 Family: TypeAlias = Literal["asp", "cut"]
@@ -45,6 +45,7 @@ def import_weights(
     """
     path = Path(weights)
     published = _read_state(path)
+    refuse_nonfinite(path, published)
     state = fold_state(published, path)
     generator = find_spec(published, path).build()
     try:
