@@ -22,7 +22,7 @@ from torch import Tensor
 from restain.errors import RestainError, in_short
 from restain.files import sha256
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
-from restain.stainer import StainerCard, save_stainer
+from restain.stainer import StainerCard, refuse_nonfinite, save_stainer
 from restain.stainer_config import first_problem
 
 Family: TypeAlias = Literal["cyclegan", "pix2pix", "pspstain", "asp", "cut"]
@@ -61,6 +61,7 @@ def import_weights(
         raise RestainError(f"family is {family!r}; expected one of {', '.join(get_args(Family))}")
     path = Path(weights)
     published = {re.sub(r"^(module\.)?model\.", "", key): value for key, value in _read_state(path).items()}
+    refuse_nonfinite(path, published)
     layout = _layout_of(published, path)
     if layout not in _LAYOUTS[family]:
         fitting = ", ".join(name for name, layouts in _LAYOUTS.items() if layout in layouts)

@@ -18,7 +18,7 @@ from restain.recipes.common import DataConfig, EngineConfig, LogConfig, OptimCon
 from restain.sections import Line, Section
 
 # What a resumed run may change; how a step is divided, too, as long as the images of a step are the same in number.
-MAY_DIFFER = ("log.", "engine.workers", "optim.batch", "optim.accumulate")
+MAY_DIFFER = ("log.", "validation.", "engine.workers", "optim.batch", "optim.accumulate")
 
 
 class Recipe(Section):
