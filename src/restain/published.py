@@ -60,8 +60,9 @@ def import_weights(
     if family not in get_args(Family):
         raise RestainError(f"family is {family!r}; expected one of {', '.join(get_args(Family))}")
     path = Path(weights)
-    published = {re.sub(r"^(module\.)?model\.", "", key): value for key, value in _read_state(path).items()}
-    refuse_nonfinite(path, published)
+    state_of_file = _read_state(path)
+    refuse_nonfinite(path, state_of_file)
+    published = {re.sub(r"^(module\.)?model\.", "", key): value for key, value in state_of_file.items()}
     layout = _layout_of(published, path)
     if layout not in _LAYOUTS[family]:
         fitting = ", ".join(name for name, layouts in _LAYOUTS.items() if layout in layouts)
