@@ -112,7 +112,7 @@ def _commands(command: Any, words: tuple[str, ...]) -> Iterator[str]:
         if parameter.name != "help" and (record := parameter.get_help_record(context))
     ]
     if records:
-        yield from _table(("", ""), ((_code(name), _plain(text)) for name, text in records))
+        yield from _table(("option", "meaning"), ((_code(name), _plain(text)) for name, text in records))
 
 
 def _paragraphs(text: str) -> str:
