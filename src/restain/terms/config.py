@@ -229,5 +229,5 @@ class DensityConfig(Section):
     nuclei: str | None = Field(
         None, description="folder of label images (PNG or TIFF, named as the IHC) of a better detector of nuclei"
     )
-    membranous: bool = Field(False, description="DAB lies on membranes and marks no nuclei (HER2)")
+    membranous: bool = Field(False, description="whether DAB is on membranes, so that it does not mark nuclei (HER2)")
     sigma: PositiveFloat = Field(11.0, description="pixels over which a nucleus is spread")

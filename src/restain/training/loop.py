@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from restain.data.pairs import EpochSampler, collate, training_images
 from restain.data.records import Manifest
 from restain.data.transforms import Jitter
-from restain.errors import RestainError
+from restain.errors import RestainError, Stopped
 from restain.methods.base import Method, Progress, has_graph, without_graph
 from restain.networks.generator import Generator
 from restain.progress import ProgressBar
@@ -103,8 +103,8 @@ class Trainer:
         """Run from the current step to the end.
 
         Raises:
-            RestainError: the run was told to stop, on any process, after its state was saved; or a hook refuses to go
-                on.
+            Stopped: the run was told to stop, on any process, after its state was saved.
+            RestainError: a hook refuses to go on.
         """
         with (
             torch.random.fork_rng(self._devices()),  # the global generators belong to the caller
@@ -125,7 +125,7 @@ class Trainer:
                     hook.run(self)
                 if stopping and not self.finished:
                     cause = self.stop_request.signal or "another process"
-                    raise RestainError(
+                    raise Stopped(
                         f"stopped by {cause} at step {self.step} of {self.total}; the state is saved, give --resume to "
                         "continue"
                     )

@@ -87,7 +87,7 @@ def _refuse_foreign_folder(run: RunFolder, resume: bool) -> None:
     if run.root.exists() and not run.root.is_dir():
         raise RestainError(f"{run.root}: is a file; expected a folder for the run")
     if run.root.is_dir() and not run.recipe.exists() and any(not _hidden(path) for path in run.root.iterdir()):
-        raise RestainError(f"{run.root}: holds files that are no run; expected a new or an empty folder")
+        raise RestainError(f"{run.root}: contains files that are not a run; expected a new or an empty folder")
 
 
 def _hidden(path: Path) -> bool:

@@ -93,7 +93,7 @@ def _kept(file: WeightFile, part: Path) -> str:
     have = part.stat().st_size if part.exists() else 0
     if not have:
         return ""
-    return f"; {have} of {file.size} bytes are kept, and restain weights fetch {file.name} goes on from there"
+    return f"; {have} of {file.size} bytes are kept, and restain weights fetch {file.name} continues from there"
 
 
 def _copy(file: WeightFile, reply: HTTPResponse, out: BinaryIO, have: int) -> None:
