@@ -17,6 +17,7 @@ from restain.evaluation.literature import published
 from restain.evaluation.measure import Plan, ask_networks, measure_all
 from restain.evaluation.options import EvaluationOptions
 from restain.evaluation.results import Evaluation, System, score_system, write_evaluation
+from restain.evaluation.stainers import read_stainers
 from restain.evaluation.summary import Circumstances, summarize
 from restain.metrics import Metric, explain, find_protocol, select_metrics
 from restain.metrics.cells.nuclei import MPP_RANGE
@@ -69,7 +70,9 @@ def evaluate(
     ids = tuple(match.id for match in matches)
     grouping, data = group_images(ids, options.groups), recognise(ids, Path(real))
     stainer = Path(options.stainer) if options.stainer else None
-    mpp, marker = find_mpp(options.mpp, data, stainer), find_marker(options.marker, data, stainer)
+    stainers = read_stainers(systems, matches)
+    mpp = find_mpp(options.mpp, data, stainer, stainers.mpp)
+    marker = find_marker(options.marker, data, stainer, stainers.stain)
     colours = read_reference(reference) if source and reference else None
 
     learned = LearnedMetrics(chosen, metrics, seed=seed, batch=options.batch, device=options.device)
@@ -103,6 +106,7 @@ def evaluate(
         marker=marker,
         test=options.test,
         matches=matches,
+        stainers=stainers,
         grouping=grouping,
         folders={**folders, "reference": reference},
         hashes=measured.hashes,

@@ -15,15 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy import ndimage
 from skimage.color import hed2rgb, rgb2hed, rgb2hsv
 
 from restain.data.pairs import map_path
 from restain.data.records import Manifest, Record
-from restain.errors import RestainError, in_short
+from restain.errors import RestainError
 from restain.files import write_json
-from restain.images import RGB, write_png
+from restain.images import RGB, read_labels, write_png
 from restain.methods.guided_config import GuidedConfig
 from restain.metrics.cells.nuclei import DEFAULT_MPP, find_nuclei
 from restain.progress import ProgressBar
@@ -135,14 +134,11 @@ def _read_labels(folder: Path, name: str, ihc: RGB) -> npt.NDArray[np.integer]:
     for suffix in (".png", ".tif", ".tiff"):
         path = folder / f"{name}{suffix}"
         if path.is_file():
-            try:
-                labels = np.asarray(Image.open(path))
-            except OSError as error:
-                raise RestainError(f"{path}: cannot be read as a label image ({in_short(error)})") from None
+            labels = read_labels(path)
             if labels.shape != ihc.shape[:2] or not np.issubdtype(labels.dtype, np.integer):
                 size = f"whole numbers of shape {ihc.shape[:2]}"
                 raise RestainError(f"{path}: is {labels.dtype} of shape {labels.shape}; expected {size}")
-            return labels
+            return np.asarray(labels)
     raise RestainError(f"{folder}: has no label image {name}.png or {name}.tif; density.nuclei needs one for each IHC")
 
 
@@ -151,6 +147,6 @@ def _labels_fingerprint(density: DensityConfig) -> list[str] | None:
         return None
     folder = Path(density.nuclei)
     if not folder.is_dir():
-        raise RestainError(f"density.nuclei: {folder} is no folder; expected one of label images")
+        raise RestainError(f"density.nuclei: {folder} is not a folder; expected one with label images")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [f"{path.relative_to(folder).as_posix()}:{path.stat().st_size}" for path in files]

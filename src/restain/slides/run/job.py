@@ -87,7 +87,9 @@ def list_jobs(
         single = path in found.slides  # a file, or a folder of DICOM files
         base = path.absolute().parent if single else path.absolute()
         if path.is_dir() and path.resolve() == out.resolve():
-            raise RestainError(f"{out}: is the folder of the slides; results would be taken for slides, name another")
+            raise RestainError(
+                f"{out}: is the folder of the slides, where results would be taken for slides; expected another folder"
+            )
         inner = base.resolve() in out.resolve().parents  # a folder for results among the slides: not slides themselves
         for source in found.slides:
             if inner and out.resolve() in source.resolve().parents:
