@@ -22,7 +22,7 @@ from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan, plan_slide
 from restain.slides.record import MadeBy, Request, SlideRecord
 from restain.slides.run.existing import explain_change, find_earlier
-from restain.slides.run.fill import find_fill
+from restain.slides.run.fill import with_fill
 from restain.slides.run.identity import describe, request_of
 from restain.slides.run.job import BESIDE, SUFFIX, Job
 from restain.slides.run.journal import Journal, discard, open_journal
@@ -96,7 +96,7 @@ def _stain(
             statistics = find_statistics(journal.folder, stainer, plan, read)
             prepared = partial(prepare, precision=options.precision)
             network = SlideStainer(stainer.generator, statistics, halo=plan.seams.halo, prepare=prepared)
-            plan = replace(plan, fill=find_fill(journal.folder, plan, network, read))
+            plan = with_fill(journal.folder, plan, network, read)
             unfinished = journal.folder / f"output{SUFFIX}"
             with _writer(unfinished, job, slide, plan, made_by) as writer:
                 assembly = Assembly(plan, journal, writer)
