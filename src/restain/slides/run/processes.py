@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from restain.progress import ProgressBar
 from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord
 from restain.slides.run.job import Job
-from restain.slides.run.single import failed, stain_slide
+from restain.slides.run.retries import Attempts
+from restain.slides.run.single import stain_slide
 from restain.stainer import load_stainer
 
-RETRIES = 3  # of a slide whose process was lost
 _PATIENCE = 30  # seconds for a process to let go of its slide
 
 
@@ -83,7 +83,7 @@ def stain_in_processes(
     """
     count = min(devices, len(jobs))
     threads = max(1, (os.cpu_count() or 1) // count)
-    waiting, lost = deque(jobs), Counter[Job]()
+    waiting, attempts = deque(jobs), Attempts()
     busy: dict[Connection, tuple[_Worker, Job]] = {}
 
     def begin(worker: _Worker, job: Job) -> None:
@@ -100,15 +100,15 @@ def stain_in_processes(
                     assert isinstance(pipe, Connection)
                     worker, job = busy.pop(pipe)
                     try:
-                        record: SlideRecord = pipe.recv()
+                        record = attempts.finish(job, pipe.recv())
                     except (EOFError, OSError):
                         worker.stop()
-                        lost[job] += 1
+                        failure = attempts.lose(job, _ending(worker.process))
                         worker = _start(stainer, options, worker.place)
-                        if lost[job] <= RETRIES:
+                        if failure is None:
                             begin(worker, job)
                             continue
-                        record = failed(job, f"its process was lost {lost[job]} times ({_ending(worker.process)})")
+                        record = failure
                     if waiting:
                         begin(worker, waiting.popleft())
                     else:
