@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from restain.errors import RestainError, in_short, quoted
-from restain.files import read_text, require_file
+from restain.csv_text import read_table
+from restain.errors import RestainError, quoted
+from restain.files import require_file
 from restain.wsi.discovery import find_slides
 from restain.wsi.reader import MPP_RANGE
 
@@ -100,6 +99,9 @@ def list_jobs(
             jobs[target] = Job(source, target, _scale_of(source, scales))
     if not jobs:
         raise RestainError(f"{', '.join(map(str, inputs))}: holds no slides")
+    if scales and all(job.mpp is None for job in jobs.values()):
+        expected = f"expected file names such as {next(iter(jobs.values())).source.name}"
+        raise RestainError(f"{mpp_table}: names none of the {len(jobs)} slides; {expected}")
     listed = list(jobs.values())
     if tissue is not None:
         listed = [replace(job, tissue=_given(job, "tissue", tissue, out, len(jobs))) for job in listed]
@@ -145,23 +147,17 @@ def _given(job: Job, what: str, path: Path, out: Path, count: int) -> Path:
 
 
 def _read_table(path: Path) -> dict[str, float]:
-    rows = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    """Microns per pixel by the names of a table."""
     scales: dict[str, float] = {}
-    try:
-        for row in rows:
-            name, value = row.get("slide"), row.get("mpp")
-            if not name or not value:
-                raise RestainError(
-                    f"{path}: line {rows.line_num} has no slide or no mpp; expected the columns slide and mpp"
-                )
-            mpp = _number(value)
-            if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
-                expected = f"microns per pixel from {MPP_RANGE[0]} to {MPP_RANGE[1]:g}"
-                raise RestainError(f"{path}: line {rows.line_num} has mpp {quoted(value)}; expected {expected}")
-            if scales.setdefault(name, mpp) != mpp:
-                raise RestainError(f"{path}: line {rows.line_num} names {quoted(name)} again, with another mpp")
-    except csv.Error as error:
-        raise RestainError(f"{path}: line {rows.line_num + 1} is not CSV ({in_short(error)})") from None
+    for where, row in read_table(path, ("slide", "mpp")):
+        mpp = _number(row["mpp"])
+        if not row["slide"]:
+            raise RestainError(f"{where}: names no slide")
+        if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
+            expected = f"microns per pixel from {MPP_RANGE[0]} to {MPP_RANGE[1]:g}"
+            raise RestainError(f"{where}: mpp is {quoted(row['mpp'])}; expected {expected}")
+        if scales.setdefault(row["slide"], mpp) != mpp:
+            raise RestainError(f"{where}: names {quoted(row['slide'])} again, with another mpp")
     return scales
 
 
