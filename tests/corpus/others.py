@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
-from bad_files import tiff_bytes
 from corpus.registry import Bad, case
 from small import FAST, write_pairs
-from small_slides import cut_tile_off, draw_tissue, write_svs
 
 from restain.images import write_png
 
 RGB = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
 
-def _stainer(folder: Path) -> Path:
+def write_stainer(folder: Path) -> Path:
     import torch
 
     from restain.networks.specs import ResnetSpec
@@ -59,7 +56,7 @@ FIELDS: dict[str, tuple[str, Any]] = {
 
 @case("stainers", FIELDS)
 def config(folder: Path, change: tuple[str, Any]) -> Bad:
-    path = _stainer(folder) / "config.json"
+    path = write_stainer(folder) / "config.json"
     values = json.loads(path.read_text())
     path.write_text(json.dumps(values | {change[0]: change[1]}))
     return Bad(_stain(folder), ("stainer",))
@@ -70,13 +67,13 @@ CONFIGS = {"deep": '{"a": ' * 100_000, "digits": '{"a": ' + "7" * 5000 + "}", "l
 
 @case("stainers", CONFIGS)
 def config_text(folder: Path, text: str) -> Bad:
-    (_stainer(folder) / "config.json").write_bytes(text.encode("latin-1"))
+    (write_stainer(folder) / "config.json").write_bytes(text.encode("latin-1"))
     return Bad(_stain(folder), ("config.json",))
 
 
 @case("stainers")
 def config_is_a_pipe(folder: Path) -> Bad:
-    path = _stainer(folder) / "config.json"
+    path = write_stainer(folder) / "config.json"
     path.unlink()
     os.mkfifo(path)
     return Bad(_stain(folder), ("config.json",))
@@ -84,7 +81,7 @@ def config_is_a_pipe(folder: Path) -> Bad:
 
 @case("stainers", {"cut": 0.5, "empty": 0.0})
 def weights(folder: Path, share: float) -> Bad:
-    path = _stainer(folder) / "model.safetensors"
+    path = write_stainer(folder) / "model.safetensors"
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     return Bad(_stain(folder), ("model.safetensors",))
 
@@ -229,76 +226,3 @@ def option(folder: Path, option: tuple[list[str], str]) -> Bad:
 def a_full_disk_at_its_end(folder: Path) -> Bad:
     _data(folder)
     return Bad([*EVALUATE, "--metrics", "ssim"], ("cannot be written (No space left",), leaves=("out",), full=True)
-
-
-def _cut_slide(folder: Path) -> None:
-    big = RGB.repeat(8, axis=0).repeat(8, axis=1)
-    tifffile.imwrite(folder / "he.tif", big, photometric="rgb", tile=(256, 256), resolution=(20_000, 20_000))
-    (folder / "he.tif").write_bytes((folder / "he.tif").read_bytes()[:100_000])
-
-
-SLIDES_MADE: dict[str, Callable[[Path], object]] = {
-    "cut": _cut_slide,
-    "petabytes": lambda folder: (folder / "he.tif").write_bytes(tiff_bytes(2**31, 2**31)),
-    "pipe": lambda folder: os.mkfifo(folder / "he.tif"),
-    "words": lambda folder: (folder / "he.tif").write_text("none"),
-    "half-a-header": lambda folder: (folder / "he.tif").write_bytes(b"II*\0\x08\0"),
-    "eps": lambda folder: (folder / "he.tif").write_text(
-        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\nshowpage\n"
-    ),
-    "absent": lambda folder: None,
-}
-
-
-@case("slides", {name: make for name, make in SLIDES_MADE.items() if name != "cut"})
-def checked(folder: Path, make: Callable[[Path], object]) -> Bad:
-    make(folder)
-    return Bad(["check", "he.tif"], ("he.tif",))
-
-
-@case("slides")
-def checked_in_part(folder: Path) -> Bad:
-    """libvips opens a file that was cut off, the others do not: a table that says so, and 1."""
-    _cut_slide(folder)
-    return Bad(["check", "he.tif"], ("problem: tifffile cannot open it", "the file at byte 100000"), status=1)
-
-
-@case("slides", {name: SLIDES_MADE[name] for name in ("absent", "pipe")})
-def not_there(folder: Path, make: Callable[[Path], object]) -> Bad:
-    _stainer(folder)
-    make(folder)
-    words = ["slide", "--stainer", "stainer", "--input", "he.tif", "--out", "out", "--mpp", "0.5", "--dry-run"]
-    return Bad([*words, "--device", "cpu"], ("he.tif",))
-
-
-UNREADABLE = {
-    "cut": "cannot be opened as a slide (its pixels end at byte 786752, the file at byte 100000)",
-    "petabytes": "declares a tile or strip of 2147483648 x 2147483648 pixels; expected at most 89 million",
-    "words": "cannot be opened as a slide; its first bytes are those of no known format",
-    "half-a-header": "cannot be opened as a slide (",
-    "eps": "cannot be opened as a slide; its first bytes are those of no known format",
-}
-
-
-@case("slides", {name: (SLIDES_MADE[name], sentence) for name, sentence in UNREADABLE.items()})
-def dry_run(folder: Path, made: tuple[Callable[[Path], object], str]) -> Bad:
-    """A slide that cannot be read is named, and the dry run ends with 1."""
-    make, sentence = made
-    return Bad(not_there(folder, make).words, (f"he.tif: {sentence}",), status=1)
-
-
-@case("slides")
-def a_tile_cut_off(folder: Path) -> Bad:
-    """Its slide fails, where the decoder would have filled it with grey."""
-    _stainer(folder)
-    cut_tile_off(write_svs(folder / "he.svs", draw_tissue(512, 512)), 1)
-    words = ["slide", "--stainer", "stainer", "he.svs", "--out", "out", "--tile", "256", "--device", "cpu"]
-    return Bad(words, ("he.svs: cannot be decoded", "stream of a tile is cut off"), status=1, leaves=("out", "out/**"))
-
-
-@case("slides", {"zero": "0", "tiny": "1e-9", "nan": "nan", "infinite": "inf", "negative": "-1"})
-def slide_mpp(folder: Path, value: str) -> Bad:
-    _stainer(folder)
-    tifffile.imwrite(folder / "he.tif", RGB, photometric="rgb")
-    words = ["slide", "--stainer", "stainer", "--input", "he.tif", "--out", "out", "--mpp", value, "--dry-run"]
-    return Bad([*words, "--device", "cpu"], ("mpp",))

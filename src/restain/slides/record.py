@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
-from restain.errors import RestainError, in_short
+from restain.errors import RestainError
+from restain.files import read_bytes
 from restain.sections import Section
 from restain.slides.options import Norm, Seams
 
@@ -161,10 +162,9 @@ _Kind = TypeVar("_Kind", bound=Section)
 
 
 def _read(path: Path, kind: type[_Kind]) -> _Kind:
+    content = read_bytes(path)
     try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RestainError(f"{path}: cannot be read ({error.strerror or in_short(error)})") from None
+        return kind.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

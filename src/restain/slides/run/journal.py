@@ -20,6 +20,7 @@ from restain.slides.record import JournalIdentity
 from restain.slides.tiling import Tile
 
 _JOB = "job.json"
+_OWN = (_JOB, "tiles", "output", "statistics-", "background.json", ".")  # beginnings of names in a journal
 KEPT_DECODED = 12  # tiles in memory: an output row passes each tile several times, from left to right
 _ZSTD_LEVEL = 1
 
@@ -34,9 +35,13 @@ class Journal:
     Args:
         folder: made where it does not exist.
         identity: of the run.
+
+    Raises:
+        RestainError: there is something else under that name, or files of others in it.
     """
 
     def __init__(self, folder: Path, identity: JournalIdentity) -> None:
+        _refuse_others(folder)
         self.folder = folder
         self._job, self._tiles = folder / _JOB, folder / "tiles"
         self._decoded: OrderedDict[tuple[int, int], RGB] = OrderedDict()
@@ -105,6 +110,15 @@ class Journal:
 
     def _path(self, tile: Tile) -> Path:
         return self._tiles / f"{tile.row:05d}-{tile.column:05d}.zst"
+
+
+def _refuse_others(folder: Path) -> None:
+    """What does not look like a journal is not replaced, and not written into."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise RestainError(f"{folder}: is no folder; expected nothing there, or the finished tiles of an earlier run")
+    strangers = [path for path in folder.iterdir() if not path.name.startswith(_OWN)] if folder.exists() else []
+    if strangers:
+        raise RestainError(f"{strangers[0]}: was not written by restain; move it out of the folder")
 
 
 @contextmanager
