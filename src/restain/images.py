@@ -241,6 +241,7 @@ def stated_mpp(path: Path) -> float | None:
 
 def is_pyramid(path: Path) -> bool:
     """Whether a TIFF holds one image at several resolutions, or is a scanner's: a slide, and no picture."""
+    require_file(path)
     if not is_tiff(path):
         return False
     with tifffile.TiffFile(path) as file:

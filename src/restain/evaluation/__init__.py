@@ -17,8 +17,10 @@ from restain.evaluation.literature import published
 from restain.evaluation.measure import Plan, ask_networks, measure_all
 from restain.evaluation.options import EvaluationOptions
 from restain.evaluation.results import Evaluation, System, score_system, write_evaluation
+from restain.evaluation.schema import SUMMARY
 from restain.evaluation.stainers import read_stainers
 from restain.evaluation.summary import Circumstances, summarize
+from restain.files import read_json
 from restain.metrics import Metric, explain, find_protocol, select_metrics
 from restain.metrics.cells.nuclei import MPP_RANGE
 
@@ -145,3 +147,13 @@ def _refuse_bad_arguments(
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise RestainError(f"{nearest}: is a file; expected a folder for the results")
+    summary = out / SUMMARY
+    if summary.exists() and not _is_own(summary):
+        raise RestainError(f"{summary}: was not written by restain evaluate; move it, or name another folder")
+
+
+def _is_own(summary: Path) -> bool:
+    try:
+        return "format" in read_json(summary)
+    except RestainError:
+        return False

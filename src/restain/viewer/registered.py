@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -11,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import map_coordinates
 
-from restain.errors import RestainError, in_short
+from restain.errors import RestainError
+from restain.files import read_json
 from restain.images import RGB
 from restain.wsi.geometry import Region
 from restain.wsi.resample import read_region
@@ -49,12 +49,7 @@ def read_transform(path: Path) -> Transform:
         RestainError: it cannot be read, is of an unknown version, is not in microns, or its matrices are not
             invertible affine maps.
     """
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RestainError(f"{path}: cannot be read as JSON ({in_short(error)})") from error
-    if not isinstance(fields, dict):
-        raise RestainError(f"{path}: holds a {type(fields).__name__}; expected an object with version and matrix")
+    fields = read_json(path)
     if fields.get("version") not in _VERSIONS:
         raise RestainError(f"{path}: version is {fields.get('version')!r}; expected {_VERSIONS[-1]}")
     if "steps" not in fields:
