@@ -101,12 +101,15 @@ def calibrate(
 @app.command("import", rich_help_panel="Train")
 def import_weights(
     weights: Annotated[Path, typer.Argument(help="published weight file, latest_net_G.pth")],
-    family: Annotated[Literal["asp", "cut"], typer.Option("--from", help="publication of the weights")],
+    family: Annotated[
+        Literal["cyclegan", "pix2pix", "pspstain", "asp", "cut"],
+        typer.Option("--from", help="publication of the weights"),
+    ],
     out: Annotated[Path, typer.Option(help="stainer folder to write")],
     stain: Annotated[str | None, typer.Option(help="name of the stain, such as HER2")] = None,
     mpp: Annotated[float | None, typer.Option(help="microns per pixel of its training images (MIST: 0.4661)")] = None,
 ) -> None:
-    """Turn published ASP or CUT generator weights into a stainer."""
+    """Turn published generator weights into a stainer."""
     import restain
 
     typer.echo(restain.import_weights(family, weights, out, stain=stain, mpp=mpp))

@@ -42,6 +42,8 @@ CATALOGUE: tuple[Metric, ...] = (  # in the order in which they are shown
     *scores.HER2_BAND,
     lpips.LPIPS_ALEX,
     lpips.LPIPS_VGG,
+    lpips.ST_LPIPS_ALEX,
+    lpips.ST_LPIPS_VGG,
     *phv.PHV,
     frechet.FID,
     frechet.FID_TF,

@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from restain.errors import RestainError
 from restain.files import write_text
@@ -77,6 +77,20 @@ def report(
     return out
 
 
+def page_templates(*packages: str) -> Environment:
+    """The templates of this package and of others, with what every page needs."""
+    pages = Environment(
+        loader=ChoiceLoader([PackageLoader(package, ".") for package in ("restain.reporting", *packages)]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters["without_paths"] = without_paths
+    pages.globals.update(number=number, label=label)
+    return pages
+
+
 def _render(
     run: RunFiles | None,
     evaluation: EvaluationFiles | None,
@@ -84,16 +98,8 @@ def _render(
     slides: tuple[SlideView, ...],
     images: int,
 ) -> str:
-    pages = Environment(
-        loader=PackageLoader("restain.reporting", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters["without_paths"] = without_paths
-    pages.globals.update(thresholds=THRESHOLDS)
-    pages.globals.update(number=number, label=label, families=FAMILIES, half_width=half_width, shown_name=shown_name)
+    pages = page_templates()
+    pages.globals.update(families=FAMILIES, half_width=half_width, shown_name=shown_name, thresholds=THRESHOLDS)
     stain = _stain(run, evaluation)
     fields = fields_section(evaluation, images, _mpp(run, evaluation)) if evaluation else None
     return pages.get_template("page.html.j2").render(

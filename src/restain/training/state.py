@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from restain.errors import RestainError
 from restain.recipes import Recipe, differences
+from restain.recipes.recipe import MAY_DIFFER
 from restain.training.checkpoint import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from restain.training.loop import Trainer
 
-# What a resumed run may change; how a step is divided, too, as long as the images of a step are the same in number.
-MAY_DIFFER = ("log.", "validation.", "engine.workers", "optim.batch", "optim.accumulate")
 SCORE_FIELDS = ("validation.fields", "validation.crops", "validation.best")  # scores under others do not compare
 
 
