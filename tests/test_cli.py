@@ -48,6 +48,7 @@ SAME = {
     ("check",): restain.check,
     ("view",): restain.view,
     ("report",): restain.report,
+    ("table",): restain.table,
     ("phantom",): restain.phantom,
     ("register",): restain.register,
     ("pairs",): restain.pairs,
