@@ -186,6 +186,12 @@ def write_png(
         Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=info, **scale)
 
 
+def write_jpeg(path: Path, pixels: RGB, quality: int = 90) -> None:
+    """Write an 8-bit RGB image (H, W, 3) as JPEG with colours at full resolution, whole or not at all."""
+    with write_aside(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="JPEG", quality=quality, subsampling=0)
+
+
 def png_text(path: Path) -> dict[str, str]:
     """The text chunks of a PNG by their keywords; none where the file is something else.
 

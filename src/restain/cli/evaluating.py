@@ -44,6 +44,17 @@ def evaluate(
         str | None, typer.Option(help="nuclear, membrane or cytoplasm, or a stain such as ki67; which cell scores vote")
     ] = None,
     stainer: Annotated[Path | None, typer.Option(help="stainer or run folder that tells mpp and marker")] = None,
+    mask: Annotated[Path | None, typer.Option(help="folder of masks; only cells inside them are counted")] = None,
+    repeat: Annotated[
+        Path | None, typer.Option(help="folder of a second section of the truth, scored as what can be reached")
+    ] = None,
+    nuclei: Annotated[
+        Path | None, typer.Option(help="folder of label images of nuclei (PNG, TIFF, NPY) for scores cell by cell")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="NPY file of an encoder's features, with a CSV file of names beside it")
+    ] = None,
+    overlays: Annotated[bool, typer.Option("--overlays", help="write pictures of what was counted")] = False,
     test: Annotated[str | None, typer.Option(help="name of the one system whose differences are tested")] = None,
     batch: Annotated[int, typer.Option(min=1, help="images per pass of a feature network")] = 8,
     device: Device = "auto",
@@ -64,6 +75,11 @@ def evaluate(
         mpp=mpp,
         marker=marker,
         stainer=stainer,
+        mask=mask,
+        repeat=repeat,
+        nuclei=nuclei,
+        features=features,
+        overlays=overlays,
         test=test,
         batch=batch,
         device=device,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from restain.errors import RestainError, in_short
-from restain.metrics.metric import Marker
+from restain.metrics.measures import Marker
 
 LOCATIONS: dict[str, Marker] = {
     "er": "nuclear",
@@ -100,7 +100,14 @@ def find_mpp(given: float | None, data: DataSet, stainer: Path | None) -> Known:
     return Known(None, "not known: give --mpp, or --stainer with a stainer that knows it")
 
 
-def find_marker(given: str | None, data: DataSet, stainer: Path | None) -> Known:
+@dataclass(frozen=True)
+class KnownMarker(Known):
+    """Where the DAB lies, and of which stain it is, where that is known."""
+
+    stain: str | None = None  # as in ``LOCATIONS``
+
+
+def find_marker(given: str | None, data: DataSet, stainer: Path | None) -> KnownMarker:
     """Where the DAB lies: as given (a place or the name of a stain), else by the data set's or the stainer's stain.
 
     Raises:
@@ -113,13 +120,13 @@ def find_marker(given: str | None, data: DataSet, stainer: Path | None) -> Known
                 f"marker: {given!r} is not known; expected {', '.join(_PLACES)}, or a stain such as "
                 f"{', '.join(list(LOCATIONS)[:3])}"
             )
-        return Known(place, "given")
+        return KnownMarker(place, "given", _plain(given) if _plain(given) in LOCATIONS else None)
     stain, source = data.stain, data.source
     if stain is None and stainer is not None:
         stain, source = _read_card(stainer).get("stain"), "the stainer"
     if isinstance(stain, str) and _plain(stain) in LOCATIONS:
-        return Known(LOCATIONS[_plain(stain)], f"{stain}: {source}")
-    return Known(None, "not known: give --marker nuclear, membrane or cytoplasm, and the scores of its cells vote")
+        return KnownMarker(LOCATIONS[_plain(stain)], f"{stain}: {source}", _plain(stain))
+    return KnownMarker(None, "not known: cells are counted as of a nuclear stain; give --marker, and their scores vote")
 
 
 def _plain(stain: str) -> str:
