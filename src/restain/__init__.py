@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from restain.benchmarking.bench_verb import bench
+    from restain.benchmarking.options import BenchOptions
     from restain.calibration import calibrate
     from restain.data.inspection import inspect
     from restain.demonstration import demo
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from restain.wsi.check.checking import check
 
 _HOMES = {
+    "BenchOptions": "benchmarking.options",
     "Consecutive": "phantoms",
     "EvaluationOptions": "evaluation",
     "Machine": "training.distributed",
@@ -47,6 +50,7 @@ _HOMES = {
     "StainerCard": "stainer",
     "SlideOptions": "slides.options",
     "add_weights": "weights",
+    "bench": "benchmarking.bench_verb",
     "calibrate": "calibration",
     "check": "wsi.check.checking",
     "demo": "demonstration",
@@ -84,6 +88,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "check",
     "view",
     "evaluate",
+    "bench",
     "report",
     "demo",
     "doctor",
@@ -96,6 +101,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "load_stainer",
     "load_recipe",
     "recipe_names",
+    "BenchOptions",
     "Consecutive",
     "EvaluationOptions",
     "Machine",

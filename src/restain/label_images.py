@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
 
 from restain.errors import RestainError, in_short
 from restain.files import require_file
-from restain.images import MAX_PIXELS, image_size, is_tiff, open_picture
+from restain.images import MAX_PIXELS, read_values
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".npy")
 MASK_SUFFIXES = (".png", ".tif", ".tiff")
@@ -65,19 +64,13 @@ def read_mask(path: Path, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 
 def _read(path: Path) -> npt.NDArray[np.generic]:
+    if path.suffix.lower() != ".npy":
+        return read_values(path)
     require_file(path)
     try:
-        if path.suffix.lower() == ".npy":
-            stored = np.load(path, mmap_mode="r", allow_pickle=False)
-            if stored.ndim != 2 or stored.size > MAX_PIXELS:
-                raise RestainError(f"{path}: has shape {stored.shape}; expected (height, width)")
-            return np.array(stored)
-        image_size(path)  # refuses what declares more than there should be
-        if is_tiff(path):
-            return np.asarray(tifffile.imread(path))
-        with open_picture(path) as image:
-            return np.array(image)
-    except RestainError:
-        raise
-    except Exception as error:  # every codec has exceptions of its own for a damaged file
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
         raise RestainError(f"{path}: cannot be read as labels or a mask ({in_short(error)})") from error
+    if stored.ndim != 2 or stored.size > MAX_PIXELS:
+        raise RestainError(f"{path}: has shape {stored.shape}; expected (height, width)")
+    return np.array(stored)

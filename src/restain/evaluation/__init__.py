@@ -18,6 +18,7 @@ from restain.evaluation.options import EvaluationOptions
 from restain.evaluation.overlays import write_overlays
 from restain.evaluation.own_models import Given, from_features, under_nuclei
 from restain.evaluation.results import Evaluation, Evidence, System, combine, score_all, write_evaluation
+from restain.evaluation.stainers import read_stainers
 from restain.evaluation.summary import Circumstances, summarize
 from restain.metrics import Metric, explain, find_protocol, select_metrics
 from restain.metrics.cells.nuclei import MPP_RANGE
@@ -72,7 +73,9 @@ def evaluate(
     ids = tuple(match.id for match in matches)
     grouping, data = group_images(ids, options.groups), recognise(ids, Path(real))
     stainer = Path(options.stainer) if options.stainer else None
-    mpp, marker = find_mpp(options.mpp, data, stainer), find_marker(options.marker, data, stainer)
+    stainers = read_stainers(systems, matches)
+    mpp = find_mpp(options.mpp, data, stainer, stainers.mpp)
+    marker = find_marker(options.marker, data, stainer, stainers.stain)
     if options.overlays and mpp.value is None:
         raise RestainError(f"overlays: the pixel size is {mpp.source}; expected one at which cells can be counted")
     colours = read_reference(reference) if source and reference else None
@@ -119,6 +122,7 @@ def evaluate(
         marker=marker,
         test=options.test,
         matches=matches,
+        stainers=stainers,
         grouping=grouping,
         folders={**folders, "reference": reference},
         hashes=measured.hashes,

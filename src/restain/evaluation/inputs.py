@@ -54,7 +54,7 @@ def parse_systems(words: Sequence[str]) -> str | dict[str, str]:
         if not equals or not folder:
             raise RestainError(f"--fake: is {word!r}; expected NAME=DIR where several systems are evaluated")
         if name in named:
-            raise RestainError(f"--fake: the name {name!r} stands twice; expected a name of its own for each system")
+            raise RestainError(f"--fake: the name {name!r} is given twice; expected a different name for each system")
         named[name] = folder
     return named
 

@@ -21,6 +21,7 @@ from restain.evaluation.inputs import Match, format_size
 from restain.evaluation.literature import PublishedScore, Setting, place_beside
 from restain.evaluation.results import System, reasons_of, scores_of
 from restain.evaluation.schema import FORMAT, Groups, Summary, Weights
+from restain.evaluation.stainers import Stainers
 from restain.evaluation.verdict import identical_systems, verdict_on, warn_of_inputs
 from restain.metrics import Metric, NotComputed, Protocol
 
@@ -38,6 +39,7 @@ class Circumstances:
     marker: KnownMarker
     test: str | None
     matches: Sequence[Match]
+    stainers: Stainers
     grouping: Grouping
     folders: Mapping[str, Path | None]
     hashes: Mapping[tuple[str, str], str]  # role and id of an image to the SHA-256 of its file
@@ -87,6 +89,7 @@ def summarize(
         folders={role: str(folder.resolve()) if folder else None for role, folder in of.folders.items()},
         weights={name: Weights(**files) for name, files in of.weights.items()},
         systems={system.name: scores_of(system, metrics, of.protocol.name) for system in systems},
+        stainers=dict(of.stainers.known),
         baselines={system.name: scores_of(system, metrics, of.protocol.name) for system in baselines},
         ceiling={system.name: scores_of(system, metrics, of.protocol.name) for system in ceiling},
         comparisons=compare_systems(
@@ -101,7 +104,10 @@ def summarize(
             )
             for system in systems
         },
-        warnings=warn_of_inputs([*systems, *ceiling], of.hashes, of.reference, of.mpp.value, of.mpp.source),
+        warnings=[
+            *warn_of_inputs([*systems, *ceiling], of.hashes, of.reference, of.mpp.value, of.mpp.source),
+            *of.stainers.warnings,
+        ],
         not_computed=reasons,
     )
 

@@ -44,6 +44,8 @@ CATALOGUE: tuple[Metric, ...] = (  # in the order in which they are shown
     *given_nuclei.GIVEN_NUCLEI,
     lpips.LPIPS_ALEX,
     lpips.LPIPS_VGG,
+    lpips.ST_LPIPS_ALEX,
+    lpips.ST_LPIPS_VGG,
     *phv.PHV,
     frechet.FID,
     frechet.FID_TF,

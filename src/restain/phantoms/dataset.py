@@ -91,7 +91,7 @@ def phantom(
 def _folder_aside(out: Path) -> Iterator[Path]:
     """A temporary folder beside ``out`` that takes its name on success and vanishes on failure."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RestainError(f"{out}: already holds something; expected a new or an empty folder")
+        raise RestainError(f"{out}: is not empty; expected a new or an empty folder")
     with named(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name[:32]}-"))

@@ -78,6 +78,14 @@ class SpreadPanel:
     values: dict[str, Numbers]
 
 
+@dataclass(frozen=True)
+class LinesPanel:
+    """One score over the steps: for each system one line a training, ``(steps, values)``."""
+
+    title: str
+    lines: dict[str, list[tuple[Numbers, Numbers]]]
+
+
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
     """A figure in the house style; its SVG text is appended to the list on leaving the block."""
@@ -157,6 +165,32 @@ def _spread_panel(axes: Axes, panel: SpreadPanel) -> None:
     axes.set_title(f"{panel.title} ({panel.unit})" if panel.unit else panel.title)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.grid(visible=False, axis="y")
+
+
+def lines(panels: list[LinesPanel]) -> str:
+    """Scores of several systems over the steps of their trainings, one panel a score, one colour a system."""
+    columns = min(3, len(panels))
+    names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    colours = {name: matplotlib.colormaps["tab20"](place % 20) for place, name in enumerate(names)}
+    rows = math.ceil(len(panels) / columns)
+    with _figure(3.8 * columns, 2.7 * rows + 0.24 * math.ceil(len(names) / 4)) as (figure, result):
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, panel in zip(grid, panels, strict=False):
+            for name, trainings in panel.lines.items():
+                for place, (steps, values) in enumerate(trainings):
+                    title = name if place == 0 else None
+                    axes.plot(steps, values, color=colours[name], label=title, linewidth=1.2, marker="o", markersize=2)
+            axes.set_title(panel.title)
+            axes.set_xlabel("step")
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        handles = {
+            title: handle for axes in grid for handle, title in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False)
+    return result[0]
 
 
 def correlation_text(x: Numbers, y: Numbers) -> str:

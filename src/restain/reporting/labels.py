@@ -20,6 +20,7 @@ ACRONYMS = {
     "her2": "HER2",
     "h": "H",
     "lpips": "LPIPS",
+    "st": "ST",
     "alex": "AlexNet",
     "vgg": "VGG",
     "phv": "PHV",

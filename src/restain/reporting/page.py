@@ -6,10 +6,11 @@ import math
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from restain.errors import RestainError
 from restain.files import write_text
+from restain.reporting.belonging import Belonging, belonging
 from restain.reporting.evaluation_files import EvaluationFiles, half_width, read_evaluation, shown_name
 from restain.reporting.fields import fields_section
 from restain.reporting.history import attention_section, curves_uri, sample_section
@@ -27,7 +28,12 @@ from restain.reporting.tables import as_number
 
 
 def report(
-    out: str | Path, *, run: str | Path | None = None, evaluation: str | Path | None = None, images: int = 6
+    out: str | Path,
+    *,
+    run: str | Path | None = None,
+    evaluation: str | Path | None = None,
+    images: int = 6,
+    force: bool = False,
 ) -> Path:
     """Write one HTML page that shows what a stainer does: fields, scores, attention, training, origin.
 
@@ -39,12 +45,15 @@ def report(
         run: run folder of ``restain train``; without it the page has no training part and says so.
         evaluation: folder of ``restain evaluate``; without it the page has no fields and scores and says so.
         images: fields of view shown side by side, >= 1.
+        force: write the page although the evaluated images were made by another stainer than the run's; the page says
+            so.
 
     Returns:
         ``out``.
 
     Raises:
-        RestainError: neither part was given, a folder is not what it should be, or a file in it is broken.
+        RestainError: neither part was given, a folder is not what it should be, a file in it is broken, or the run and
+            the evaluation do not belong together.
     """
     out = Path(out)
     if run is None and evaluation is None:
@@ -53,24 +62,31 @@ def report(
         raise RestainError(f"report: images is {images}; expected at least 1")
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise RestainError(f"{out}: is no name for a page; expected a file that ends in .html")
-    html = _render(
-        read_run(Path(run)) if run is not None else None,
-        read_evaluation(Path(evaluation)) if evaluation is not None else None,
-        images,
-    )
-    write_text(out, html)
+    files = read_run(Path(run)) if run is not None else None
+    scores = read_evaluation(Path(evaluation)) if evaluation is not None else None
+    related = belonging(files, scores) if files and scores else None
+    if related and related.state == "no" and not force:
+        raise RestainError(f"{related.sentence} Give --force to write the page with this sentence on it.")
+    write_text(out, _render(files, scores, related, images))
     return out
 
 
-def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: int) -> str:
+def page_templates(*packages: str) -> Environment:
+    """The templates of this package and of others, with what every page needs."""
     pages = Environment(
-        loader=PackageLoader("restain.reporting", "."),
+        loader=ChoiceLoader([PackageLoader(package, ".") for package in ("restain.reporting", *packages)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.globals.update(number=number, label=label, families=FAMILIES, half_width=half_width, shown_name=shown_name)
+    pages.globals.update(number=number, label=label)
+    return pages
+
+
+def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, related: Belonging | None, images: int) -> str:
+    pages = page_templates()
+    pages.globals.update(families=FAMILIES, half_width=half_width, shown_name=shown_name)
     stain = str(run.stainer.get("stain") or "") if run else ""
     fields = fields_section(evaluation, images, _mpp(run)) if evaluation else None
     return pages.get_template("page.html.j2").render(
@@ -80,6 +96,7 @@ def _render(run: RunFiles | None, evaluation: EvaluationFiles | None, images: in
         facts=facts(run, evaluation),
         run=run,
         evaluation=evaluation,
+        related=related,
         fields=fields,
         table=scores_table(evaluation) if evaluation else None,
         differences=differences_table(evaluation) if evaluation else ([], []),

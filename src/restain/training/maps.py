@@ -144,6 +144,6 @@ def _labels_fingerprint(density: DensityConfig) -> list[str] | None:
         return None
     folder = Path(density.nuclei)
     if not folder.is_dir():
-        raise RestainError(f"density.nuclei: {folder} is no folder; expected one of label images")
+        raise RestainError(f"density.nuclei: {folder} is not a folder; expected one with label images")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [f"{path.relative_to(folder).as_posix()}:{path.stat().st_size}" for path in files]

@@ -40,7 +40,7 @@ def test_phv_counts_channels_beyond_the_threshold() -> None:
 
 def test_every_row_says_how_to_read_it() -> None:
     assert [metric.name for metric in LEARNED] == [
-        *("lpips_alex", "lpips_vgg"),
+        *("lpips_alex", "lpips_vgg", "st_lpips_alex", "st_lpips_vgg"),
         *("phv_layer1", "phv_layer2", "phv_layer3", "phv_layer4", "phv_avg"),
         *("fid", "fid_tf", "kid", "kid_paired"),
     ]
