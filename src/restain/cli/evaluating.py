@@ -116,6 +116,7 @@ def report(
     out: Annotated[Path, typer.Option(help="the HTML page to write")],
     run: Annotated[Path | None, typer.Option(help="run folder of restain train")] = None,
     evaluation: Annotated[Path | None, typer.Option(help="output folder of restain evaluate")] = None,
+    slides: Annotated[Path | None, typer.Option(help="output folder of restain slide, to show its slides")] = None,
     images: Annotated[int, typer.Option(min=1, help="fields of view to show")] = 6,
     force: Annotated[
         bool, typer.Option("--force", help="write the page although run and evaluation do not belong together")
@@ -124,7 +125,7 @@ def report(
     """Write one self-contained HTML page about a run and its evaluation."""
     import restain
 
-    typer.echo(restain.report(out, run=run, evaluation=evaluation, images=images, force=force))
+    typer.echo(restain.report(out, run=run, evaluation=evaluation, slides=slides, images=images, force=force))
 
 
 @weights_app.command("list")

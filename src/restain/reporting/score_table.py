@@ -1,4 +1,4 @@
-"""The table of scores with its baselines, what differs, how values spread, and DAB against the truth."""
+"""The table of scores with its baselines, what differs, and how values spread."""
 
 from __future__ import annotations
 
@@ -132,22 +132,3 @@ def distributions_uri(evaluation: EvaluationFiles) -> str | None:
             values["true IHC"] = first.numbers(f"{column}_real")
         panels.append(charts.SpreadPanel(label(column), units.get(column, ""), values))
     return svg_uri(charts.spreads(panels)) if panels else None
-
-
-def scatter_uri(evaluation: EvaluationFiles, marks: dict[int, str]) -> str | None:
-    """DAB of the virtual stains against the true IHC, a point an image; None where the tables have no DAB."""
-    units = {row.name: row.described.unit for row in evaluation.rows}
-    wanted = {"dab_mean_od": "DAB mean OD", "dab_positive_area": "DAB positive area"}
-    panels = [
-        charts.ScatterPanel(
-            title if len(evaluation.stains) == 1 else f"{stain}: {title}",
-            units.get(name, ""),
-            table.numbers(f"{name}_real"),
-            table.numbers(name),
-            marks,
-        )
-        for stain, table in evaluation.tables.items()
-        for name, title in wanted.items()
-        if name in table and f"{name}_real" in table
-    ]
-    return svg_uri(charts.scatter(panels)) if panels else None
