@@ -40,7 +40,7 @@ def test_systems_of_several_evaluations_stand_in_one_table(two: list[Path]) -> N
         "evaluation",
         "ours_2",
         "theirs",
-        "*learn nothing* |",
+        "*learn nothing*",
         "H&E unchanged",
     ]
     # 0.4 is the best SSIM and the worst error; the two equal ones share the place below

@@ -59,6 +59,17 @@ def evaluate(
     test: Annotated[
         str | None, typer.Option(help="the only system whose differences are tested; default: all pairs")
     ] = None,
+    mask: Annotated[Path | None, typer.Option(help="folder of masks; only cells inside them are counted")] = None,
+    repeat: Annotated[
+        Path | None, typer.Option(help="folder of a second real section, scored as what can be reached at most")
+    ] = None,
+    nuclei: Annotated[
+        Path | None, typer.Option(help="folder of label images of nuclei (PNG, TIFF, NPY), for scores cell by cell")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="NPY file of an encoder's features, with a CSV file of names beside it")
+    ] = None,
+    overlays: Annotated[bool, typer.Option("--overlays", help="write pictures of the cells that were counted")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images per pass of a feature network")] = 8,
     device: Device = "auto",
     explain: Annotated[
@@ -78,6 +89,11 @@ def evaluate(
         mpp=mpp,
         marker=marker,
         stainer=stainer,
+        mask=mask,
+        repeat=repeat,
+        nuclei=nuclei,
+        features=features,
+        overlays=overlays,
         test=test,
         batch=batch,
         device=device,

@@ -49,16 +49,16 @@ def scores_table(evaluation: EvaluationFiles) -> list[TableRow]:
             if math.isfinite(value)
         ]
         axis = (min(ends), max(ends)) if ends else (0.0, 0.0)
-        cells = tuple(_cell(metric, system, evaluation.stains, axis) for system in evaluation.systems)
+        cells = tuple(_cell(metric, system, evaluation, axis) for system in evaluation.systems)
         rows.append(TableRow(metric, cells))
     return rows
 
 
-def _cell(metric: MetricRow, system: str, stains: tuple[str, ...], axis: tuple[float, float]) -> Cell:
+def _cell(metric: MetricRow, system: str, evaluation: EvaluationFiles, axis: tuple[float, float]) -> Cell:
     score = metric.scores.get(system)
-    others = [one.mean for name, one in metric.scores.items() if name not in stains]
+    others = [one.mean for name, one in metric.scores.items() if name in evaluation.summary.baselines]
     lost = False
-    if score and others and system in stains:
+    if score and others and system in evaluation.stains:
         worse = {"higher": score.mean <= max(others), "lower": score.mean >= min(others)}
         lost = worse.get(metric.described.direction, False)
     span = None
