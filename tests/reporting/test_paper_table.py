@@ -74,7 +74,7 @@ def test_metrics_are_chosen_by_name_or_family(two: list[Path]) -> None:
 
     assert columns("dab_mean_od_real")[2] == "dab_mean_od_real"  # described only, but asked for
     assert columns("stain")[2:4] == ["dab_mean_od_error", "dab_iod_error"]
-    with pytest.raises(RestainError, match="metrics: none of fid is in the evaluation"):
+    with pytest.raises(RestainError, match="metrics: 'fid' is in none of the evaluations; expected families"):
         restain.table(two, metrics=["fid"])
 
 

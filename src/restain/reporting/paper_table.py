@@ -10,7 +10,6 @@ from typing import Literal, TypeAlias, get_args
 from restain.errors import RestainError
 from restain.evaluation.schema import PER_IMAGE, Literature, Score, Scores, Summary
 from restain.files import write_text
-from restain.metrics import select_metrics
 from restain.reporting.evaluation_files import read_evaluation
 from restain.reporting.labels import label
 from restain.reporting.score_sheet import (
@@ -186,17 +185,21 @@ def _columns(parts: Sequence[_Part], metrics: Sequence[str]) -> list[SheetColumn
     for part in parts:
         for _, scores in _systems(part):
             described |= {name: score for name, score in scores.items() if name not in described}
-    wanted = [metric.name for metric in select_metrics(metrics)] if any(metrics) else list(HEADLINE)
-    found = [
-        name  # what only describes is shown where it was named itself
-        for name in wanted
-        if name in described and (name in metrics or described[name].direction != "none")
-    ]
-    if not found:
-        raise RestainError(f"metrics: none of {', '.join(wanted)} is in the evaluation")
+    words = [word.strip() for word in metrics if word.strip()]
+    families = {score.family for score in described.values()}
+    for word in words:
+        if word not in families and word not in described:
+            raise RestainError(
+                f"metrics: {word!r} is in none of the evaluations; expected families ({', '.join(sorted(families))}) or "
+                f"names ({', '.join(described)})"
+            )
+    directed = [name for name, score in described.items() if score.direction != "none"]
+    found = [name for name in HEADLINE if name in directed] if not words else []
+    for word in words:  # what only describes is shown where it was named itself
+        found += [word] if word in described else [name for name in directed if described[name].family == word]
     return [
         SheetColumn(name=name, title=_column_title(name, described[name]), direction=described[name].direction)
-        for name in found
+        for name in dict.fromkeys(found)
     ]
 
 
