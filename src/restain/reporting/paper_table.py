@@ -190,8 +190,8 @@ def _columns(parts: Sequence[_Part], metrics: Sequence[str]) -> list[SheetColumn
     for word in words:
         if word not in families and word not in described:
             raise RestainError(
-                f"metrics: {word!r} is in none of the evaluations; expected families ({', '.join(sorted(families))}) or "
-                f"names ({', '.join(described)})"
+                f"metrics: {word!r} is in none of the evaluations; expected families "
+                f"({', '.join(sorted(families))}) or names ({', '.join(described)})"
             )
     directed = [name for name, score in described.items() if score.direction != "none"]
     found = [name for name in HEADLINE if name in directed] if not words else []
