@@ -23,7 +23,8 @@ from restain.yaml_text import LIMIT, load_yaml
 STUDY, KEY, LINKS = "study.yaml", "key.json", "links.json"
 IMAGES, ANSWERS = "images.sqlite", "answers.sqlite"
 _HEADER = (
-    "# A reader study of restain. Questions, cut-offs, margin and washout may be edited until the first\n# answer is given.\n"
+    "# A reader study of restain. Questions, cut-offs, margin and washout may be edited\n"
+    "# until the first answer is given.\n"
     "# Which image is virtual stands in key.json alone.\n"
 )
 
