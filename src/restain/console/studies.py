@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -54,13 +56,15 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
     table.add_column("")
     for column in ("value", "95 %", "n"):
         table.add_column(column, justify="right")
-    single = len(analysis.readers) == 1
+    alone = Counter((row.title, row.comparison) for row in analysis.agreement)
     for row in analysis.agreement:
-        if row.pooled or single:
+        if row.pooled or alone[row.title, row.comparison] == 1:
             _add(table, f"{row.title}: {row.comparison}", row.kappa or row.icc or row.identical)
+    single = len(analysis.readers) == 1
+    found = "real image found" if analysis.design == "2afc" else f"{analysis.arms[1]} preferred"
     for choice in analysis.choices:
         if choice.pooled or single:
-            _add(table, "real image found" if analysis.design == "2afc" else "second preferred", choice.rate)
+            _add(table, found, choice.rate)
     for rating in analysis.ratings:
         if rating.pooled or single:
             _add(table, f"{rating.title}: {analysis.arms[1]} minus {analysis.arms[0]}", rating.difference)

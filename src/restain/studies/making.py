@@ -297,6 +297,8 @@ def _sizes(case: Case, mpp: float | None) -> _Sizes:
         try:
             slide, known = open_slide(picture.path, mpp), True
         except RestainError as error:
+            if mpp is not None:
+                raise
             try:
                 slide, known = open_slide(picture.path, 1.0), False
             except RestainError:  # not only the pixel size is missing

@@ -12,6 +12,7 @@ const stage = new Stage(find("#stage"), showStatus);
 const form = new Form(find("#questions"), () => changed());
 const box = find("#unreadable input");
 const comment = find("#comment textarea");
+stage.navigator.wanted = innerWidth > 900;
 let item = null;
 let unsent = null; // what the server has not confirmed
 let sending = false;
