@@ -1,6 +1,8 @@
 """Small images for studies, a study's files read without the package, and readers that answer over HTTP."""
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
+
+from restain.studies.answers import Answer, AnswerBook
+from restain.studies.study_files import read_study, steps_of
 
 SIZE = (90, 70)  # pixels
 NAMES = [f"case{number:02d}" for number in range(16)]
@@ -67,3 +72,30 @@ def key_of(folder: Path) -> dict[str, Any]:
 def arms_of(folder: Path) -> dict[str, str]:
     """The arm of each image."""
     return {picture: origin["arm"] for picture, origin in key_of(folder)["pictures"].items()}
+
+
+def fill_in(folder: Path, answer: Callable[[str, str, str, bool], dict[str, Any] | None], seconds: float = 5.0) -> None:
+    """Give final answers to everything, past the server.
+
+    Args:
+        folder: of the study.
+        answer: of a reader, a case's name, the arm (of the left image) and whether it is read again: the answers, or
+            None where the image cannot be assessed.
+        seconds: of every reading.
+    """
+    study, key = read_study(folder), key_of(folder)
+    book = AnswerBook(folder / "answers.sqlite")
+    book.fingerprint(study.fingerprint())
+    for reader in study.readers:
+        seen = set()
+        for step in steps_of(study, reader):
+            name = key["names"][study.case_of[step.item[0]]]
+            again = not step.training and frozenset(step.item) in seen
+            if not step.training:
+                seen.add(frozenset(step.item))
+            given = answer(reader, name, key["pictures"][step.item[0]]["arm"], again)
+            book.save(
+                reader,
+                Answer(step.position, step.item, given or {}, "", given is None, seconds, True, datetime.now(UTC)),
+            )
+    book.close()
