@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest, wilcoxon
+from scipy.stats import binomtest, rankdata
 
 from restain.metrics.statistics.agreement import ICC, KAPPA
 from restain.metrics.statistics.bootstrap import NotComputed, bootstrap_interval
@@ -123,13 +123,20 @@ def against_half(hits: int, n: int) -> float | None:
 def signed_rank(differences: Floats) -> tuple[float | None, str]:
     """Two-sided p of Wilcoxon's signed-rank test, and its name or the reason why there is none.
 
-    Differences of 0 are left out. Exact up to 50 differences without ties, else by the normal approximation.
+    Differences of 0 are left out; equal ones share their mean rank. The p value is exact, given the ranks, whatever
+    their ties: the distribution of the rank sum over all 2^n patterns of signs is built up rank by rank.
 
     Source: Wilcoxon, Biometrics Bulletin 1 (1945).
     """
-    if not len(differences):
-        return None, "no test: there are no readings"
-    if not differences.any():
-        return None, "no test: no pair of readings differs"
-    result = wilcoxon(differences, zero_method="wilcox", correction=False, method="auto")
-    return float(result.pvalue), "Wilcoxon signed-rank, two-sided"
+    moved = differences[differences != 0]
+    if not len(moved):
+        return None, f"no test: {'no pair of readings differs' if len(differences) else 'there are no readings'}"
+    ranks = np.rint(2 * rankdata(np.abs(moved))).astype(np.int64)  # twice the ranks are whole numbers
+    chance = np.zeros(int(ranks.sum()) + 1)  # of each sum of the ranks with a positive sign
+    chance[0] = 1.0
+    for rank in ranks:
+        chance[rank:] = (chance[rank:] + chance[:-rank]) / 2
+        chance[:rank] /= 2
+    distance = np.abs(2 * np.arange(len(chance)) - len(chance) + 1)  # from the middle
+    found = int(ranks[moved > 0].sum())
+    return float(min(1.0, chance[distance >= distance[found]].sum())), "Wilcoxon signed-rank, two-sided, exact"
