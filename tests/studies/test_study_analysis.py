@@ -45,8 +45,8 @@ def drawn_scores(seed, names):
 def scored(images, tmp_path_factory):
     """A study of scores that was read by two readers, its scores, its names, and its analysis."""
     folder = tmp_path_factory.mktemp("scored") / "study"
-    restain.make_study(folder, real=images / "real", virtual=images / "virtual", design="score", marker="her2", cases=14,
-                       readers=2, training_cases=1, repeats=10, washout_days=0, seed=3)  # fmt: skip
+    options = {"design": "score", "marker": "her2", "cases": 14, "readers": 2, "training_cases": 1, "repeats": 10}
+    restain.make_study(folder, real=images / "real", virtual=images / "virtual", washout_days=0, seed=3, **options)
     key = key_of(folder)
     scores = drawn_scores(5, key["names"].values())
     fill_in(folder, lambda *what: {"her2": scores[what]})
