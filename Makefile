@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 LOWEST := $(shell sed -n 's/^ *"torch>=\([0-9.]*\)".*/\1/p' pyproject.toml)
 LOWEST_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test test-lowest lint check clean
+.PHONY: demo test test-lowest lint docs check clean
 
 demo: $(READY)  ## the whole way once, on virtual tissue; ends in demo/report.html
 	$(BIN)/restain demo --out demo
@@ -28,7 +28,10 @@ lint: $(READY)  ## style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test
+docs: $(READY)  ## the documentation as a site, in site/; fails on a broken link
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check: lint test docs
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -36,4 +39,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) .venv-lowest demo
+	rm -rf $(VENV) .venv-lowest demo site

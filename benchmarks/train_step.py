@@ -75,7 +75,7 @@ def _plain_loop(method: ContrastiveMethod, batch: Batch, optimizers: dict[str, t
         total.backward()
         optimizers["generator"].step()
         [term.item() for term in (loss, *terms.values())]
-        method.after_step({"D_sign": plain.sign.detach()}, {}, len(batch.source))
+        method.after_step({"D_sign": plain.sign.detach()}, {}, len(batch.source), PROGRESS)
 
     return step
 
@@ -106,7 +106,7 @@ def _own_loop(
             optimizers[phase.name].step()
             optimizers[phase.name].zero_grad(set_to_none=True)
             terms |= result.terms
-        method.after_step(terms, {}, len(batch.source))
+        method.after_step(terms, {}, len(batch.source), PROGRESS)
 
     return step
 

@@ -1,7 +1,9 @@
-"""Fixtures of several tests: a small paired data set, overrides that make any recipe fast, a browser."""
+"""Fixtures of several tests: a small paired data set, overrides that make any recipe fast, and a browser."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small import FAST, write_pairs
@@ -29,7 +31,8 @@ def _own_feature_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser() -> Iterator[Any]:
+    """Chromium, where there is one."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -41,7 +44,7 @@ def browser():
 
 
 @pytest.fixture
-def page(browser):
+def page(browser: Any) -> Iterator[Any]:
     """A page that fails the test where a script fails or the security policy is broken."""
     opened = browser.new_page(viewport={"width": 1280, "height": 720})
     complaints: list[str] = []

@@ -72,7 +72,7 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
         *("mpp", "val_fraction", "slide", "jpeg_quality", "blur", "noise"),
         *("consecutive", "warp", "shift", "rotation", "turnover", "laboratory"),
     },
-    "evaluate options": {"metrics", "groups", "compare_with", "marker", "stainer", "test", "mpp", "batch", "device"},
+    "evaluate options": {field.name for field in dataclasses.fields(restain.EvaluationOptions)},
     "slide options": {field.name for field in dataclasses.fields(restain.SlideOptions)},
     "slide workers": {"workers"},
     "pairs options": {field.name for field in dataclasses.fields(restain.PairOptions)},

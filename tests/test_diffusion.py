@@ -127,7 +127,7 @@ RULE = HorizonRule(t_min=10, t_max=110, target=0.6, interval=2, ramp_kimg=0.04) 
 
 
 def _observe(horizon: AdaptiveHorizon, sign: float, images: int) -> int:
-    horizon.observe(torch.tensor(sign), images)
+    horizon.observe(torch.tensor(sign), images, steps=100)
     return int(horizon.horizon())
 
 
@@ -188,3 +188,14 @@ def test_horizon_resumes_in_the_middle_of_an_interval() -> None:
         _observe(second, float(sign), 3)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(("steps", "images"), [(48, 1), (160, 7)])
+def test_a_ramp_is_a_share_of_the_run_whatever_its_length(steps: int, images: int) -> None:
+    horizon = AdaptiveHorizon(HorizonRule(interval=4, ramp_kimg=1e9, ramp=0.5))
+    for _ in range(steps // 4):
+        horizon.observe(torch.tensor(1.0), images, steps)
+    assert horizon.p.item() == pytest.approx(0.5)  # a quarter of the run is half of its ramp
+    for _ in range(steps // 4):
+        horizon.observe(torch.tensor(1.0), images, steps)
+    assert horizon.p.item() == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""Published CUT and ASP weights against a network built here from METHOD's words, with their exact keys."""
+"""Published generators against networks built here from their descriptions, with their exact keys."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -33,11 +33,13 @@ class Blur(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, channels: int, wrap, dropout: bool) -> None:
+    def __init__(self, channels: int, wrap, dropout: bool, norm=nn.InstanceNorm2d) -> None:
         super().__init__()
-        layers = [nn.ReflectionPad2d(1), wrap(nn.Conv2d(channels, channels, 3)), nn.InstanceNorm2d(channels), nn.ReLU()]
+        bias = norm is nn.InstanceNorm2d
+        convolutions = [wrap(nn.Conv2d(channels, channels, 3, bias=bias)) for _ in range(2)]
+        layers = [nn.ReflectionPad2d(1), convolutions[0], norm(channels), nn.ReLU()]
         layers += [nn.Dropout(0.5)] if dropout else []
-        layers += [nn.ReflectionPad2d(1), wrap(nn.Conv2d(channels, channels, 3)), nn.InstanceNorm2d(channels)]
+        layers += [nn.ReflectionPad2d(1), convolutions[1], norm(channels)]
         self.conv_block = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,25 +50,32 @@ class Published(nn.Module):
     """The released generator, as its state dict names it: model.N."""
 
     def __init__(
-        self, ngf: int, blocks: int, spectral: bool = False, dropout: bool = False, antialias: bool = True
+        self,
+        ngf: int,
+        blocks: int,
+        spectral: bool = False,
+        dropout: bool = False,
+        antialias: bool = True,
+        norm=nn.InstanceNorm2d,
     ) -> None:
         super().__init__()
+        bias = norm is nn.InstanceNorm2d
         wrap = spectral_norm if spectral else (lambda layer: layer)
 
         def normed(convolution: nn.Module, channels: int) -> list[nn.Module]:
-            return [wrap(convolution), nn.InstanceNorm2d(channels), nn.ReLU()]
+            return [wrap(convolution), norm(channels), nn.ReLU()]
 
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), *normed(nn.Conv2d(3, ngf, 7), ngf)]
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), *normed(nn.Conv2d(3, ngf, 7, bias=bias), ngf)]
         for c in (ngf, 2 * ngf):
             stride = 1 if antialias else 2  # --no_antialias
-            layers += normed(nn.Conv2d(c, 2 * c, 3, stride, 1), 2 * c)
+            layers += normed(nn.Conv2d(c, 2 * c, 3, stride, 1, bias=bias), 2 * c)
             layers += [Blur(2 * c, up=False)] if antialias else []
-        layers += [Block(4 * ngf, wrap, dropout) for _ in range(blocks)]
+        layers += [Block(4 * ngf, wrap, dropout, norm) for _ in range(blocks)]
         for c in (4 * ngf, 2 * ngf):
             if antialias:
                 layers += [Blur(c, up=True), *normed(nn.Conv2d(c, c // 2, 3, padding=1), c // 2)]
             else:  # --no_antialias_up
-                layers += normed(nn.ConvTranspose2d(c, c // 2, 3, 2, 1, 1), c // 2)
+                layers += normed(nn.ConvTranspose2d(c, c // 2, 3, 2, 1, 1, bias=bias), c // 2)
         layers += [nn.ReflectionPad2d(3), wrap(nn.Conv2d(ngf, 3, 7)), nn.Tanh()]
         self.model = nn.Sequential(*layers)
 
@@ -76,7 +85,13 @@ class Published(nn.Module):
 
 @pytest.mark.parametrize(
     ("family", "ngf", "blocks", "spectral", "dropout"),
-    [("cut", 4, 9, False, False), ("asp", 6, 6, True, False), ("asp", 4, 6, True, True), ("cut", 8, 6, False, True)],
+    [
+        ("cut", 4, 9, False, False),
+        ("asp", 6, 6, True, False),
+        ("asp", 4, 6, True, True),
+        ("cut", 8, 6, False, True),
+        ("pspstain", 4, 6, True, False),
+    ],
 )
 def test_an_imported_generator_gives_what_the_published_one_gives(
     tmp_path: Path, family: str, ngf: int, blocks: int, spectral: bool, dropout: bool
@@ -146,6 +161,109 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     state = Published(4, 6).state_dict()
     state["model.4.weight"][0, 0, 0, 0] = float("nan")
     torch.save(state, tmp_path / "net.pth")
-    with pytest.raises(RestainError, match=r"layers\.4\.weight holds values that are not finite"):
+    with pytest.raises(RestainError, match=r"net\.pth: model\.4\.weight holds values that are not finite"):
         import_weights("cut", tmp_path / "net.pth", tmp_path / "stainer")
+    assert not (tmp_path / "stainer").exists()
+
+
+class Level(nn.Module):
+    """A level of pix2pix's U-Net as its state dict names it: the further levels lie inside."""
+
+    def __init__(self, outer: int, inner: int, inside: nn.Module | None, norm, outermost: bool = False) -> None:
+        super().__init__()
+        bias, self.outermost = norm is nn.InstanceNorm2d, outermost
+        down = nn.Conv2d(3 if outermost else outer, inner, 4, 2, 1, bias=bias)
+        up = nn.ConvTranspose2d(inner if inside is None else 2 * inner, 3 if outermost else outer, 4, 2, 1, bias=bias)
+        if outermost:
+            up = nn.ConvTranspose2d(2 * inner, 3, 4, 2, 1)
+            layers = [down, inside, nn.ReLU(), up, nn.Tanh()]
+        elif inside is None:
+            layers = [nn.LeakyReLU(0.2), down, nn.ReLU(), up, norm(outer)]
+        else:
+            layers = [nn.LeakyReLU(0.2), down, norm(inner), inside, nn.ReLU(), up, norm(outer)]
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x) if self.outermost else torch.cat([x, self.model(x)], dim=1)
+
+
+def published_unet(ngf: int, downs: int, norm) -> nn.Module:
+    """The released U-Net: model.model.1.model.3. and so on, inwards."""
+    widths = [ngf * min(2**level, 8) for level in range(downs)]
+    inside: nn.Module | None = None
+    for level in reversed(range(1, downs)):
+        inside = Level(widths[level - 1], widths[level], inside, norm)
+    network = nn.Module()
+    network.model = Level(ngf, ngf, inside, norm, outermost=True)
+    network.forward = network.model.forward  # type: ignore[method-assign]
+    return network
+
+
+def trained(network: nn.Module) -> nn.Module:
+    """Batch norms with statistics of their own."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.3, 0.3)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.uniform_(module.bias, -0.3, 0.3)
+    return network.eval()
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, nn.InstanceNorm2d])
+@pytest.mark.parametrize(("ngf", "downs"), [(4, 6), (6, 3)])
+def test_a_published_unet_is_imported(tmp_path: Path, ngf: int, downs: int, norm) -> None:
+    torch.manual_seed(0)
+    network = trained(published_unet(ngf, downs, norm))
+    state = network.state_dict()
+    inner = "model.model." + "1.model." + "3.model." * (downs - 2)
+    assert f"{inner}3.weight" in state and "model.model.3.bias" in state
+    torch.save(state, tmp_path / "net.pth")
+    stainer = load_stainer(import_weights("pix2pix", tmp_path / "net.pth", tmp_path / "stainer"))
+    x = torch.rand(1, 3, 2**downs * 2, 2**downs) * 2 - 1
+    torch.testing.assert_close(stainer.generator(x), network(x), rtol=1e-4, atol=1e-5)
+    assert stainer.card.recipe == "pix2pix" and stainer.card.tile_size == 256
+
+
+@pytest.mark.parametrize("dropout", [False, True])
+@pytest.mark.parametrize(("family", "norm"), [("cyclegan", nn.InstanceNorm2d), ("pix2pix", nn.BatchNorm2d)])
+def test_a_published_strided_resnet_is_imported(tmp_path: Path, family: str, norm, dropout: bool) -> None:
+    torch.manual_seed(0)
+    network = trained(Published(4, 9, dropout=dropout, antialias=False, norm=norm))
+    state = network.state_dict()
+    if norm is nn.BatchNorm2d:  # old releases have no counters
+        state = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    else:  # and statistics of instance norms, which nobody reads
+        state |= {f"model.{n}.running_{what}": torch.ones(8) for n in (2, 5, 8) for what in ("mean", "var")}
+    torch.save(state, tmp_path / "net.pth")
+    stainer = load_stainer(import_weights(family, tmp_path / "net.pth", tmp_path / "stainer"))
+    x = torch.rand(1, 3, 40, 36) * 2 - 1
+    torch.testing.assert_close(stainer.generator(x), network(x), rtol=1e-4, atol=1e-5)
+
+
+def test_another_layout_is_refused_by_its_name(tmp_path: Path) -> None:
+    files = {
+        "U-Net": published_unet(4, 3, nn.BatchNorm2d),
+        "strided ResNet": Published(4, 6, antialias=False),
+        "anti-aliased ResNet": Published(4, 6),
+    }
+    readers = {"U-Net": {"pix2pix"}, "strided ResNet": {"cyclegan", "pix2pix", "asp", "cut"}}
+    readers["anti-aliased ResNet"] = {"pspstain", "asp", "cut"}
+    for layout, network in files.items():
+        path = tmp_path / f"{layout}.pth"
+        torch.save(network.state_dict(), path)
+        for family in ("cyclegan", "pix2pix", "pspstain", "asp", "cut"):
+            if family in readers[layout]:
+                continue
+            with pytest.raises(
+                RestainError, match=f"holds a generator of the layout {layout}; {family} publishes"
+            ) as error:
+                import_weights(family, path, tmp_path / "stainer")
+            assert readers[layout] == set(str(error.value).partition("--from ")[2].rstrip(")").split(", "))
+    discriminator = {"model.0.weight": torch.zeros(64, 6, 4, 4), "model.2.weight": torch.zeros(128, 64, 4, 4)}
+    torch.save(discriminator, tmp_path / "latest_net_D.pth")
+    with pytest.raises(RestainError, match=r"it holds 0\.weight, 2\.weight, expected the generator of"):
+        import_weights("pix2pix", tmp_path / "latest_net_D.pth", tmp_path / "stainer")
+    with pytest.raises(RestainError, match="family is 'unit'; expected one of cyclegan"):
+        import_weights("unit", tmp_path / "latest_net_D.pth", tmp_path / "stainer")  # type: ignore[arg-type]
     assert not (tmp_path / "stainer").exists()

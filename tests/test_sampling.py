@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from restain.sampling import attention_map, draw_locations, tissue_prior
+from restain.sampling import attention_map, dab_prior, draw_locations, tissue_prior
 
 
 def streams(*seeds: int) -> list[torch.Generator]:
@@ -93,3 +93,22 @@ def test_tissue_prior_is_the_share_of_tissue_below_a_location(size: tuple[int, i
 
 def test_glass_alone_gives_a_flat_prior() -> None:
     assert torch.equal(tissue_prior(torch.ones(1, 3, 16, 16), (4, 4)), torch.ones(1, 4, 4))
+
+
+def test_a_power_sharpens_the_attention_and_zero_flattens_it() -> None:
+    feature = torch.rand(2, 5, 4, 6, generator=torch.Generator().manual_seed(0))
+    norm = np.sqrt((feature.numpy() ** 2).sum(axis=1)) ** 3
+    np.testing.assert_allclose(attention_map(feature, 3.0), norm / norm.sum(axis=(1, 2), keepdims=True), rtol=1e-5)
+    torch.testing.assert_close(attention_map(feature, 0.0), torch.full((2, 4, 6), 1 / 24))
+
+
+@pytest.mark.parametrize("size", [(22, 22), (16, 16), (4, 4)])
+def test_dab_prior_is_the_density_below_a_location(size: tuple[int, int]) -> None:
+    density = torch.zeros(1, 16, 16)
+    density[..., :8] = 0.7
+    prior = dab_prior(density, size)
+    middle = size[1] // 2
+    assert prior.shape == (1, *size)
+    torch.testing.assert_close(prior[..., :middle], torch.full((1, size[0], middle), 0.7))
+    assert prior[..., middle:].max() == 0
+    assert torch.equal(dab_prior(torch.zeros(1, 16, 16), size), torch.ones(1, *size))

@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from restain.benchmarking.bench_verb import bench
+    from restain.benchmarking.options import BenchOptions
     from restain.calibration import calibrate
     from restain.data.inspection import inspect
     from restain.demonstration import demo
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from restain.wsi.check.checking import check
 
 _HOMES = {
+    "BenchOptions": "benchmarking.options",
     "Consecutive": "phantoms",
     "EvaluationOptions": "evaluation",
     "Machine": "training.distributed",
@@ -53,6 +56,7 @@ _HOMES = {
     "StudyServer": "studies.serving",
     "add_weights": "weights",
     "analyse_study": "studies.analysis",
+    "bench": "benchmarking.bench_verb",
     "calibrate": "calibration",
     "check": "wsi.check.checking",
     "demo": "demonstration",
@@ -92,6 +96,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "check",
     "view",
     "evaluate",
+    "bench",
     "report",
     "make_study",
     "serve_study",
@@ -107,6 +112,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "load_stainer",
     "load_recipe",
     "recipe_names",
+    "BenchOptions",
     "Consecutive",
     "EvaluationOptions",
     "Machine",

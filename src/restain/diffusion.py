@@ -75,6 +75,7 @@ class HorizonRule:
     target: float = 0.6  # r above which the discriminator is taken to overfit
     interval: int = 4  # iterations between two moves of p
     ramp_kimg: float = 100.0  # thousand images in which p can go from 0 to 1
+    ramp: float | None = None  # the same as a share of the run, in place of ramp_kimg
 
 
 class AdaptiveHorizon(nn.Module):
@@ -101,19 +102,22 @@ class AdaptiveHorizon(nn.Module):
         return torch.round(self.rule.t_min + self.p * span).clamp(self.rule.t_min, self.rule.t_max).long()
 
     @torch.no_grad()
-    def observe(self, sign_real: Tensor, images: int) -> None:
+    def observe(self, sign_real: Tensor, images: int, steps: int) -> None:
         """Take in one iteration; every ``interval`` of them p moves by one step towards the target.
 
         Args:
             sign_real: mean of sign(D(real, t) - 1/2) over this iteration's scores.
             images: real images shown in this iteration, over all devices.
+            steps: iterations of the whole run.
         """
         self.sign_sum += sign_real
         self.images += images
         self.iterations += 1
         due = self.iterations % self.rule.interval == 0
         r = self.sign_sum / self.rule.interval
-        step = torch.sign(r - self.rule.target) * self.images / (self.rule.ramp_kimg * 1000)
+        rule = self.rule
+        whole = rule.ramp_kimg * 1000 if rule.ramp is None else rule.ramp * steps * images
+        step = torch.sign(r - rule.target) * self.images / whole
         self.p.copy_(torch.where(due, (self.p + step).clamp(0.0, 1.0), self.p))
         for total in (self.sign_sum, self.images):
             total.mul_(~due)

@@ -15,6 +15,10 @@ class RestainError(Exception):
     """
 
 
+class Stopped(RestainError):
+    """The program was told to stop, and has saved what it needs to continue."""
+
+
 def in_short(error: BaseException) -> str:
     """First line of what a foreign exception says, or its type's name where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]

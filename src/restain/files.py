@@ -76,13 +76,13 @@ def read_text(path: Path, limit: int = _TEXT_LIMIT) -> str:
         raise RestainError(f"{path}: is not UTF-8 text ({place}); save it as UTF-8") from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+def read_json(path: Path, limit: int = _TEXT_LIMIT) -> dict[str, Any]:
+    """The object in a JSON file of at most ``limit`` bytes.
 
     Raises:
         RestainError: as ``read_text``, or the text is not JSON, is nested too deeply, or holds no object.
     """
-    text = read_text(path)
+    text = read_text(path, limit)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:  # the former too for a number of thousands of digits
@@ -141,7 +141,7 @@ def folder_aside(out: Path) -> Iterator[Path]:
         RestainError: ``out`` is a file or holds something already, or cannot be written.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RestainError(f"{out}: already holds something; expected a new or an empty folder")
+        raise RestainError(f"{out}: is not empty; expected a new or an empty folder")
     with named(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name[:32]}-"))

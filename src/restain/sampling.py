@@ -9,17 +9,18 @@ from torch import Tensor
 from restain.types import RandomStreams
 
 
-def attention_map(feature: Tensor) -> Tensor:
+def attention_map(feature: Tensor, power: float = 1.0) -> Tensor:
     """A_l(h, w) = L2 norm of f_l(K^R) over channels, scaled to sum 1 (Eq. 1).
 
     Args:
         feature: (N, C, H, W), features of the real IHC.
+        power: of the norm; 1 is the equation, more sharpens the map.
 
     Returns:
         (N, H, W), no gradient, each image's map summing to 1.
     """
     # Written out, since torch's own norm over a strided axis takes 30 times as long on a CPU.
-    magnitude = feature.detach().float().square().sum(dim=1).sqrt()
+    magnitude = feature.detach().float().square().sum(dim=1).sqrt().pow(power)
     return magnitude / magnitude.sum(dim=(1, 2), keepdim=True).clamp_min(1e-12)
 
 
@@ -38,12 +39,28 @@ def tissue_prior(image: Tensor, size: tuple[int, int], threshold: float = 0.05) 
         (N, h, w) in [0, 1]; 1 everywhere for an image that holds no tissue at all.
     """
     light = ((image.detach().float() + 1) / 2).clamp_min(1 / 255)
-    tissue = (-light.log10().mean(dim=1, keepdim=True) > threshold).float()
-    border = (size[0] - image.shape[-2]) // 2
-    padded = border > 0
-    prior = F.pad(tissue, (border,) * 4, mode="reflect") if padded else F.adaptive_avg_pool2d(tissue, size)
-    empty = prior.sum(dim=(2, 3), keepdim=True) == 0
-    return torch.where(empty, torch.ones_like(prior), prior).squeeze(1)
+    return _at_locations((-light.log10().mean(dim=1) > threshold).float(), size)
+
+
+def dab_prior(density: Tensor, size: tuple[int, int]) -> Tensor:
+    """Mean optical density of DAB under each location of a feature map: draws go where the stain is.
+
+    Args:
+        density: of DAB in the real IHC, (N, H, W), >= 0.
+        size: (h, w) of the feature map, see ``tissue_prior``.
+
+    Returns:
+        (N, h, w), >= 0; 1 everywhere for an image that holds no DAB at all.
+    """
+    return _at_locations(density.detach().float(), size)
+
+
+def _at_locations(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Values of pixels (N, H, W) averaged at the locations of a feature map; 1 where an image has only zeros."""
+    border = (size[0] - values.shape[-2]) // 2
+    prior = F.pad(values, (border,) * 4, mode="reflect") if border > 0 else F.adaptive_avg_pool2d(values, size)
+    empty = prior.sum(dim=(1, 2), keepdim=True) == 0
+    return torch.where(empty, torch.ones_like(prior), prior)
 
 
 def draw_locations(weights: Tensor, count: int, streams: RandomStreams) -> Tensor:

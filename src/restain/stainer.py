@@ -132,7 +132,7 @@ def save_stainer(folder: Path, generator: Generator, card: StainerCard, calibrat
     if folder.exists() and not _replaceable(folder):
         raise RestainError(f"{folder}: holds something that is not a stainer; expected a new or an empty folder")
     weights = {name: tensor.cpu().contiguous() for name, tensor in plain_state(generator).items()}
-    _refuse_nonfinite(folder / WEIGHTS, weights)
+    refuse_nonfinite(folder / WEIGHTS, weights)
     with _aside(folder) as aside:
         with write_aside(aside / WEIGHTS) as temporary:
             save_file(weights, temporary, metadata={"format": "pt"})
@@ -228,7 +228,7 @@ def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Staine
     _refuse_other_file(folder / WEIGHTS, config.weights_sha256)
     _refuse_other_shapes(folder / WEIGHTS, config.generator)
     weights = load_file(folder / WEIGHTS)
-    _refuse_nonfinite(folder / WEIGHTS, weights)
+    refuse_nonfinite(folder / WEIGHTS, weights)
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
         generator = config.generator.build()
     generator.load_state_dict(weights)
@@ -276,7 +276,16 @@ def _refuse_other_shapes(path: Path, spec: GeneratorSpec) -> None:
             raise RestainError(f"{path}: does not fit {CONFIG} ({name} is {there}; expected {expected})")
 
 
-def _refuse_nonfinite(path: Path, weights: Mapping[str, Tensor]) -> None:
+def refuse_nonfinite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not finite.
+
+    Args:
+        path: of their file, for the message.
+        weights: by name.
+
+    Raises:
+        RestainError: a weight is infinite or NaN.
+    """
     for name, tensor in weights.items():
         if not tensor.isfinite().all():
             raise RestainError(f"{path}: {name} holds values that are not finite")

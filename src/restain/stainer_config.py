@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, PositiveInt, ValidationError
 
 from restain.appearance import Appearance
-from restain.errors import RestainError, in_short
-from restain.files import write_text
+from restain.errors import RestainError, in_short, quoted
+from restain.files import read_json, write_text
 from restain.networks.specs import GeneratorSpec
 from restain.sections import Line, Section
 
@@ -55,19 +55,15 @@ def read_config(path: Path) -> StainerConfig:
     Raises:
         RestainError: it cannot be read, is of an unknown version, or has a field that is missing, unknown or wrong.
     """
+    values = read_json(path, _LARGEST)
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"it has {path.stat().st_size} bytes, expected at most {_LARGEST}")
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError(f"it holds a {type(values).__name__}, expected an object")
         version = values.get("spec_version")
         if version not in _READ:
-            raise ValueError(f"spec_version is {version!r}, expected one of {', '.join(_READ)}")
+            raise ValueError(f"spec_version is {quoted(version)}, expected one of {', '.join(_READ)}")
         return StainerConfig.model_validate_json(json.dumps(_as_current(values)), strict=True)
     except ValidationError as error:
         raise RestainError(f"{path}: is not a stainer's configuration ({first_problem(error)})") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RestainError(f"{path}: is not a stainer's configuration ({in_short(error)})") from None
 
 
@@ -97,5 +93,4 @@ def first_problem(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         return f"field {field} is unknown"
     message = problem["msg"][0].lower() + problem["msg"][1:]
-    seen = repr(problem["input"])
-    return f"field {field} is {seen if len(seen) <= 80 else seen[:77] + '...'}; {message}"
+    return f"field {field} is {quoted(problem['input'])}; {message}"

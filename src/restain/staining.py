@@ -94,6 +94,7 @@ def stain(
     network = _network(ready, result.norm, list(jobs.values()))
     made_by = ImageOrigin(
         stainer=ready.identity if result.norm == "stainer" else ready.weights_sha256,
+        weights_sha256=ready.weights_sha256,
         norm="fixed" if ready.fixed else result.norm,
         statistics=_digest(network) if result.norm == "folder" and not ready.fixed else None,
         precision=find_precision(precision, next(ready.generator.parameters()).device),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from restain.errors import RestainError, in_short
-from restain.files import write_json
+from restain.files import read_json, write_json
 from restain.images import png_text
 from restain.sections import Section
 
@@ -21,6 +20,7 @@ class ImageOrigin(Section):
     """What decides the pixels of one virtual image; written into its PNG."""
 
     stainer: str  # SHA-256 of the weights and of the statistics that belong to them
+    weights_sha256: str | None = None  # of the weights alone; None in files of 0.2.0 and older
     norm: str
     statistics: str | None  # SHA-256 of those of a folder, where its images were normalised by them
     precision: str
@@ -74,9 +74,10 @@ def read_staining(folder: Path) -> StainingRecord | None:
     path = folder / NAME
     if not path.is_file():
         return None
+    content = read_json(path)
     try:
-        return StainingRecord.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        return StainingRecord.model_validate(content)
+    except ValidationError as error:
         raise RestainError(f"{path}: is not a record of restain stain ({in_short(error)})") from None
 
 

@@ -28,6 +28,7 @@ class Batch:
     ids: tuple[str, ...]
     seeds: tuple[int, ...]  # one per image: where all its random draws of this step start
     maps: Mapping[str, torch.Tensor] = field(default_factory=dict)  # (N, 1, H, W) in [0, 1], where a method needs any
+    weights: torch.Tensor | None = None  # (N,) in [0, 1], how much a pair counts where it is compared; None: all alike
 
     def to(self, device: torch.device, channels_last: bool = False) -> Batch:
         """The same batch on another device."""
@@ -38,12 +39,15 @@ class Batch:
             image.to(device, non_blocking=True, memory_format=layout) for image in (self.source, self.target)
         )
         maps = {name: values.to(device, non_blocking=True) for name, values in self.maps.items()}
-        return replace(self, source=source, target=target, maps=maps)
+        weights = None if self.weights is None else self.weights.to(device, non_blocking=True)
+        return replace(self, source=source, target=target, maps=maps, weights=weights)
 
     def pin_memory(self) -> Batch:
         """For the data loader: page-locked memory, from which copies to a GPU do not block."""
         maps = {name: values.pin_memory() for name, values in self.maps.items()}
-        return replace(self, source=self.source.pin_memory(), target=self.target.pin_memory(), maps=maps)
+        weights = None if self.weights is None else self.weights.pin_memory()
+        source, target = self.source.pin_memory(), self.target.pin_memory()
+        return replace(self, source=source, target=target, maps=maps, weights=weights)
 
     def streams(self, purpose: str) -> list[torch.Generator]:
         """One generator per image, on the images' device.

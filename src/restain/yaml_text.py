@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
                 if (key.tag, key.value) in seen:
                     raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {quoted(key.value)} stands twice", key.start_mark
+                        None, None, f"the key {quoted(key.value)} is there twice", key.start_mark
                     )
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
@@ -34,7 +34,7 @@ class _Loader(yaml.SafeLoader):
         """An int or a float as PyYAML reads it; raises ``ConstructorError`` where it has too many characters."""
         if len(str(node.value)) > _LONGEST_NUMBER:
             raise yaml.constructor.ConstructorError(
-                None, None, f"a number of {len(node.value)} characters stands here", node.start_mark
+                None, None, f"there is a number of {len(node.value)} characters", node.start_mark
             )
         is_int = node.tag.endswith(":int")
         number: int | float = self.construct_yaml_int(node) if is_int else self.construct_yaml_float(node)

@@ -54,8 +54,8 @@ def option(folder: Path, option: tuple[list[str], str]) -> Bad:
 
 
 OUT = {
-    "filled": ("mine", "mine: already holds something"),
-    "file": ("mine/notes.txt", "notes.txt: already holds something"),
+    "filled": ("mine", "mine: is not empty"),
+    "file": ("mine/notes.txt", "notes.txt: is not empty"),
     "below-a-file": ("mine/notes.txt/tissue", "tissue: cannot be written ("),
     "device": ("/dev/null/tissue", "/dev/null/tissue: cannot be written ("),
     "long": ("x" * 300, "File name too long"),

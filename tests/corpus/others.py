@@ -170,7 +170,7 @@ def out_is_another_folder(folder: Path) -> Bad:
     _data(folder)
     (folder / "run").mkdir()
     (folder / "run" / "recipe.txt").write_text("mine")
-    return Bad([*TRAIN, *SMALL], ("run: holds files that are no run",))
+    return Bad([*TRAIN, *SMALL], ("run: contains files that are not a run",))
 
 
 @case("training")

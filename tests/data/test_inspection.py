@@ -31,7 +31,7 @@ def test_a_sound_set_can_train(data_set, tmp_path):
     assert summary["layout"] == "mist" and summary["can_train"] is True
     assert (train["pairs"], train["source_only"], train["groups"]) == (3, 0, 3)
     assert train["sizes_height_x_width"] == {"80x80": 6}
-    rows = list(csv.DictReader((out / "pairs.csv").open()))
+    rows = list(csv.DictReader((out / "inspection.csv").open()))
     assert [row["id"] for row in rows] == ["1M1_0_0", "2M1_0_0", "3M1_0_0", "4M1_0_0"]
     assert rows[0]["group"] == "1M1" and rows[0]["error"] == "" and float(rows[0]["confidence"]) >= 0
 
@@ -106,7 +106,7 @@ def test_no_training_split_is_an_error_and_no_layout_is_raised(write_image, tmp_
 def test_the_verdict_does_not_depend_on_the_number_of_threads(data_set, tmp_path):
     for workers in (1, 4):
         inspect(data_set, tmp_path / str(workers), workers=workers)
-    for name in ("inspection.json", "pairs.csv"):
+    for name in ("inspection.json", "inspection.csv"):
         assert (tmp_path / "1" / name).read_text() == (tmp_path / "4" / name).read_text()
 
 

@@ -1,4 +1,6 @@
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from restain.data.layouts import find_pairs
-from restain.data.pairs import EpochSampler, PairedImages, SampleKey, UnpairedImages, collate
-from restain.data.records import ImageRef
+from restain.data.pairs import EpochSampler, PairedImages, SampleKey, UnpairedImages, collate, training_images
+from restain.data.records import ImageRef, Manifest
 from restain.data.transforms import Jitter
 from restain.errors import RestainError
 from restain.tensors import to_rgb
@@ -163,3 +165,36 @@ def test_jitter_changes_the_he_alone(records):
         before, after = plain[SampleKey(1, seed)], jittered[SampleKey(1, seed)]
         assert torch.equal(before.target, after.target) and not torch.equal(before.source, after.source)
         assert torch.equal(after.source, jittered[SampleKey(1, seed)].source)
+
+
+def test_both_images_of_a_pair_are_turned_alike(records):
+    images = PairedImages(records, crop=16, flip=True, turns=True)
+    seen = set()
+    for seed in range(40):
+        sample = images[SampleKey(1, seed)]
+        source, target = to_rgb(sample.source).astype(int), to_rgb(sample.target).astype(int)
+        np.testing.assert_array_equal(source[..., :2], target[..., :2])
+        seen.add(tuple((source[0, 1] - source[0, 0])[:2]) + tuple((source[1, 0] - source[0, 0])[:2]))
+    assert len(seen) == 8  # the symmetries of a square
+
+
+def weighted(records):
+    return [replace(record, weight=weight) for record, weight in zip(records, (1, 0.5, 1, 0, 0.25), strict=True)]
+
+
+def test_a_batch_carries_the_weights_of_its_pairs_where_they_differ(records):
+    images = PairedImages(weighted(records), crop=16, flip=True)
+    batch = collate([images[SampleKey(index, 0)] for index in (0, 1, 4)])
+    assert batch.weights.tolist() == [1, 0.5, 0.25]
+    assert collate([images[SampleKey(index, 0)] for index in (0, 2)]).weights is None
+    blind = PairedImages(weighted(records), crop=16, flip=True, weighted=False)
+    assert collate([blind[SampleKey(index, 0)] for index in (0, 1)]).weights is None
+
+
+def test_pairs_below_the_least_weight_are_left_out(records):
+    manifest = Manifest("csv", Path("data"), tuple(weighted(records)))
+    ids = [name for name, *_ in training_images(manifest, paired=True, crop=16, flip=True, min_weight=0.5).pairs]
+    assert ids == ["0", "1", "2"] and [record.id for record in manifest.lighter("train", 0.5)] == ["3", "4"]
+    light = Manifest("csv", Path("data"), tuple(replace(record, weight=0.3) for record in records))
+    with pytest.raises(RestainError, match=r"data\.min_weight is 0\.4, .* expected at most 0\.3"):
+        training_images(light, paired=True, crop=16, flip=True, min_weight=0.4)

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from restain.data.transforms import Crop, Jitter, check_crop, draw_crop
 from restain.errors import RestainError
+from restain.stains import EOSIN, HEMATOXYLIN, compose, separate
 
 
 def test_crop_cuts_and_mirrors():
@@ -55,3 +58,29 @@ def test_jitter_of_saturation_keeps_grey_and_of_contrast_keeps_the_mean() -> Non
 def test_no_jitter_gives_the_image_back() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (5, 5, 3), dtype=np.uint8)
     assert np.array_equal(Jitter().apply(rgb, np.random.default_rng(1)), rgb)
+
+
+def test_turns_are_quarters_and_draw_nothing_where_they_are_off() -> None:
+    rgb = np.arange(4 * 4 * 3, dtype=np.uint8).reshape(4, 4, 3)
+    for turns in range(4):
+        np.testing.assert_array_equal(Crop(0, 0, 4, True, turns).apply(rgb), np.rot90(rgb[:, ::-1], turns))
+    turned = [draw_crop((6, 5), 4, True, np.random.default_rng(seed), turns=True) for seed in range(400)]
+    plain = [draw_crop((6, 5), 4, True, np.random.default_rng(seed)) for seed in range(400)]
+    assert [replace(crop, turns=0) for crop in turned] == plain
+    assert min(np.bincount([crop.turns for crop in turned], minlength=4)) > 70
+
+
+def test_stain_jitter_scales_haematoxylin_and_eosin_and_nothing_else() -> None:
+    stains = (HEMATOXYLIN, EOSIN)
+    amounts = np.random.default_rng(0).uniform(0.1, 0.5, (6, 6, 2))
+    rgb = np.rint(255 * compose(amounts, np.array(stains))).astype(np.uint8)
+    before = separate(rgb, *stains)
+    ratios = []
+    for seed in range(200):
+        after = separate(Jitter(stain=0.3).apply(rgb, np.random.default_rng(seed)), *stains)
+        ratio = after[..., :2] / before[..., :2]
+        np.testing.assert_allclose(ratio, np.broadcast_to(np.median(ratio, axis=(0, 1)), ratio.shape), atol=0.12)
+        np.testing.assert_allclose(after[..., 2], before[..., 2], atol=0.02)
+        ratios.append(np.median(ratio, axis=(0, 1)))
+    assert np.min(ratios) < 0.75 and np.max(ratios) > 1.25 and np.min(ratios) > 0.68 and np.max(ratios) < 1.32
+    assert abs(np.corrcoef(np.array(ratios).T)[0, 1]) < 0.25

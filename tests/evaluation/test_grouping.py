@@ -21,7 +21,7 @@ def test_the_names_of_mist_and_hemit_tell_the_slide():
 def test_names_that_tell_nothing_leave_every_image_by_itself():
     found = group_images(["00820_test_2+", "00821_test_2+"], "auto")
     assert found.names is None and found.numbers is None
-    assert "tell no slide" in found.rule
+    assert "no slide in the names" in found.rule
     assert group_images(MIST, "none").names is None
 
 

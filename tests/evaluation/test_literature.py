@@ -82,18 +82,21 @@ def test_data_sets_are_recognised_by_their_names(tmp_path):
     (tmp_path / "phantom.json").write_text('{"marker": "er", "mpp": 0.25}')
     drawn = recognise(["1_1"], tmp_path / "valB")
     assert (drawn.name, drawn.split, drawn.stain, drawn.mpp) == (None, "val", "er", 0.25)
-    assert find_mpp(None, drawn, None).value == 0.25 and find_mpp(0.5, drawn, None).value == 0.5
-    assert find_marker(None, drawn, None).value == "nuclear" and find_marker("HER-2", drawn, None).value == "membrane"
+    assert find_mpp(None, drawn, None, None).value == 0.25 and find_mpp(0.5, drawn, None, None).value == 0.5
+    assert (
+        find_marker(None, drawn, None, None).value == "nuclear"
+        and find_marker("HER-2", drawn, None, None).value == "membrane"
+    )
     unknown = recognise(["a"], tmp_path / "other" / "B")
-    assert find_mpp(None, unknown, None).value is None and find_marker(None, unknown, None).value is None
+    assert find_mpp(None, unknown, None, None).value is None and find_marker(None, unknown, None, None).value is None
     (tmp_path / "stainer").mkdir()
     (tmp_path / "stainer" / "config.json").write_text('{"mpp": 0.5, "stain": "Ki67"}')
-    assert find_mpp(None, unknown, tmp_path).value == 0.5  # a run folder with its stainer in it
-    assert find_marker(None, unknown, tmp_path / "stainer").value == "nuclear"
+    assert find_mpp(None, unknown, tmp_path, None).value == 0.5  # a run folder with its stainer in it
+    assert find_marker(None, unknown, tmp_path / "stainer", None).value == "nuclear"
     with pytest.raises(RestainError, match="marker: 'blue' is not known; expected nuclear, membrane, cytoplasm"):
-        find_marker("blue", unknown, None)
+        find_marker("blue", unknown, None, None)
     with pytest.raises(RestainError, match="is neither a stainer nor a run folder"):
-        find_mpp(None, unknown, tmp_path / "nowhere")
+        find_mpp(None, unknown, tmp_path / "nowhere", None)
 
 
 def test_unknown_data_set_is_one_sentence():

@@ -40,7 +40,7 @@ def test_each_system_has_the_scores_it_would_have_alone(folders, several, tmp_pa
         out=tmp_path,
         source=folders["source"],
         protocol="asp2023",
-        options=EvaluationOptions(mpp=0.5),
+        options=EvaluationOptions(mpp=0.5, marker="er"),
     )
     assert several.summary.systems["flawed"] == alone.summary.systems["virtual"]
     assert several.summary.systems["copy"] == several.summary.baselines["H&E unchanged"]
@@ -143,7 +143,7 @@ def test_words_of_the_command_line_become_systems():
     assert parse_systems(["a=x/y", "b=z=1"]) == {"a": "x/y", "b": "z=1"}
     with pytest.raises(RestainError, match="is 'out'; expected NAME=DIR where several systems are evaluated"):
         parse_systems(["a=x", "out"])
-    with pytest.raises(RestainError, match="the name 'a' stands twice"):
+    with pytest.raises(RestainError, match="the name 'a' is given twice"):
         parse_systems(["a=x", "a=y"])
 
 

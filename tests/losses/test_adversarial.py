@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from restain.losses.adversarial import discriminator_terms, generator_term
+from restain.losses.adversarial import discriminator_terms, generator_term, r1_penalty
 
 
 def _scores(seed: int) -> torch.Tensor:
@@ -64,3 +64,31 @@ def test_vanilla_scores_far_out_stay_finite() -> None:
     score = torch.tensor([-1e4, 1e4], dtype=torch.float32)
     assert generator_term(score, "vanilla").item() == 5e3
     assert [term.item() for term in discriminator_terms(score, score, "vanilla")] == [2.5e3, 2.5e3]
+
+
+def test_hinge_objectives_cost_what_lies_within_the_margin() -> None:
+    fake, real = _scores(6), _scores(7)
+    on_fake, on_real = discriminator_terms(fake, real, "hinge")
+    expected = [sum(max(0.0, 1 + sign * x) for x in s.flatten().tolist()) for s, sign in ((fake, 1), (real, -1))]
+    np.testing.assert_allclose([on_fake.item(), on_real.item()], np.array(expected) / 2 / fake.numel(), rtol=1e-12)
+    np.testing.assert_allclose(generator_term(fake, "hinge").item(), -fake.mean().item(), rtol=1e-12)
+
+
+def test_r1_of_a_linear_score_is_the_sum_of_its_squared_weights() -> None:
+    weights = torch.randn(1, 3, 6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights.requires_grad_()
+    images = torch.rand(4, 3, 6, 5, dtype=torch.float64, requires_grad=True)
+    penalty = r1_penalty(torch.nn.functional.conv2d(images, weights), images)
+    torch.testing.assert_close(penalty, weights.square().sum())
+    penalty.backward()
+    torch.testing.assert_close(weights.grad, 2 * weights.detach())
+
+
+def test_r1_of_patches_apart_is_the_mean_over_patches() -> None:
+    weights = torch.randn(1, 3, 2, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    images = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    images.requires_grad_()
+    scores = torch.nn.functional.conv2d(images, weights, stride=2).square()  # gradient: 2 score_linear * weights
+    linear = torch.nn.functional.conv2d(images.detach(), weights, stride=2)
+    expected = (4 * linear.square() * weights.square().sum()).mean()
+    torch.testing.assert_close(r1_penalty(scores, images), expected)

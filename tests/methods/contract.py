@@ -8,7 +8,7 @@ import torch
 from small import SMALL_NETWORKS
 from stepping import TOTAL, build, take
 
-from restain.methods.base import Method
+from restain.methods.base import Method, Progress
 from restain.recipes import Recipe, load_recipe
 from restain.types import Batch
 
@@ -106,7 +106,7 @@ def a_copy_from_a_state_takes_the_same_step(recipe: Recipe, batch: Batch) -> Non
     for phase in first.phases:
         step = take(first, phase.name, batch, shared)
         terms, carried = terms | step.terms, carried | step.carried
-    first.after_step(terms, carried, len(batch.ids))
+    first.after_step(terms, carried, len(batch.ids), Progress(0, TOTAL, 40 / 45))
     second.load_state_dict(first.state_dict())
     for phase in first.phases:
         losses = []

@@ -1,6 +1,7 @@
 """The contrastive family: Eq. 8 put together by hand, where gradients go, and what recipes switch."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,9 +10,12 @@ from stepping import build, take
 from torch import Tensor, nn
 
 from restain.errors import RestainError
+from restain.losses.dab_amount import amount_losses, dab_optical_density
 from restain.losses.pyramid import pyramid_loss
+from restain.losses.reconstruction import low_resolution_l1
+from restain.methods.base import Progress
 from restain.recipes import Recipe, differences, load_recipe
-from restain.sampling import attention_map, draw_locations
+from restain.sampling import attention_map, dab_prior, draw_locations
 from restain.types import Batch
 
 SMALL = (
@@ -142,7 +146,7 @@ def test_diffusion_draws_fake_and_real_times_apart_and_reports_its_state() -> No
     assert len(set(times.tolist())) > 1
     assert not torch.equal(images[2:], data.target)
     assert set(step.terms) == {"D_fake", "D_real", "D_sign", "horizon"}
-    method.after_step({"D_sign": torch.tensor(1.0)}, {}, 4)
+    method.after_step({"D_sign": torch.tensor(1.0)}, {}, 4, Progress(0, 100, 0.5))
     assert method.adversarial.horizon is not None and method.adversarial.horizon.images == 4
 
 
@@ -232,6 +236,8 @@ def test_uniform_lookup_makes_every_weight_one() -> None:
         (("data.crop=16",), "data.crop is 16; pyramid.form asp needs at least 33"),
         (("discriminator.layers=5",), "discriminator.layers 5 needs at least 96"),
         (("patches.layers=[0, 40]",), "patches.layers: contrastive layer 40"),
+        (("low_resolution.weight=1", "low_resolution.factor=3"), r"data\.crop is 40; .* low_resolution\.factor, 3"),
+        (("a2sp.uniform_layers=[0, 5]",), r"a2sp\.uniform_layers holds 5; .* patches\.layers"),
         (("patch_nce.identity=true", "patch_nce.flip_equivariance=true"), "patch_nce.identity"),
     ],
 )
@@ -247,3 +253,75 @@ def test_attention_maps_sum_to_one_and_follow_the_prior() -> None:
     maps = method.pictures(Batch(target, target, ("a",), (1,)))
     assert set(maps) == {"layer00", "layer04", "layer08", "layer12", "layer16"}
     assert maps["layer00"][..., 26:].max() == 0
+
+
+def test_the_terms_that_compare_with_the_real_ihc_join_equation_8() -> None:
+    fields = ("low_resolution.weight=3", "low_resolution.factor=5", "amount.weight=2", "amount.blocks=0.25")
+    method = build(small("asp-dgrank", *fields))
+    data = batch()
+    translation = method.forward_pass(data)
+    step = take(method, "generator", data, translation)
+    fake = translation.fake.detach()
+    amounts = amount_losses(dab_optical_density(fake), dab_optical_density(data.target))
+    expected = {
+        "low_resolution": (3, low_resolution_l1(fake, data.target, 5)),
+        "amount_mean": (2, amounts.mean),
+        "amount_distribution": (0.6, amounts.distribution),
+        "amount_blocks": (0.5, amounts.blocks),
+    }
+    weights = {"gan": 1, "patch_nce": 10, "a2sp": 10, "pyramid": 10} | {name: w for name, (w, _) in expected.items()}
+    assert set(step.terms) == set(weights)
+    for name, (_, value) in expected.items():
+        torch.testing.assert_close(step.terms[name], value)
+    total = sum(weight * step.terms[name] for name, weight in weights.items())
+    torch.testing.assert_close(step.loss.detach(), total)
+
+
+def test_a_pair_counts_by_its_weight_where_it_is_compared_and_nowhere_else() -> None:
+    plain = ("generator.spectral_norm=false", "discriminator.spectral_norm=false")
+    method = build(small("asp-dgrank", *plain, "low_resolution.weight=1", "amount.weight=1"))
+    data = batch()
+    whole = [take(method, "generator", replace(part(data, n), weights=None), progress=0.95).terms for n in range(2)]
+    found = take(method, "generator", replace(data, weights=torch.tensor([0.5, 0.0])), progress=0.95).terms
+    for name, value in found.items():
+        first, second = (terms[name] for terms in whole)
+        expected = (first + second) / 2 if name in ("gan", "patch_nce") else first / 4
+        torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def part(data: Batch, n: int) -> Batch:
+    one = slice(n, n + 1)
+    return Batch(data.source[one], data.target[one], data.ids[one], data.seeds[one])
+
+
+@pytest.mark.parametrize("diffusion", ["true", "false"])
+def test_r1_is_lazy_and_penalises_what_the_discriminator_sees(diffusion: str) -> None:
+    overrides = ("r1.weight=5", "r1.every=4", f"diffusion.enabled={diffusion}", "discriminator.spectral_norm=false")
+    method, data = build(small("asp-dgrank", *overrides)), batch()
+    shared = method.forward_pass(data)
+    off, due = (method.loss(method.phases[0], data, shared, Progress(step, 100, 0.5)) for step in (5, 8))
+    assert "D_r1" not in off.terms and set(due.terms) - set(off.terms) == {"D_r1"}
+    torch.testing.assert_close((due.loss - off.loss).detach(), 5 * 4 * due.terms["D_r1"], rtol=1e-4, atol=1e-5)
+    if diffusion == "false":
+        discriminator, step = method.networks["discriminator"], 1e-3
+        real = data.target.double()
+        discriminator.double()
+        towards = torch.randn_like(real)
+        score = lambda image: discriminator(image).sum()  # noqa: E731
+        slope = (score(real + step * towards) - score(real - step * towards)) / (2 * step)
+        gradient = torch.autograd.functional.jacobian(score, real)
+        torch.testing.assert_close(slope.detach(), (gradient * towards).sum(), rtol=1e-3, atol=1e-3)
+        scores = discriminator(real)[0].numel()
+        torch.testing.assert_close(due.terms["D_r1"].double(), gradient.square().sum() / 2 / scores, rtol=1e-3, atol=0)
+
+
+def test_attention_is_sharpened_and_layers_can_be_left_out_of_it() -> None:
+    method = build(small("asp-dgrank", "a2sp.power=4", "a2sp.uniform_layers=[0]", "a2sp.dab_prior=false"))
+    data = batch(1)
+    maps = method.pictures(data)
+    features = method.generator.encode(data.target, method.taps)
+    assert maps["layer00"].std() < 1e-9
+    torch.testing.assert_close(maps["layer12"], attention_map(features[3], 4.0))
+    with_prior = build(small("asp-dgrank", "a2sp.dab_prior=true")).pictures(data)["layer12"]
+    expected = attention_map(features[3]) * dab_prior(dab_optical_density(data.target), (10, 10))
+    torch.testing.assert_close(with_prior, expected / expected.sum(), rtol=1e-4, atol=1e-7)

@@ -9,6 +9,7 @@ from contract import batch_for, small
 from stepping import build, take
 from torch import Tensor
 
+from restain.methods.base import Progress
 from restain.recipes import load_recipe
 from restain.types import Batch
 
@@ -119,7 +120,7 @@ def test_the_discriminators_are_shown_what_the_pools_give() -> None:
 def test_what_a_step_made_is_kept_for_later_ones() -> None:
     method, batch = setup()
     step = take(method, "discriminators", batch)
-    method.after_step(step.terms, step.carried, 2)
+    method.after_step(step.terms, step.carried, 2, Progress(0, 100, 0.5))
     for stain in ("ihc", "he"):
         assert method.pools[stain].count == 2
         assert torch.equal(method.pools[stain].images[:2], step.carried[f"{stain}/fake"])

@@ -348,7 +348,7 @@ def test_options_out_of_range_are_refused_by_name(changes: dict[str, object]) ->
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(RestainError, match="already holds something"):
+    with pytest.raises(RestainError, match="is not empty"):
         phantom("er", tmp_path, pairs=1, size=64)
     assert names(tmp_path) == ["mine.txt"]
 

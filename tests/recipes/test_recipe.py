@@ -39,9 +39,35 @@ def test_every_published_row_ships_and_every_method_has_a_small_recipe() -> None
     assert set(recipe_names()) >= PUBLISHED
     methods = {name: load_recipe(name).method.name for name in recipe_names()}
     assert {methods[name] for name in small} == set(methods.values())
+    assert {f"{name}-small" for name in PUBLISHED} <= small
     for name in small - {"tiny"}:
         assert methods[name] == methods[name.removesuffix("-small")]
         assert load_recipe(name).data.crop == 96
+
+
+SIZES = {
+    "generator": {"ngf", "blocks", "downs"},
+    "discriminator": {"ndf", "layers", "scales"},
+    "patches": {"count", "dim"},
+    "diffusion": {"ramp_kimg"},
+    "segmenter": {"width"},
+    "prototypes": {"steps"},
+    "structure": {"scales"},
+    "registration": {"width", "downs"},
+    "estimator": {"width", "blocks"},
+    "data": {"crop"},
+    "optim": {"epochs", "decay_epochs", "steps", "batch"},
+    "engine": {"workers"},
+    "log": {"every", "samples", "checkpoint"},
+    "validation": {"every", "fields", "crops"},
+}
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if f"{name}-small" in recipe_names()])
+def test_a_small_recipe_is_its_system_in_another_size(name: str) -> None:
+    allowed = {"name", "about"} | {f"{section}.{field}" for section, fields in SIZES.items() for field in fields}
+    changed = differences(load_recipe(name).to_flat(), load_recipe(f"{name}-small").to_flat())
+    assert changed.keys() <= allowed
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -118,7 +118,7 @@ def test_a_run_that_the_store_does_not_hold_is_refused(run_at, tmp_path: Path, m
 def test_a_store_that_fails_later_costs_its_own_rows_only(run_at) -> None:
     tracker = open_trackers(["mlflow"], run_at(0))
     client_of(run_at(0).logs / "mlflow").delete_run(json.loads((run_at(0).logs / "mlflow.json").read_text())["id"])
-    with pytest.warns(UserWarning, match=r"tracker mlflow failed \(.*\); the run goes on without it"):
+    with pytest.warns(UserWarning, match=r"tracker mlflow failed \(.*\); the run continues without it"):
         tracker.log(1, {"G": 1.0})
     tracker.log(2, {"G": 2.0})
     tracker.close()

@@ -72,7 +72,7 @@ def test_a_server_that_fails_is_left_behind_with_a_warning(run_at, monkeypatch: 
     failing = Recorder(TrackerLost)
     monkeypatch.setattr(import_module("restain.tracking.tensorboard"), "open_tracker", lambda info: failing)
     tracker = open_trackers(["tensorboard"], run_at(0))
-    with pytest.warns(UserWarning, match=r"tracker tensorboard failed \(no route to host\); the run goes on without"):
+    with pytest.warns(UserWarning, match=r"tracker tensorboard failed \(no route to host\); the run continues without"):
         tracker.log(1, {"G": 1.0})
     tracker.log(2, {"G": 2.0})
     tracker.close()

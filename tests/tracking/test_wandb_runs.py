@@ -131,7 +131,7 @@ def test_a_damaged_id_is_refused(run_at, content: str) -> None:
 def test_a_service_that_is_gone_costs_its_own_rows_only(run_at) -> None:
     tracker = open_trackers(["wandb"], run_at(0))
     wandb.teardown()
-    with pytest.warns(UserWarning, match=r"tracker wandb failed \(.*\); the run goes on without it"):
+    with pytest.warns(UserWarning, match=r"tracker wandb failed \(.*\); the run continues without it"):
         tracker.log(1, {"G": 1.0})
     tracker.log(2, {"G": 2.0})
     tracker.close()

@@ -73,7 +73,7 @@ def test_a_folder_of_label_images_takes_the_place_of_the_detector(tmp_path: Path
     (tmp_path / "labels" / f"{record.id}.tif").unlink()
     with pytest.raises(RestainError, match=r"has no label image s0_0_0\.png"):
         make_maps(tmp_path / "others", [record], settings, 0.5)
-    with pytest.raises(RestainError, match=r"density\.nuclei: .* is no folder"):
+    with pytest.raises(RestainError, match=r"density\.nuclei: .* is not a folder"):
         maps_folder(manifest, DensityConfig(nuclei=str(tmp_path / "none")), 0.5)
 
 

@@ -58,7 +58,9 @@ def test_folders_that_are_no_run_are_refused(pairs: Path, fast: tuple[str, ...],
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "love.txt").write_text("dear")
     for resume in (False, True):
-        with pytest.raises(RestainError, match=r"letters: holds files that are no run; expected a new or an empty"):
+        with pytest.raises(
+            RestainError, match=r"letters: contains files that are not a run; expected a new or an empty"
+        ):
             run(pairs, tmp_path / "letters", fast, resume=resume)
     assert [path.name for path in (tmp_path / "letters").iterdir()] == ["love.txt"]
     with pytest.raises(RestainError, match=r"love\.txt: is a file; expected a folder for the run"):

@@ -1,5 +1,6 @@
 """Scores on held-out fields during a run: what they are, the best checkpoint, and when they end a run."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,22 @@ def test_a_run_ends_when_the_patience_of_its_recipe_does_and_stays_ended(
     run(fields, out, sets, resume=True)
     assert len(asked) == 4 and last_state(out)["step"] == 12
     assert RunFolder(out).environment.read_bytes() == environment
+
+
+def test_a_resumed_run_may_validate_otherwise(
+    fields: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patience alone keeps the best score; another score that decides starts over, since the two do not compare."""
+    fixed_scores(monkeypatch, [0.3, 0.1, 0.2, 0.15, 0.2, 0.2])
+    out, sets = tmp_path / "run", (*fast, "optim.steps=18", "validation.every=3", "validation.patience=2")
+    run(fields, out, sets)
+    assert last_state(out)["step"] == 12
+    shutil.copytree(out, tmp_path / "copy")
+    run(fields, out, fast, "optim.steps=18", "validation.every=3", resume=True)
+    assert last_state(out)["step"] == 18 and last_state(out)["best"] == {"score": 0.1, "step": 6, "misses": 4}
+    fixed_scores(monkeypatch, [0.5, 0.5])
+    run(fields, tmp_path / "copy", fast, "optim.steps=18", "validation.every=3", "validation.best=ssim", resume=True)
+    assert last_state(tmp_path / "copy")["best"] == {"score": 0.5, "step": 15, "misses": 1}
 
 
 def test_a_validation_that_can_never_decide_is_refused(fields: Path, fast: tuple[str, ...], tmp_path: Path) -> None:

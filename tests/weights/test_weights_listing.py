@@ -19,6 +19,7 @@ def test_the_list_names_every_file_the_folders_and_the_command(
     assert rows == {name: "present" if name.startswith("lpips") else "missing" for name in WEIGHTS}
     assert f"weights folder: {folder} ($RESTAIN_WEIGHTS)" in lines
     assert f"feature cache:  {tmp_path / 'cache'} ($RESTAIN_CACHE), 1 vectors, 2.5 MB; safe to delete" in lines
-    assert lines[-1].endswith(
+    assert lines[-2].endswith(
         "fetch inception-fid inception-imagenet resnet50-imagenet vgg16-imagenet alexnet-imagenet"
     )
+    assert lines[-1].startswith("to get st-lpips-alex and st-lpips-vgg: pip download --no-deps stlpips-pytorch==")

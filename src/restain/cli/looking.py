@@ -21,13 +21,17 @@ def view(
         ),
     ],
     roles: Annotated[
-        str | None, typer.Option("--as", help="what they are, e.g. he,real: he, virtual, real or other for each")
+        str | None, typer.Option("--as", help="role of each input, such as he,real; roles: he, virtual, real, other")
     ] = None,
     mpp: Annotated[float | None, typer.Option(help="microns per pixel, instead of what the files state")] = None,
-    port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8765,
-    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
-    token: Annotated[str | None, typer.Option(help="secret part of the link, so that it stays the same")] = None,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page")] = True,
+    port: Annotated[int, typer.Option(help="port to listen on; 0: any free port")] = 8765,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; 0.0.0.0: reachable from other machines")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None, typer.Option(help="secret part of the link, to keep a link valid; default: random")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page in a browser")] = True,
 ) -> None:
     """Look at H&E, virtual stain and real IHC side by side in a browser."""
     import restain
@@ -40,11 +44,11 @@ def view(
 
 @app.command(rich_help_panel="Look")
 def demo(
-    out: Annotated[Path, typer.Option(help="folder for everything that is made")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="folder for all results")] = Path("demo"),
     marker: Marker = "er",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="seed of the tissue and of the training")] = 0,
 ) -> None:
-    """The whole way once: virtual tissue, training, staining, evaluation, a page to look at."""
+    """Run all steps once: draw virtual tissue, train, stain, evaluate, stain a slide, write a report."""
     import restain
 
     restain.demo(out, marker, seed)
@@ -52,7 +56,7 @@ def demo(
 
 @app.command(rich_help_panel="Look")
 def doctor() -> None:
-    """Print versions and devices, what is missing, and how to get it."""
+    """Print versions and devices, what is missing, and how to install it."""
     import restain
     from restain.console.doctor import print_findings
 

@@ -13,7 +13,7 @@ from restain.cli.app import Device, Precision, app
 @app.command(rich_help_panel="Stain")
 def stain(
     stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
-    input: Annotated[list[Path], typer.Option(help="image or folder; repeatable")],
+    input: Annotated[list[Path], typer.Option(help="image, or folder of images; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for the virtual stains")],
     norm: Annotated[
         Literal["stainer", "folder", "image"] | None,
@@ -23,7 +23,7 @@ def stain(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="write all outputs again, unchanged ones too")] = False,
-    batch: Annotated[int, typer.Option(min=1, help="images of one size per pass")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="number of images per pass")] = 1,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> None:
@@ -33,7 +33,7 @@ def stain(
     result = restain.stain(
         stainer, input, out, norm=norm, overwrite=overwrite, batch=batch, device=device, precision=precision
     )
-    replaced = f" ({len(result.replaced)} of them made otherwise before)" if result.replaced else ""
+    replaced = f" ({len(result.replaced)} of them replace different ones)" if result.replaced else ""
     typer.echo(f"{len(result.written)} written{replaced}, {len(result.skipped)} unchanged, {len(result.failed)} failed")
     for warning in result.warnings:
         typer.echo(f"warning: {warning}", err=True)
@@ -55,23 +55,28 @@ def slide(
     mpp_table: Annotated[
         Path | None, typer.Option(help="CSV file with the columns slide and mpp; overrides --mpp")
     ] = None,
-    model_mpp: Annotated[float | None, typer.Option(help="microns per pixel at which the stainer works")] = None,
+    model_mpp: Annotated[
+        float | None, typer.Option(help="microns per pixel at which the stainer works; default: from the stainer")
+    ] = None,
     tissue: Annotated[
         Path | None,
         typer.Option(help="GeoJSON of the tissue in pixels of the H&E: a file, or a folder of NAME.tissue.geojson"),
     ] = None,
     norm: Annotated[
         Literal["stainer", "slide", "local", "tile"] | None,
-        typer.Option(help="whose statistics normalise the network [default: stainer, if it has them, else slide]"),
+        typer.Option(
+            help="where normalisation takes its statistics from: the stainer, the slide, the neighbourhood (local), or "
+            "each tile; default: stainer if it has statistics, else slide"
+        ),
     ] = None,
-    tile: Annotated[int, typer.Option(help="side in pixels of what the network stains at once")] = 1024,
+    tile: Annotated[int, typer.Option(help="side in pixels of the tiles that the network stains")] = 1024,
     seams: Annotated[
         Literal["auto", "exact", "feather"],
-        typer.Option(help="exact halo, feathered windows, or exact while the halo is at most half a tile"),
+        typer.Option(help="exact halo, feathered windows, or auto: exact if the halo is at most half a tile"),
     ] = "auto",
     match_source: Annotated[bool, typer.Option("--match-source", help="write on the H&E's own pixel grid")] = False,
     stain_background: Annotated[
-        bool, typer.Option("--stain-background", help="stain the bare glass too, instead of filling it with white")
+        bool, typer.Option("--stain-background", help="stain the bare glass too, instead of filling it with one colour")
     ] = False,
     lossless: Annotated[
         bool, typer.Option("--lossless", help="compress without loss (deflate) instead of JPEG")
@@ -87,11 +92,13 @@ def slide(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print tiles, memory, time and file size; write nothing")
     ] = False,
-    engine: Annotated[Literal["local", "ray"], typer.Option(help="this process, or a Ray cluster")] = "local",
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="where it runs: in this process, or on a Ray cluster")
+    ] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="number of processes, with --engine ray")] = None,
     device: Device = "auto",
 ) -> None:
-    """Stain whole slides: pyramidal OME-TIFF, seam-free, in register with the H&E.
+    """Stain whole slides, without seams and aligned with the H&E, as pyramidal OME-TIFF.
 
     The same command again continues a run that was stopped, and leaves finished slides alone. The exit status is 1 if
     a slide failed or is being stained by another process.
@@ -149,7 +156,7 @@ def slide(
 def check(
     file: Annotated[Path, typer.Argument(help="a slide file, or the folder of a DICOM series")],
 ) -> None:
-    """Open a slide file with every reader that is installed, and see whether they agree."""
+    """Open a slide file with every installed reader and compare what they see."""
     import restain
     from restain.console.check import print_check
 

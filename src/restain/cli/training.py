@@ -17,19 +17,19 @@ def train(
     recipe: Annotated[
         str | None, typer.Option(help="name of a recipe, or a YAML file; default: asp-dgrank, or the resumed run's own")
     ] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="change a field of the recipe: section.field=value; repeatable")
+    ] = None,
     track: Annotated[
         list[str] | None,
-        typer.Option(
-            help="where the log also goes, in place of the recipe's choice: tensorboard, wandb, mlflow; repeatable"
-        ),
+        typer.Option(help="tracker of the log, instead of the recipe's: tensorboard, wandb, mlflow; repeatable"),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in --out")] = False,
     device: Device = "auto",
-    devices: Annotated[int, typer.Option(min=1, help="processes on each machine, one per GPU")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="machines, under torchrun or SLURM")] = 1,
+    devices: Annotated[int, typer.Option(min=1, help="number of processes on each machine, one per GPU")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="number of machines, with torchrun or SLURM")] = 1,
 ) -> None:
-    """Learn a stain from pairs (or unpaired folders) of H&E and IHC."""
+    """Train a stainer on pairs (or unpaired folders) of H&E and IHC images."""
     import restain
 
     changes = list(overrides or ())
@@ -63,7 +63,9 @@ def schema() -> None:
 @recipes_app.command()
 def show(
     name: Annotated[str, typer.Argument(help="name of a recipe, or a YAML file")],
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="section.field=value; repeatable")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="change a field: section.field=value; repeatable")
+    ] = None,
 ) -> None:
     """Print a recipe with every value resolved."""
     from restain.recipes import load_recipe
@@ -90,19 +92,24 @@ def calibrate(
     written = restain.calibrate(stainer, data, out=out, crops=crops, seed=seed, target=target, device=device)
     made = restain.load_stainer(written)
     if made.fixed:
-        typer.echo("the norms of this generator are fixed: it needs no statistics; stored how the H&E looks")
+        typer.echo(
+            "the norms of this generator are fixed, so it needs no statistics; the appearance of the H&E was stored"
+        )
     typer.echo(written)
 
 
 @app.command("import", rich_help_panel="Train")
 def import_weights(
-    weights: Annotated[Path, typer.Argument(help="a published latest_net_G.pth")],
-    family: Annotated[Literal["asp", "cut"], typer.Option("--from", help="whose release it is")],
+    weights: Annotated[Path, typer.Argument(help="published weight file, latest_net_G.pth")],
+    family: Annotated[
+        Literal["cyclegan", "pix2pix", "pspstain", "asp", "cut"],
+        typer.Option("--from", help="publication of the weights"),
+    ],
     out: Annotated[Path, typer.Option(help="stainer folder to write")],
-    stain: Annotated[str | None, typer.Option(help="name of the marker")] = None,
+    stain: Annotated[str | None, typer.Option(help="name of the stain, such as HER2")] = None,
     mpp: Annotated[float | None, typer.Option(help="microns per pixel of its training images (MIST: 0.4661)")] = None,
 ) -> None:
-    """Turn published ASP or CUT generator weights into a stainer."""
+    """Turn published generator weights into a stainer."""
     import restain
 
     typer.echo(restain.import_weights(family, weights, out, stain=stain, mpp=mpp))

@@ -66,7 +66,7 @@ def _scores_table(evaluation: Evaluation) -> Table:
     clusters = f", {count} groups drawn as a whole" if count else ""
     wide = len(systems) > _WIDE
     shown = (
-        "value of the best, difference from it for the others; intervals stand in summary.json and the report"
+        "value of the best, difference from it for the others; intervals are in summary.json and the report"
         if wide
         else f"mean over images (or statistic of the set) with 95 % bootstrap interval{clusters}"
     )
@@ -179,7 +179,7 @@ def _ranking_lines(ranking: Ranks) -> Iterator[str]:
     for metric, names in ranking.without_value.items():
         by_systems.setdefault(", ".join(names), []).append(metric)
     for lacking, metrics in by_systems.items():
-        yield f"worst for lack of a value: {lacking} in {', '.join(metrics)}"
+        yield f"worst, because they have no value: {lacking} in {', '.join(metrics)}"
 
 
 def _literature_table(evaluation: Evaluation) -> Table:

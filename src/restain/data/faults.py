@@ -51,8 +51,8 @@ def find_warnings(manifest: Manifest, checks: list[PairCheck]) -> list[str]:
     leaking = sorted(group for group, splits in splits_of.items() if len(splits) > 1)
     if leaking:
         found.append(
-            f"{len(leaking)} of {len(splits_of)} groups (slides or fields) are in more than one split, so figures "
-            f"on held-out images will flatter: {some(leaking)}"
+            f"{len(leaking)} of {len(splits_of)} groups (slides or fields) are in more than one split, so scores "
+            f"on held-out images are too good: {some(leaking)}"
         )
     return found
 

@@ -53,7 +53,7 @@ def inspect(
 
     Args:
         root: folder or CSV manifest, see ``find_pairs``.
-        out: where ``inspection.json`` and ``pairs.csv`` go; nothing is written without it.
+        out: where ``inspection.json`` and ``inspection.csv`` go; nothing is written without it.
         target: which IHC, see ``find_pairs``.
         crop: the training crop in pixels; smaller images are then an error.
         workers: threads; by default one per processor.
@@ -80,7 +80,7 @@ def inspect(
     )
     if out is not None:
         write_json(Path(out) / "inspection.json", summarise(inspection))
-        write_text(Path(out) / "pairs.csv", _pairs_csv(inspection))
+        write_text(Path(out) / "inspection.csv", _table(inspection))
     return inspection
 
 
@@ -130,7 +130,7 @@ def _summarise_alignment(found: list[Alignment]) -> dict[str, Any] | None:
     }
 
 
-def _pairs_csv(inspection: Inspection) -> str:
+def _table(inspection: Inspection) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = "id split group source target height width shift_y_px shift_x_px rotation_deg displacement_px"

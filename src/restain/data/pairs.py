@@ -48,10 +48,17 @@ class Sample:
     id: str
     seed: int
     maps: Mapping[str, torch.Tensor] = field(default_factory=dict)  # float32 (1, crop, crop) in [0, 1]
+    weight: float = 1.0  # how much the pair counts where its two sides are compared
 
 
 class PairedImages(Dataset[Sample]):
-    """H&E and IHC of the same field of view under the same crop and flip, and maps of it where a folder is given."""
+    """H&E and IHC of the same field of view under the same crop and flip.
+
+    Args:
+        records: pairs.
+        crop, flip, turns, scale, jitter, maps: see ``training_images``.
+        weighted: whether samples carry the weights of their records.
+    """
 
     def __init__(
         self,
@@ -59,12 +66,15 @@ class PairedImages(Dataset[Sample]):
         *,
         crop: int,
         flip: bool,
+        turns: bool = False,
         scale: float = 1.0,
         jitter: Jitter = NO_JITTER,
         maps: Path | None = None,
+        weighted: bool = True,
     ) -> None:
-        self.maps = maps
+        self.maps, self.turns = maps, turns
         self.pairs = [(record.id, _side(record, "source"), _side(record, "target")) for record in records]
+        self.weights = [record.weight if weighted else 1.0 for record in records]
         if not self.pairs:
             raise RestainError("no H&E/IHC pairs to train on; paired training needs both sides of a name")
         self.crop, self.flip, self.scale, self.jitter = crop, flip, scale, jitter
@@ -80,13 +90,13 @@ class PairedImages(Dataset[Sample]):
             raise RestainError(f"{source} and {target}: are {sizes} pixels; a pair must have one size")
         he, ihc = rescale(he, self.scale), rescale(ihc, self.scale)
         check_crop(he.shape[:2], self.crop, str(source))
-        window = draw_crop(he.shape[:2], self.crop, self.flip, _random(key.seed, 0))
+        window = draw_crop(he.shape[:2], self.crop, self.flip, _random(key.seed, 0), turns=self.turns)
         he = self.jitter.apply(window.apply(he), _random(key.seed, 2))
         maps = {}
         if self.maps is not None:
             values = window.apply(rescale(read_rgb(map_path(self.maps, name)), self.scale))
             maps = {title: (to_tensor(values)[[band]] + 1) / 2 for band, title in enumerate(MAP_BANDS)}
-        return Sample(to_tensor(he), to_tensor(window.apply(ihc)), name, key.seed, maps)
+        return Sample(to_tensor(he), to_tensor(window.apply(ihc)), name, key.seed, maps, self.weights[key.index])
 
 
 class UnpairedImages(Dataset[Sample]):
@@ -99,6 +109,7 @@ class UnpairedImages(Dataset[Sample]):
         *,
         crop: int,
         flip: bool,
+        turns: bool = False,
         scale: float = 1.0,
         jitter: Jitter = NO_JITTER,
     ) -> None:
@@ -107,7 +118,7 @@ class UnpairedImages(Dataset[Sample]):
         if not self.sources or not self.targets:
             missing = "H&E" if not self.sources else "IHC"
             raise RestainError(f"no {missing} images to train on; unpaired training needs both stains")
-        self.crop, self.flip, self.scale, self.jitter = crop, flip, scale, jitter
+        self.crop, self.flip, self.turns, self.scale, self.jitter = crop, flip, turns, scale, jitter
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -122,7 +133,7 @@ class UnpairedImages(Dataset[Sample]):
     def _crop(self, image: ImageRef, rng: np.random.Generator) -> RGB:
         rgb = rescale(image.read(), self.scale)
         check_crop(rgb.shape[:2], self.crop, str(image))
-        return draw_crop(rgb.shape[:2], self.crop, self.flip, rng).apply(rgb)
+        return draw_crop(rgb.shape[:2], self.crop, self.flip, rng, turns=self.turns).apply(rgb)
 
 
 def training_images(
@@ -131,9 +142,12 @@ def training_images(
     paired: bool,
     crop: int,
     flip: bool,
+    turns: bool = False,
     scale: float = 1.0,
     jitter: Jitter = NO_JITTER,
     maps: Path | None = None,
+    weighted: bool = True,
+    min_weight: float = 0.0,
 ) -> PairedImages | UnpairedImages:
     """The training split as a data set, after a look at every header: an image too small is found now, not later.
 
@@ -142,23 +156,47 @@ def training_images(
         paired: whether H&E and IHC of a field are drawn together.
         crop: side of a crop, pixels.
         flip: whether half of the crops are mirrored.
+        turns: whether crops are turned by 0 to 3 quarters.
         scale: enlargement of each image before the crop.
         jitter: how much the colours of the H&E vary.
         maps: folder of the maps of each field (see ``map_path``), for paired training; None where there are none.
+        weighted: paired training: whether samples carry the weights of the manifest.
+        min_weight: paired training: pairs of less weight are left out.
+
+    Raises:
+        RestainError: no image is left, or one is too small or cannot be read.
     """
+    images: PairedImages | UnpairedImages
     if paired:
-        records = manifest.pairs("train")
-        images: PairedImages | UnpairedImages = PairedImages(
-            records, crop=crop, flip=flip, scale=scale, jitter=jitter, maps=maps
+        records = trusted_pairs(manifest, min_weight)
+        images = PairedImages(
+            records, crop=crop, flip=flip, turns=turns, scale=scale, jitter=jitter, maps=maps, weighted=weighted
         )
     else:
         sources, targets = manifest.sources("train"), manifest.targets("train")
         records = sources + targets
-        images = UnpairedImages(sources, targets, crop=crop, flip=flip, scale=scale, jitter=jitter)
+        images = UnpairedImages(sources, targets, crop=crop, flip=flip, turns=turns, scale=scale, jitter=jitter)
     for image in {ref for record in records for ref in (record.source, record.target) if ref is not None}:
         height, width = image.size()
         check_crop(scaled_size((height, width), scale), crop, str(image))
     return images
+
+
+def trusted_pairs(manifest: Manifest, min_weight: float) -> list[Record]:
+    """The training pairs of at least this weight.
+
+    Raises:
+        RestainError: there are pairs, and all have less.
+    """
+    pairs = manifest.pairs("train")
+    kept = [record for record in pairs if record.weight >= min_weight]
+    if pairs and not kept:
+        largest = max(record.weight for record in pairs)
+        raise RestainError(
+            f"field data.min_weight is {min_weight:g}, and no training pair of {manifest.root} has that weight; "
+            f"expected at most {largest:g}"
+        )
+    return kept
 
 
 class EpochSampler(Sampler[list[SampleKey]]):
@@ -213,12 +251,14 @@ class EpochSampler(Sampler[list[SampleKey]]):
 
 def collate(samples: Sequence[Sample]) -> Batch:
     """Stack samples into a batch of image tensors (N, 3, crop, crop)."""
+    weights = torch.tensor([sample.weight for sample in samples])
     return Batch(
         source=torch.stack([sample.source for sample in samples]),
         target=torch.stack([sample.target for sample in samples]),
         ids=tuple(sample.id for sample in samples),
         seeds=tuple(sample.seed for sample in samples),
         maps={name: torch.stack([sample.maps[name] for sample in samples]) for name in samples[0].maps},
+        weights=None if (weights == 1).all() else weights,
     )
 
 

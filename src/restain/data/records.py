@@ -84,6 +84,10 @@ class Manifest:
         """Records of a split with one side only, which paired training leaves out."""
         return [record for record in self._of(split) if not (record.source and record.target)]
 
+    def lighter(self, split: str, weight: float) -> list[Record]:
+        """Pairs of a split that weigh less than ``weight``."""
+        return [record for record in self.pairs(split) if record.weight < weight]
+
     def splits(self) -> list[str]:
         """Those of train, val and test that hold at least one record."""
         present = {record.split for record in self.records}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from restain.errors import RestainError, in_short
-from restain.metrics.metric import Marker
+from restain.errors import RestainError
+from restain.files import read_json
+from restain.metrics.measures import Marker
 
 LOCATIONS: dict[str, Marker] = {
     "er": "nuclear",
@@ -75,7 +75,7 @@ def recognise(ids: Sequence[str], real: Path) -> DataSet:
         return DataSet(name=name, split=split, stain=stain, mpp=_MIST_MPP, source=source)
     phantom = real.resolve().parent / "phantom.json"
     if phantom.is_file():
-        drawn = _read_object(phantom)
+        drawn = read_json(phantom)
         mpp, stain = drawn.get("mpp"), drawn.get("marker")
         return DataSet(
             split=split,
@@ -86,8 +86,15 @@ def recognise(ids: Sequence[str], real: Path) -> DataSet:
     return DataSet(split=split)
 
 
-def find_mpp(given: float | None, data: DataSet, stainer: Path | None) -> Known:
-    """Microns per pixel: as given, else of the data set, else of the stainer; the value is None where none is known."""
+def find_mpp(given: float | None, data: DataSet, stainer: Path | None, recorded: float | None) -> Known:
+    """Microns per pixel, and where it is known from; the value is None where none is known.
+
+    Args:
+        given: by the user; it comes first.
+        data: what is known of the data set; it comes second.
+        stainer: folder of the stainer that the user named.
+        recorded: at which the stainer works that made the images, as ``staining.json`` has it.
+    """
     if given is not None:
         return Known(given, "given")
     if data.mpp is not None:
@@ -97,11 +104,22 @@ def find_mpp(given: float | None, data: DataSet, stainer: Path | None) -> Known:
         mpp = card.get("mpp")
         if isinstance(mpp, int | float) and mpp > 0:
             return Known(float(mpp), "of the images that the stainer was trained on")
+    elif recorded is not None:
+        return Known(recorded, "of the stainer that made the images, by their staining.json")
     return Known(None, "not known: give --mpp, or --stainer with a stainer that knows it")
 
 
-def find_marker(given: str | None, data: DataSet, stainer: Path | None) -> Known:
-    """Where the DAB lies: as given (a place or the name of a stain), else by the data set's or the stainer's stain.
+@dataclass(frozen=True)
+class KnownMarker(Known):
+    """Where the DAB lies, and of which stain it is, where that is known."""
+
+    stain: str | None = None  # as in ``LOCATIONS``
+
+
+def find_marker(given: str | None, data: DataSet, stainer: Path | None, recorded: str | None) -> KnownMarker:
+    """Where the DAB lies: as given (a place or the name of a stain), else by the data set or the stainer.
+
+    The arguments are as for ``find_mpp``.
 
     Raises:
         RestainError: what was given is neither a place nor a known stain.
@@ -113,13 +131,15 @@ def find_marker(given: str | None, data: DataSet, stainer: Path | None) -> Known
                 f"marker: {given!r} is not known; expected {', '.join(_PLACES)}, or a stain such as "
                 f"{', '.join(list(LOCATIONS)[:3])}"
             )
-        return Known(place, "given")
+        return KnownMarker(place, "given", _plain(given) if _plain(given) in LOCATIONS else None)
     stain, source = data.stain, data.source
     if stain is None and stainer is not None:
         stain, source = _read_card(stainer).get("stain"), "the stainer"
+    elif stain is None:
+        stain, source = recorded, "staining.json beside the images"
     if isinstance(stain, str) and _plain(stain) in LOCATIONS:
-        return Known(LOCATIONS[_plain(stain)], f"{stain}: {source}")
-    return Known(None, "not known: give --marker nuclear, membrane or cytoplasm, and the scores of its cells vote")
+        return KnownMarker(LOCATIONS[_plain(stain)], f"{stain}: {source}", _plain(stain))
+    return KnownMarker(None, "not known: cells are counted as of a nuclear stain; give --marker, and their scores vote")
 
 
 def _plain(stain: str) -> str:
@@ -129,15 +149,5 @@ def _plain(stain: str) -> str:
 def _read_card(stainer: Path) -> dict[str, Any]:
     for path in (stainer / "config.json", stainer / "stainer" / "config.json"):
         if path.is_file():
-            return _read_object(path)
+            return read_json(path)
     raise RestainError(f"stainer: {stainer}: is neither a stainer nor a run folder; expected config.json in it")
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RestainError(f"{path}: cannot be read as JSON ({in_short(error)})") from error
-    if not isinstance(value, dict):
-        raise RestainError(f"{path}: holds a JSON {type(value).__name__}; expected an object")
-    return value

@@ -48,8 +48,8 @@ def group_images(ids: Sequence[str], groups: str) -> Grouping:
     if groups == "auto":
         names = [group_of(one) for one in ids]
         if any(name is None for name in names):
-            return Grouping("auto: the names of the images tell no slide; every image by itself", None)
-        return Grouping("auto: slide or field of view, as the names of the images tell", tuple(map(str, names)))
+            return Grouping("auto: no slide in the names of the images; every image by itself", None)
+        return Grouping("auto: slide or field of view, from the names of the images", tuple(map(str, names)))
     if groups.lower().endswith(".csv"):
         return Grouping(f"from {Path(groups).name}", _from_table(ids, Path(groups)))
     return Grouping(f"pattern {groups}", _from_pattern(ids, groups))

@@ -75,12 +75,16 @@ def _score(row: Mapping[str, str]) -> PublishedScore:
     )
 
 
+def known_data_sets() -> list[str]:
+    """The data sets that have published scores."""
+    return list(dict.fromkeys(score.data_set for score in _everything()))
+
+
 def published(data_set: str) -> list[PublishedScore]:
     """All published scores of a data set, such as "mist-her2"; RestainError names the known ones."""
     found = [score for score in _everything() if score.data_set == data_set.lower()]
     if not found:
-        known = ", ".join(dict.fromkeys(score.data_set for score in _everything()))
-        raise RestainError(f"compare_with: {data_set!r} is not known; expected one of {known}")
+        raise RestainError(f"compare_with: {data_set!r} is not known; expected one of {', '.join(known_data_sets())}")
     return found
 
 

@@ -5,14 +5,14 @@ docs/evaluation.md describes the fields for those who read the file without Pyth
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
-from restain.errors import RestainError, in_short
+from restain.errors import RestainError, quoted
+from restain.files import read_json
 
 SUMMARY = "summary.json"
 PER_IMAGE = "per_image.csv"  # a row per virtual stain and image: id, system, and a column per measure
@@ -125,6 +125,17 @@ class Weights(_Part):
     heads_sha256: str | None = None  # of LPIPS
 
 
+class StainedBy(_Part):
+    """The stainer that made the images of a system, as the ``staining.json`` beside them records it."""
+
+    stainer: str  # SHA-256 of the weights and of the statistics that belong to them
+    weights_sha256: str
+    recipe: str
+    stain: str | None
+    mpp: float | None  # microns per pixel at which it works
+    norm: str
+
+
 class Summary(_Part):
     """Everything that an evaluation found, and how."""
 
@@ -144,13 +155,16 @@ class Summary(_Part):
     mpp_source: str  # where it is known from, or why it is not
     marker: Literal["nuclear", "membrane", "cytoplasm"] | None  # where the DAB lies
     marker_source: str
+    stain: str | None = None  # such as "ki67"
     data_set: str | None  # as in the published scores, such as "mist-her2"
     split: str | None
     files_sha256: str  # of the sorted lines "role name sha256" of all images read
     folders: dict[str, str | None]  # absolute paths by role
     weights: dict[str, Weights]  # by learned metric
     systems: dict[str, Scores]  # the virtual stains, in the order given
+    stainers: dict[str, StainedBy] = Field(default_factory=dict)  # by virtual stain; none where it is not recorded
     baselines: dict[str, Scores]
+    ceiling: dict[str, Scores] = Field(default_factory=dict)  # a second section of the truth; takes no part in ranks
     comparisons: list[SystemComparison]
     comparisons_family: str  # over what Holm corrected
     ranking: Ranks | None
@@ -171,16 +185,10 @@ def read_summary(path: Path) -> Summary:
     Raises:
         RestainError: the file is not JSON, is of another version, or a field is missing or has another type.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise RestainError(f"{path}: is not valid JSON ({in_short(error)})") from error
-    if not isinstance(value, dict):
-        raise RestainError(f"{path}: holds a JSON {type(value).__name__}; expected an object")
+    value = read_json(path)
     if value.get("format") != FORMAT:
-        raise RestainError(
-            f"{path}: field 'format' is {value.get('format')!r}; expected {FORMAT}: evaluate again with this version"
-        )
+        found = quoted(value.get("format"))
+        raise RestainError(f"{path}: field 'format' is {found}; expected {FORMAT}: evaluate again with this version")
     try:
         return Summary.model_validate(value)
     except ValidationError as error:

@@ -35,7 +35,7 @@ def verdict_on(
     if unchanged and _same(system, unchanged, metrics):
         return "equals the H&E in all scores: nothing was stained"
     parts = [_placement(system, ranking), _amount(system), _against_baselines(system, baselines, metrics, ranking)]
-    return "; ".join(part for part in parts if part) or "has no score that votes, so nothing can be said of it"
+    return "; ".join(part for part in parts if part) or "has no score that votes, so it cannot be ranked"
 
 
 def _same(system: System, other: System, metrics: Sequence[Metric]) -> bool:

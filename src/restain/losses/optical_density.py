@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restain.losses.averages import mean_of_images
 from restain.tensors import full_precision
 
 # Ruifrok's vectors of haematoxylin, eosin and DAB, as scikit-image rounds them.
@@ -62,10 +63,10 @@ class ProteinLosses:
     blocks: Tensor  # of the sums in 4 x 4 blocks
 
 
-def protein_losses(fake: Tensor, real: Tensor) -> ProteinLosses:
+def protein_losses(fake: Tensor, real: Tensor, weights: Tensor | None = None) -> ProteinLosses:
     """Compare focal optical densities (N, H, W); sums are over pixels, divided by the number of pixels.
 
-    The densities of a bin are summed, not counted, so there is a gradient.
+    The densities of a bin are summed, not counted, so there is a gradient. ``weights``: see ``mean_of_images``.
     """
     counted_fake, counted_real = (torch.where(fod < _COUNTED, 0.0, fod) for fod in (fake, real))
     sums_fake, sums_real = counted_fake.mean(dim=(1, 2)), counted_real.mean(dim=(1, 2))
@@ -74,9 +75,9 @@ def protein_losses(fake: Tensor, real: Tensor) -> ProteinLosses:
     kernel = (fake.shape[1] // _GRID, fake.shape[2] // _GRID)
     blocks_fake, blocks_real = (F.avg_pool2d(fod[:, None], kernel) for fod in (counted_fake, counted_real))
     return ProteinLosses(
-        average=torch.where(outside, gap.square(), 0.0).mean(),
-        histogram=(_bin_sums(fake) - _bin_sums(real)).square().sum(dim=1).mean(),
-        blocks=(blocks_fake - blocks_real).square().mean(),
+        average=mean_of_images(torch.where(outside, gap.square(), 0.0), weights),
+        histogram=mean_of_images((_bin_sums(fake) - _bin_sums(real)).square().sum(dim=1), weights),
+        blocks=mean_of_images((blocks_fake - blocks_real).square(), weights),
     )
 
 

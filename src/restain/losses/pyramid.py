@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from restain.losses.averages import mean_of_images
 from restain.tensors import full_precision
 
 PyramidForm: TypeAlias = Literal["asp", "bci"]
@@ -21,7 +22,7 @@ SMALLEST_IMAGE: dict[PyramidForm, int] = {
 }  # a blurred map must exceed its reflected border
 
 
-def pyramid_loss(fake: Tensor, real: Tensor, form: PyramidForm) -> Tensor:
+def pyramid_loss(fake: Tensor, real: Tensor, form: PyramidForm, weights: Tensor | None = None) -> Tensor:
     """Weighted mean L1 between the Gaussian pyramids of two images.
 
     ``asp``: maps 0..4 are the image blurred (5x5 binomial) at 1/2^i and map 5 is the subsampled 1/32 map; mean
@@ -30,14 +31,16 @@ def pyramid_loss(fake: Tensor, real: Tensor, form: PyramidForm) -> Tensor:
 
     Args:
         fake, real: image tensors (N, 3, H, W).
+        form: see above.
+        weights: see ``mean_of_images``.
     """
     # Blurring and subsampling are linear, so the pyramid of the difference is the difference of the pyramids.
     with torch.autocast(fake.device.type, enabled=False):  # which would blur in half precision
         maps = gaussian_pyramid(full_precision(fake) - full_precision(real), form)
-    distances = [level.abs().mean() for level in maps]
+    distances = [mean_of_images(level.abs(), weights) for level in maps]
     if form == "asp":
-        weighted = [weight * d for weight, d in zip(ASP_WEIGHTS, distances, strict=True)]
-        return torch.stack(weighted).mean()
+        shares = [share * d for share, d in zip(ASP_WEIGHTS, distances, strict=True)]
+        return torch.stack(shares).mean()
     return BCI_WEIGHT * torch.stack(distances).sum()
 
 

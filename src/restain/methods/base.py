@@ -90,13 +90,16 @@ class Method(nn.Module, ABC, Generic[Pass]):
     def stainer(self) -> Generator:
         """The network that is being learned for its own sake: the same object at each call."""
 
-    def after_step(self, terms: Mapping[str, Tensor], carried: Mapping[str, Tensor], images: int) -> None:
+    def after_step(
+        self, terms: Mapping[str, Tensor], carried: Mapping[str, Tensor], images: int, progress: Progress
+    ) -> None:
         """Adapt to a finished step.
 
         Args:
             terms: means over all images and processes.
             carried: what the phases' steps carried, the rows of all images of all processes, in one order everywhere.
             images: how many were shown.
+            progress: as the step's losses got it.
         """
 
     def pictures(self, batch: Batch) -> Mapping[str, Tensor]:

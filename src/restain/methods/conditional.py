@@ -62,9 +62,9 @@ class ConditionalMethod(Method[Tensor]):
         config = self.config
         yield "gan", config.gan.weight, generator_term(self._score(batch, fake), config.gan.mode)
         if config.l1.weight:
-            yield "l1", config.l1.weight, l1_loss(fake, batch.target)
+            yield "l1", config.l1.weight, l1_loss(fake, batch.target, batch.weights)
         if config.pyramid.weight:
-            yield "pyramid", config.pyramid.weight, pyramid_loss(fake, batch.target, config.pyramid.form)
+            yield "pyramid", config.pyramid.weight, pyramid_loss(fake, batch.target, config.pyramid.form, batch.weights)
 
     def _score(self, batch: Batch, ihc: Tensor) -> Tensor:
         return cast(Tensor, self.networks["discriminator"](torch.cat([batch.source, ihc], dim=1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from restain.methods.needs import MethodSection
+from restain.methods.needs import MethodSection, needs_crop, needs_pairs
 from restain.networks.specs import GeneratorSpec, PatchganSpec
 from restain.terms.config import GanConfig, PyramidConfig, ReconstructionConfig
 
@@ -26,14 +26,11 @@ class ConditionalConfig(MethodSection):
 
     def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
         """Sentences about fields of other sections that do not go together with these."""
-        if not paired:
-            yield "field data.paired is false; expected true, since this method compares with the real IHC"
+        yield from needs_pairs(paired)
         least = {f"discriminator.layers {self.discriminator.layers}": self.discriminator.smallest_image}
         if self.pyramid.weight:
             least[f"pyramid.form {self.pyramid.form}"] = self.pyramid.smallest_image
-        for field, side in least.items():
-            if crop < side:
-                yield f"field data.crop is {crop}; {field} needs at least {side} pixels"
+        yield from needs_crop(crop, least)
 
     def build(self, generator: GeneratorSpec, *, seed: int, crop: int) -> ConditionalMethod:
         """The method with freshly initialised networks."""

@@ -13,7 +13,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from restain.losses.dab_amount import amount_losses, dab_optical_density
 from restain.losses.pyramid import pyramid_loss
+from restain.losses.reconstruction import low_resolution_l1
 from restain.methods.base import Method, Phase, Progress, Step, detached, seeded
 from restain.methods.contrastive_config import ContrastiveConfig
 from restain.networks.projector import PatchProjector
@@ -23,6 +25,7 @@ from restain.terms.a2sp import A2sp
 from restain.terms.adversarial import Adversarial
 from restain.terms.patch_nce import PatchNce
 from restain.terms.patches import PatchEmbedder
+from restain.terms.st_lpips import StLpips
 from restain.types import Batch
 
 DISCRIMINATOR = Phase(name="discriminator", networks=("discriminator",))
@@ -63,7 +66,8 @@ class ContrastiveMethod(Method[ContrastivePass]):
             DISCRIMINATOR,
             Phase(name="generator", networks=tuple(name for name in networks if name != "discriminator")),
         )
-        self.adversarial = Adversarial(config.gan, config.diffusion, self.networks["discriminator"])
+        self._st_lpips = StLpips(config.st_lpips) if config.st_lpips.weight else None
+        self.adversarial = Adversarial(config.gan, config.diffusion, config.r1, self.networks["discriminator"])
 
     @property
     def generator(self) -> ResnetGenerator:
@@ -91,7 +95,7 @@ class ContrastiveMethod(Method[ContrastivePass]):
         """Eq. 6 for the discriminator, Eq. 8 for the generator."""
         if phase is DISCRIMINATOR:
             streams = batch.streams("discriminator/fake"), batch.streams("discriminator/real")
-            loss, terms = self.adversarial.for_discriminator(shared.fake, batch.target, streams)
+            loss, terms = self.adversarial.for_discriminator(shared.fake, batch.target, streams, progress.step)
             return Step(loss, detached(terms))
         weighted = dict(self._terms(batch, shared, progress))
         loss = torch.stack([weight * value for weight, value in weighted.values()]).sum()  # Eq. 8
@@ -99,7 +103,8 @@ class ContrastiveMethod(Method[ContrastivePass]):
 
     def _terms(self, batch: Batch, shared: ContrastivePass, progress: Progress) -> Mapping[str, tuple[float, Tensor]]:
         """The terms of Eq. 8 that are on, with their weights."""
-        config, found = self.config, {}
+        config = self.config
+        found: dict[str, tuple[float, Tensor]] = {}
         adversarial = self.adversarial.for_generator(shared.fake, batch.streams("generator"))
         found["gan"] = config.gan.weight, adversarial
         queries = self._encode_fake(shared) if self.embeds else []
@@ -115,11 +120,29 @@ class ContrastiveMethod(Method[ContrastivePass]):
                 batch.streams("a2sp"),
                 progress=progress.fraction,
                 decay_start=progress.decay_start,
+                weights=batch.weights,
             )
             found["a2sp"] = config.a2sp.weight, supervised
+        return {**found, **self._comparisons(batch, shared)}
+
+    def _comparisons(self, batch: Batch, shared: ContrastivePass) -> Mapping[str, tuple[float, Tensor]]:
+        """The terms that compare the pixels of the virtual and the real IHC, in which a pair counts by its weight."""
+        config = self.config
+        found: dict[str, tuple[float, Tensor]] = {}
+        fake = shared.fake if shared.mirrored is None else _mirror(shared.fake, shared.mirrored)
+        real, weights = batch.target, batch.weights
         if config.pyramid.weight:
-            fake = shared.fake if shared.mirrored is None else _mirror(shared.fake, shared.mirrored)
-            found["pyramid"] = config.pyramid.weight, pyramid_loss(fake, batch.target, config.pyramid.form)
+            found["pyramid"] = config.pyramid.weight, pyramid_loss(fake, real, config.pyramid.form, weights)
+        if config.low_resolution.weight:
+            difference = low_resolution_l1(fake, real, config.low_resolution.factor, weights)
+            found["low_resolution"] = config.low_resolution.weight, difference
+        if (amount := config.amount).weight:
+            parts = amount_losses(dab_optical_density(fake), dab_optical_density(real), weights)
+            found["amount_mean"] = amount.weight * amount.mean, parts.mean
+            found["amount_distribution"] = amount.weight * amount.distribution, parts.distribution
+            found["amount_blocks"] = amount.weight * amount.blocks, parts.blocks
+        if self._st_lpips is not None:
+            found["st_lpips"] = config.st_lpips.weight, self._st_lpips(fake, real, weights)
         return found
 
     def _encode_fake(self, shared: ContrastivePass) -> list[Tensor]:
@@ -140,9 +163,11 @@ class ContrastiveMethod(Method[ContrastivePass]):
             streams = [*streams, *batch.streams("patch_nce/identity")]
         return self._patch_nce(queries, keys, streams)
 
-    def after_step(self, terms: Mapping[str, Tensor], carried: Mapping[str, Tensor], images: int) -> None:
+    def after_step(
+        self, terms: Mapping[str, Tensor], carried: Mapping[str, Tensor], images: int, progress: Progress
+    ) -> None:
         """Move the diffusion horizon."""
-        self.adversarial.after_step(terms, images)
+        self.adversarial.after_step(terms, images, progress.total)
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> Mapping[str, Tensor]:

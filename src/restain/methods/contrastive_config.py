@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
-from restain.methods.needs import MethodSection
+from restain.methods.needs import MethodSection, needs_contrastive_layers, needs_crop
 from restain.networks.specs import GeneratorSpec, PatchganSpec, ResnetSpec
 from restain.terms.config import (
     A2spConfig,
+    AmountConfig,
     DiffusionConfig,
     GanConfig,
+    LowResolutionConfig,
     PatchesConfig,
     PatchNceConfig,
     PyramidConfig,
+    R1Config,
+    StLpipsConfig,
 )
 
 if TYPE_CHECKING:
@@ -29,9 +33,13 @@ class ContrastiveConfig(MethodSection):
     discriminator: PatchganSpec = PatchganSpec()
     patches: PatchesConfig = PatchesConfig()
     gan: GanConfig = GanConfig()
+    r1: R1Config = R1Config()
     patch_nce: PatchNceConfig = PatchNceConfig()
     a2sp: A2spConfig = A2spConfig()
     pyramid: PyramidConfig = PyramidConfig()
+    low_resolution: LowResolutionConfig = LowResolutionConfig()
+    amount: AmountConfig = AmountConfig()
+    st_lpips: StLpipsConfig = StLpipsConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
 
     @model_validator(mode="after")
@@ -44,20 +52,18 @@ class ContrastiveConfig(MethodSection):
 
     def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
         """Sentences about fields of other sections that do not go together with these."""
-        if not isinstance(generator, ResnetSpec):
-            yield f"field generator.kind is {generator.kind!r}; expected 'resnet', whose encoder has contrastive layers"
-            return
-        for layer in self.patches.layers:
-            try:
-                generator.contrastive_channels(layer)
-            except ValueError as error:
-                yield f"field patches.layers: {error}"
+        yield from needs_contrastive_layers(generator, self.patches.layers)
         least = {f"discriminator.layers {self.discriminator.layers}": self.discriminator.smallest_image}
         if self.pyramid.weight:
             least[f"pyramid.form {self.pyramid.form}"] = self.pyramid.smallest_image
-        for field, side in least.items():
-            if crop < side:
-                yield f"field data.crop is {crop}; {field} needs at least {side} pixels"
+        if self.st_lpips.weight:
+            least["st_lpips.scales"] = self.st_lpips.smallest_image
+        factor, layers = self.low_resolution.factor, self.patches.layers
+        if self.low_resolution.weight and crop % factor:
+            yield f"field data.crop is {crop}; expected a multiple of low_resolution.factor, {factor}"
+        if unknown := set(self.a2sp.uniform_layers) - set(layers):
+            yield f"field a2sp.uniform_layers holds {min(unknown)}; expected some of patches.layers, {layers}"
+        yield from needs_crop(crop, least)
 
     def build(self, generator: GeneratorSpec, *, seed: int, crop: int) -> ContrastiveMethod:
         """The method with freshly initialised networks."""

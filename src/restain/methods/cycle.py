@@ -88,7 +88,9 @@ class CycleMethod(Method[CyclePass]):
             carried |= {f"{stain}/fake": fake.detach(), f"{stain}/place": places}
         return Step(torch.stack(list(terms.values())).sum(), detached(terms), carried)
 
-    def after_step(self, terms: Mapping[str, Tensor], carried: Mapping[str, Tensor], images: int) -> None:
+    def after_step(
+        self, terms: Mapping[str, Tensor], carried: Mapping[str, Tensor], images: int, progress: Progress
+    ) -> None:
         """Take the virtual images of the step into the pools."""
         for stain in self.pools:
             self._pool(stain).keep(carried[f"{stain}/fake"], carried[f"{stain}/place"])

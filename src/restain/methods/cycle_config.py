@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from restain.methods.needs import MethodSection
+from restain.methods.needs import MethodSection, needs_crop
 from restain.networks.specs import GeneratorSpec, PatchganSpec
 from restain.terms.config import CycleConsistencyConfig, GanConfig
 
@@ -23,10 +23,8 @@ class CycleConfig(MethodSection):
 
     def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
         """Sentences about fields of other sections that do not go together with these."""
-        side = self.discriminator.smallest_image
-        if crop < side:
-            layers = self.discriminator.layers
-            yield f"field data.crop is {crop}; discriminator.layers {layers} needs at least {side} pixels"
+        field = f"discriminator.layers {self.discriminator.layers}"
+        yield from needs_crop(crop, {field: self.discriminator.smallest_image})
 
     def build(self, generator: GeneratorSpec, *, seed: int, crop: int) -> CycleMethod:
         """The method with freshly initialised networks."""

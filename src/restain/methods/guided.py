@@ -72,9 +72,10 @@ class GuidedMethod(Method[Tensor]):
         config, mode = self.config, self.config.gan.mode
         scores = self._scores(batch, fake)
         yield "gan", config.gan.weight, torch.stack([generator_term(score, mode) for score in scores]).sum()
-        yield "l1", config.l1.weight, l1_loss(fake, batch.target)
+        yield "l1", config.l1.weight, l1_loss(fake, batch.target, batch.weights)
         dab = batch.maps["dab"]
-        yield "mask", config.mask.weight, l1_loss(self.networks["generator"](batch.source * dab), batch.target * dab)
+        stained = self.networks["generator"](batch.source * dab)
+        yield "mask", config.mask.weight, l1_loss(stained, batch.target * dab, batch.weights)
         features = self.stainer().encode(fake, self.stainer().spec.halved)
         yield "density", config.density.weight, self._density_error(batch, features)
 

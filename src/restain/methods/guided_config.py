@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from restain.methods.needs import DataNeeds, MethodSection
+from restain.methods.needs import DataNeeds, MethodSection, needs_crop, needs_pairs
 from restain.networks.specs import DensitySpec, GeneratorSpec, MultiscalePatchganSpec, ResnetSpec
 from restain.terms.config import DensityConfig, GanConfig, MaskConfig, ReconstructionConfig
 
@@ -32,17 +32,12 @@ class GuidedConfig(MethodSection):
 
     def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
         """Sentences about fields of other sections that do not go together with these."""
-        if not paired:
-            yield "field data.paired is false; expected true, since this method compares with the real IHC"
+        yield from needs_pairs(paired)
         if not isinstance(generator, ResnetSpec):
             yield f"field generator.kind is {generator.kind!r}; expected 'resnet', whose encoder the estimator reads"
-        side = self.discriminator.smallest_image
-        if crop < side:
-            layers, scales = self.discriminator.layers, self.discriminator.scales
-            yield (
-                f"field data.crop is {crop}; discriminator.layers {layers} at discriminator.scales {scales} needs at "
-                f"least {side} pixels"
-            )
+        layers, scales = self.discriminator.layers, self.discriminator.scales
+        field = f"discriminator.layers {layers} at discriminator.scales {scales}"
+        yield from needs_crop(crop, {field: self.discriminator.smallest_image})
 
     def build(self, generator: GeneratorSpec, *, seed: int, crop: int) -> GuidedMethod:
         """The method with freshly initialised networks."""

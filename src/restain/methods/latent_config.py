@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, NonNegativeFloat
 
-from restain.methods.needs import MethodSection
+from restain.methods.needs import MethodSection, needs_crop
 from restain.networks.specs import AutoencoderSpec, GeneratorSpec, PlainDiscriminatorSpec
 from restain.terms.config import GanConfig, LatentConfig
 
@@ -28,13 +28,9 @@ class LatentSpaceConfig(MethodSection):
         """Sentences about fields of other sections that do not go together with these."""
         if not isinstance(generator, AutoencoderSpec):
             yield f"field generator.kind is {generator.kind!r}; expected 'autoencoder', which has a latent space"
-        side = self.discriminator.smallest_image
-        if crop < side:
-            layers, scales = self.discriminator.layers, self.discriminator.scales
-            yield (
-                f"field data.crop is {crop}; discriminator.layers {layers} at discriminator.scales {scales} needs at "
-                f"least {side} pixels"
-            )
+        layers, scales = self.discriminator.layers, self.discriminator.scales
+        field = f"discriminator.layers {layers} at discriminator.scales {scales}"
+        yield from needs_crop(crop, {field: self.discriminator.smallest_image})
 
     def build(self, generator: GeneratorSpec, *, seed: int, crop: int) -> LatentMethod:
         """The method with freshly initialised networks."""

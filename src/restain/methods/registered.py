@@ -61,7 +61,7 @@ class RegisteredMethod(Method[Tensor]):
         config = self.config
         weighted = {
             "gan": (config.gan.weight, generator_term(self._score(shared), mode)),
-            "correction": (config.correction.weight, l1_loss(warp(shared, displacement), batch.target)),
+            "correction": (config.correction.weight, l1_loss(warp(shared, displacement), batch.target, batch.weights)),
             "smoothness": (config.correction.smoothness, smoothness_loss(displacement)),
         }
         loss = torch.stack([weight * value for weight, value in weighted.values()]).sum()

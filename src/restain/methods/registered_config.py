@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from restain.methods.needs import MethodSection
+from restain.methods.needs import MethodSection, needs_crop, needs_pairs
 from restain.networks.specs import GeneratorSpec, PatchganSpec, RegistrationSpec
 from restain.terms.config import CorrectionConfig, GanConfig
 
@@ -26,11 +26,9 @@ class RegisteredConfig(MethodSection):
 
     def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
         """Sentences about fields of other sections that do not go together with these."""
-        if not paired:
-            yield "field data.paired is false; expected true, since this method compares with the real IHC"
-        if crop < self.discriminator.smallest_image:
-            layers, side = self.discriminator.layers, self.discriminator.smallest_image
-            yield f"field data.crop is {crop}; discriminator.layers {layers} needs at least {side} pixels"
+        yield from needs_pairs(paired)
+        field = f"discriminator.layers {self.discriminator.layers}"
+        yield from needs_crop(crop, {field: self.discriminator.smallest_image})
         downs = self.registration.downs
         if crop % 2**downs:
             yield f"field data.crop is {crop}; registration.downs {downs} needs a multiple of {2**downs}"

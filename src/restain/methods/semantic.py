@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from restain.losses.adversarial import discriminator_terms, generator_term
+from restain.losses.averages import mean_of_images
 from restain.losses.optical_density import dab_mask, focal_optical_density, protein_losses
 from restain.losses.prototypes import prototype_loss
 from restain.losses.pyramid import pyramid_loss
@@ -100,10 +101,11 @@ class SemanticMethod(Method[SemanticPass]):
         queries = self.stainer().encode(fake, config.patches.layers)
         content = self._patch_nce(queries, shared.features, batch.streams("patch_nce"))
         yield "patch_nce", config.patch_nce.weight, content
-        yield "pyramid", config.pyramid.weight, pyramid_loss(fake, real, config.pyramid.form)
-        yield "structure", config.structure.weight, 1 - ms_ssim(fake, real, config.structure.scales).mean()
+        yield "pyramid", config.pyramid.weight, pyramid_loss(fake, real, config.pyramid.form, batch.weights)
+        structure = mean_of_images(1 - ms_ssim(fake, real, config.structure.scales), batch.weights)
+        yield "structure", config.structure.weight, structure
         densities = [focal_optical_density(image, released=config.protein.released) for image in (fake, real)]
-        protein = protein_losses(*densities)
+        protein = protein_losses(densities[0], densities[1], batch.weights)
         yield "protein_average", config.protein.average, protein.average
         yield "protein_histogram", config.protein.histogram, protein.histogram
         yield "protein_blocks", config.protein.blocks, protein.blocks

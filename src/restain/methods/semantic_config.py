@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from restain.methods.needs import MethodSection
+from restain.methods.needs import MethodSection, needs_contrastive_layers, needs_crop, needs_pairs
 from restain.networks.specs import GeneratorSpec, PatchganSpec, ResnetSpec, SegmenterSpec
 from restain.terms.config import (
     ContentConfig,
@@ -40,24 +40,14 @@ class SemanticConfig(MethodSection):
 
     def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
         """Sentences about fields of other sections that do not go together with these."""
-        if not paired:
-            yield "field data.paired is false; expected true, since this method compares with the real IHC"
-        if not isinstance(generator, ResnetSpec):
-            yield f"field generator.kind is {generator.kind!r}; expected 'resnet', whose encoder has contrastive layers"
-            return
-        for layer in self.patches.layers:
-            try:
-                generator.contrastive_channels(layer)
-            except ValueError as error:
-                yield f"field patches.layers: {error}"
+        yield from needs_pairs(paired)
+        yield from needs_contrastive_layers(generator, self.patches.layers)
         least = {
             f"discriminator.layers {self.discriminator.layers}": self.discriminator.smallest_image,
             f"pyramid.form {self.pyramid.form}": self.pyramid.smallest_image,
             f"structure.scales {self.structure.scales}": self.structure.smallest_image,
         }
-        for field, side in least.items():
-            if crop < side:
-                yield f"field data.crop is {crop}; {field} needs at least {side} pixels"
+        yield from needs_crop(crop, least)
 
     def build(self, generator: GeneratorSpec, *, seed: int, crop: int) -> SemanticMethod:
         """The method with freshly initialised networks."""

@@ -83,6 +83,9 @@ class LpipsSettings:
     networks: tuple[str, ...] = ("alexnet-imagenet", "vgg16-imagenet")
 
 
+TOLERANT_LPIPS = LpipsSettings(version="ST 0.0", networks=("st-lpips-alex", "st-lpips-vgg"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
     """What two evaluations must share before their scores are compared; None: the protocol has no such metric."""
@@ -97,6 +100,7 @@ class Protocol:
     kid: KidSettings | None
     phv: PhvSettings | None
     lpips: LpipsSettings | None = LpipsSettings()
+    st_lpips: LpipsSettings | None = None
     fid_tf: FidSettings | None = None  # pytorch-fid's resize beside another FID
     kid_paired: KidSettings | None = None  # our own estimator, which leaves out the products of one field
     crop: int | None = None  # pixels: a random square of each field is evaluated in place of the whole
@@ -112,6 +116,8 @@ class Protocol:
             "phv_avg": self.phv,
             "lpips_alex": self.lpips,
             "lpips_vgg": self.lpips,
+            "st_lpips_alex": self.st_lpips,
+            "st_lpips_vgg": self.st_lpips,
         }
         return sections.get(metric)
 
@@ -143,6 +149,7 @@ _ALL = (
         phv=PhvSettings(
             features=FeatureSettings(network="resnet50-imagenet", preparation="imagenet-full-size"),
         ),
+        st_lpips=TOLERANT_LPIPS,
         fid_tf=_PYTORCH_FID,
         kid_paired=KidSettings(
             features=FeatureSettings(network="inception-fid", preparation="antialiased-299"), estimator="all-paired"

@@ -25,10 +25,18 @@ class DataConfig(Section):
     )
     crop: int = Field(512, ge=16, le=8192, description="side of a training crop, pixels")
     flip: bool = Field(True, description="mirror half of the crops left to right")
+    turns: bool = Field(False, description="turn each crop by 0 to 3 quarters, both images of a pair alike")
     jitter: tuple[Share, Share, Share] = Field(
         (0.0, 0.0, 0.0),
         description="brightness, contrast and saturation of the H&E alone: each scaled by a factor from 1 ± this share",
     )
+    stain_jitter: Share = Field(
+        0.0, description="haematoxylin and eosin of the H&E alone: each amount scaled by a factor from 1 ± this share"
+    )
+    pair_weights: bool = Field(
+        True, description="let a pair count by its weight in the manifest wherever its two images are compared"
+    )
+    min_weight: Share = Field(0.0, description="leave out training pairs of less weight")
     target: str = Field("B", description="which IHC of a folder that holds several: B for trainB, B_weak, ...")
     stain: Line | None = Field(None, description="name of the marker, for the stainer and its model card")
     mpp: float | None = Field(None, ge=0.01, le=100, description="microns per pixel of the training images")

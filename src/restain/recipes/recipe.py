@@ -17,6 +17,9 @@ from restain.networks.specs import GeneratorSpec, ResnetSpec
 from restain.recipes.common import DataConfig, EngineConfig, LogConfig, OptimConfig, ValidationConfig
 from restain.sections import Line, Section
 
+# What a resumed run may change; how a step is divided, too, as long as the images of a step are the same in number.
+MAY_DIFFER = ("log.", "validation.", "engine.workers", "optim.batch", "optim.accumulate")
+
 
 class Recipe(Section):
     """Everything that decides what a training run does. Raises ``pydantic.ValidationError`` for what does not fit."""

@@ -109,7 +109,7 @@ def pairs(
     assert slides is not None
     if Path(slides).is_dir() and Path(slides).resolve() in (out.resolve(), *out.resolve().parents):
         raise RestainError(
-            f"{out}: lies in the folder of the slides, and tiles would be taken for slides; name another"
+            f"{out}: is in the folder of the slides, where tiles would be taken for slides; expected another folder"
         )
     listed = find_slide_pairs(slides)
     splits = draw_splits(listed, options.val, options.test, options.seed)
@@ -139,7 +139,7 @@ def _claim(out: Path, inputs: dict[str, Any], options: PairOptions) -> None:
             )
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RestainError(f"{out}: already holds something; expected a new or an empty folder")
+        raise RestainError(f"{out}: is not empty; expected a new or an empty folder")
     write_json(path, wanted)
 
 

@@ -1,4 +1,4 @@
-"""Charts as SVG text: DAB against the truth, and the curves of a training run."""
+"""Charts as SVG text: how measures spread over the images, and the curves of a training run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -59,23 +59,20 @@ OWN_PANELS = {
 
 
 @dataclass(frozen=True)
-class ScatterPanel:
-    """One amount per image, virtual against true; ``marks`` letters single points by row."""
-
-    title: str
-    unit: str
-    true: Numbers
-    virtual: Numbers
-    marks: dict[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class SpreadPanel:
     """One measure over the images, a line a system from top to bottom; NaN and infinities are left out."""
 
     title: str
     unit: str
     values: dict[str, Numbers]
+
+
+@dataclass(frozen=True)
+class LinesPanel:
+    """One score over the steps: for each system one line a training, ``(steps, values)``."""
+
+    title: str
+    lines: dict[str, list[tuple[Numbers, Numbers]]]
 
 
 @contextmanager
@@ -89,41 +86,6 @@ def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     # matplotlib can only name fonts it measured with; the reader's own interface font sits better in the page
     result.append(re.sub(r"'DejaVu Sans'(, sans-serif)?", FONTS, buffer.getvalue()))
-
-
-def scatter(panels: list[ScatterPanel]) -> str:
-    """Virtual against true, one square panel each, two in a row, with the identity line and Pearson's r."""
-    columns = min(2, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    with _figure(4.3 * columns, 4.2 * rows) as (figure, result):
-        grid = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes, panel in zip(grid, panels, strict=False):
-            _scatter_panel(axes, panel)
-        for axes in grid[len(panels) :]:
-            axes.set_visible(False)
-    return result[0]
-
-
-def _scatter_panel(axes: Axes, panel: ScatterPanel) -> None:
-    known = np.isfinite(panel.true) & np.isfinite(panel.virtual)
-    x, y = panel.true[known], panel.virtual[known]
-    low, high = (min(x.min(), y.min()), max(x.max(), y.max())) if len(x) else (0.0, 1.0)
-    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
-    span = (low - margin, high + margin)
-    axes.plot(span, span, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-    crowded = len(x) > 2000  # as vectors these would outweigh the page's images
-    axes.scatter(x, y, s=20, color=BROWN, alpha=0.55, linewidths=0, zorder=2, rasterized=crowded)
-    marked = sorted((row for row in panel.marks if known[row]), key=lambda row: float(panel.true[row]))
-    for order, row in enumerate(marked):  # letters go left and right in turn, since neighbours crowd
-        point = (float(panel.true[row]), float(panel.virtual[row]))
-        axes.scatter(*point, s=34, facecolor="white", edgecolor=VIOLET, linewidths=1.3, zorder=3)
-        shift, side = ((-6, 5), "right") if order % 2 else ((6, -9), "left")
-        axes.annotate(panel.marks[row], point, shift, textcoords="offset points", ha=side, color=VIOLET, weight="bold")
-    unit = f" ({panel.unit})" if panel.unit else ""
-    axes.set(xlim=span, ylim=span, aspect="equal", xlabel=f"true IHC{unit}", ylabel=f"virtual stain{unit}")
-    axes.set_title(f"{panel.title}, {correlation_text(x, y)}")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def spreads(panels: list[SpreadPanel]) -> str:
@@ -159,11 +121,30 @@ def _spread_panel(axes: Axes, panel: SpreadPanel) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def correlation_text(x: Numbers, y: Numbers) -> str:
-    """Pearson's r and n in words; not defined under 3 images or where one side is constant."""
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return f"r not defined (n = {len(x)})"
-    return f"r = {np.corrcoef(x, y)[0, 1]:.3f} (n = {len(x)})"
+def lines(panels: list[LinesPanel]) -> str:
+    """Scores of several systems over the steps of their trainings, one panel a score, one colour a system."""
+    columns = min(3, len(panels))
+    names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    colours = {name: matplotlib.colormaps["tab20"](place % 20) for place, name in enumerate(names)}
+    rows = math.ceil(len(panels) / columns)
+    with _figure(3.8 * columns, 2.7 * rows + 0.24 * math.ceil(len(names) / 4)) as (figure, result):
+        grid = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, panel in zip(grid, panels, strict=False):
+            for name, trainings in panel.lines.items():
+                for place, (steps, values) in enumerate(trainings):
+                    title = name if place == 0 else None
+                    axes.plot(steps, values, color=colours[name], label=title, linewidth=1.2, marker="o", markersize=2)
+            axes.set_title(panel.title)
+            axes.set_xlabel("step")
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        handles = {
+            title: handle for axes in grid for handle, title in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False)
+    return result[0]
 
 
 def running_mean(values: Numbers, window: int) -> Numbers:

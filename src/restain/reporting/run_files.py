@@ -32,6 +32,7 @@ class RunFiles:
     environment: dict[str, Any]
     data: dict[str, Any]
     stainer: dict[str, Any]
+    stainer_hashes: tuple[str, ...]  # SHA-256 of the weights of the last stainer and of the best
     log: Table | None
     samples: tuple[tuple[int, Path], ...]  # (step, grid), by step
     attention: tuple[AttentionFiles, ...]
@@ -76,6 +77,7 @@ def read_run(folder: Path) -> RunFiles:
         environment=_first_session(folder),
         data=values("data.json"),
         stainer=values("stainer/config.json"),
+        stainer_hashes=_stainer_hashes(folder),
         log=read_table(present["logs/train.csv"]) if "logs/train.csv" in present else None,
         samples=samples,
         attention=attention,
@@ -87,6 +89,13 @@ def _first_session(folder: Path) -> dict[str, Any]:
     """Where and when the run began; nothing where that is not recorded."""
     sessions = RunFolder(folder).read_environment().sessions
     return sessions[0].model_dump(mode="json") if sessions else {}
+
+
+def _stainer_hashes(folder: Path) -> tuple[str, ...]:
+    run = RunFolder(folder)
+    configs = [place / "config.json" for place in (run.stainer, run.best_stainer)]
+    hashes = [read_json(path).get("weights_sha256") for path in configs if path.is_file()]
+    return tuple(one for one in hashes if isinstance(one, str))
 
 
 def _samples(folder: Path) -> tuple[tuple[int, Path], ...]:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from restain.losses.averages import mean_of_images
 from restain.losses.contrastive import adaptive_weights, info_nce, trust
-from restain.sampling import attention_map, draw_locations, tissue_prior
+from restain.losses.dab_amount import dab_optical_density
+from restain.sampling import attention_map, dab_prior, draw_locations, tissue_prior
 from restain.terms.config import A2spConfig
 from restain.terms.patches import PatchEmbedder
 from restain.types import RandomStreams
@@ -29,6 +31,7 @@ class A2sp:
         *,
         progress: float,
         decay_start: float,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """The loss of Eq. 3.
 
@@ -39,6 +42,7 @@ class A2sp:
             streams: one random stream per image.
             progress: share of the training that is done.
             decay_start: share at which the learning rate starts to decay.
+            weights: of the pairs, see ``mean_of_images``.
         """
         if self._config.locations == "attention":
             maps = self.attention(keys, target)
@@ -49,14 +53,23 @@ class A2sp:
         losses = []
         for v, u in zip(*self._patches.embed(queries, keys, locations), strict=True):
             theta = adaptive_weights((u * v).sum(dim=-1), p, self._config.lookup)
-            losses.append((theta * info_nce(v, u, self._patches.config.tau)).mean())  # Eq. 2
+            losses.append(mean_of_images(theta * info_nce(v, u, self._patches.config.tau), weights))  # Eq. 2
         return torch.stack(losses).mean()  # Eq. 3
 
     def attention(self, keys: Sequence[Tensor], target: Tensor) -> list[Tensor]:
-        """A_l of Eq. 1 for each layer: (N, H_l, W_l), each image's map summing to 1."""
-        maps = [attention_map(feature) for feature in keys]
-        if self._config.tissue_prior:
-            priors = (tissue_prior(target, (map_.shape[1], map_.shape[2])) for map_ in maps)
-            maps = [map_ * prior for map_, prior in zip(maps, priors, strict=True)]
-            maps = [map_ / map_.sum(dim=(1, 2), keepdim=True).clamp_min(1e-12) for map_ in maps]
-        return maps
+        """A_l of Eq. 1 for each layer, sharpened and under the priors: (N, H_l, W_l), each image's map summing to 1."""
+        layers = self._patches.config.layers
+        return [self._map(layer, feature, target) for layer, feature in zip(layers, keys, strict=True)]
+
+    def _map(self, layer: int, feature: Tensor, target: Tensor) -> Tensor:
+        config, size = self._config, (feature.shape[2], feature.shape[3])
+        map_ = attention_map(feature, 0.0 if layer in config.uniform_layers else config.power)
+        if config.tissue_prior:
+            map_ = _normalised(map_ * tissue_prior(target, size))
+        if config.dab_prior:
+            map_ = _normalised(map_ * dab_prior(dab_optical_density(target), size))
+        return map_
+
+
+def _normalised(map_: Tensor) -> Tensor:
+    return map_ / map_.sum(dim=(1, 2), keepdim=True).clamp_min(1e-12)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from restain.diffusion import AdaptiveHorizon, HorizonRule, NoiseSchedule, diffuse, draw_times
-from restain.losses.adversarial import discriminator_terms, generator_term
-from restain.terms.config import DiffusionConfig, GanConfig
+from restain.losses.adversarial import MIDDLE, discriminator_terms, generator_term, r1_penalty
+from restain.terms.config import DiffusionConfig, GanConfig, R1Config
 from restain.types import RandomStreams
 
 
@@ -19,43 +19,61 @@ class Adversarial(nn.Module):
     Args:
         gan: the objective.
         diffusion: the diffusion module's settings.
+        r1: the gradient penalty of the discriminator.
         discriminator: D; called with images, and with diffusion times where the module is on. Its parameters belong to
             whoever made it.
     """
 
-    def __init__(self, gan: GanConfig, diffusion: DiffusionConfig, discriminator: Callable[..., Tensor]) -> None:
+    def __init__(
+        self, gan: GanConfig, diffusion: DiffusionConfig, r1: R1Config, discriminator: Callable[..., Tensor]
+    ) -> None:
         super().__init__()
-        self._gan, self._diffusion = gan, diffusion
+        self._gan, self._diffusion, self._r1 = gan, diffusion, r1
         self._score_of = (discriminator,)  # in a tuple, so that it is not registered a second time
         self.horizon: AdaptiveHorizon | None = None
         if diffusion.enabled:
             c = diffusion
             self._schedule = NoiseSchedule(c.beta_start, c.beta_end, c.t_max)
-            self.horizon = AdaptiveHorizon(HorizonRule(c.t_min, c.t_max, c.target, c.interval, c.ramp_kimg))
+            self.horizon = AdaptiveHorizon(HorizonRule(c.t_min, c.t_max, c.target, c.interval, c.ramp_kimg, c.ramp))
 
     def for_discriminator(
-        self, fake: Tensor, real: Tensor, streams: tuple[RandomStreams, RandomStreams]
+        self, fake: Tensor, real: Tensor, streams: tuple[RandomStreams, RandomStreams], step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Eq. 6 and what there is to log; times and noise of fake and real images are drawn from a stream each."""
+        """Eq. 6 and what there is to log; times and noise of fake and real images are drawn from a stream each.
+
+        ``step`` counts the steps that are done: R1 is due at each ``every``-th.
+        """
+        penalised = bool(self._r1.weight) and step % self._r1.every == 0
+        if penalised:
+            real = real.detach().requires_grad_()
         images = torch.cat([fake.detach(), real])
         scores_fake, scores_real = self._score(images, [*streams[0], *streams[1]]).chunk(2)
         loss_fake, loss_real = discriminator_terms(scores_fake, scores_real, self._gan.mode)
         terms = {"D_fake": loss_fake, "D_real": loss_real}
         if self.horizon is not None:
             # The target midway between the labels 0 and 1 takes the place of 0 in Diffusion-GAN's sign test.
-            middle = 0.5 if self._gan.mode == "lsgan" else 0.0
-            terms["D_sign"] = (scores_real.float() - middle).sign().mean()
+            terms["D_sign"] = (scores_real.float() - MIDDLE[self._gan.mode]).sign().mean()
             terms["horizon"] = self.horizon.horizon().float()
-        return loss_fake + loss_real, terms
+        loss = loss_fake + loss_real
+        if penalised:
+            terms["D_r1"] = r1_penalty(scores_real, real)
+            loss = loss + self._r1.weight * self._r1.every * terms["D_r1"]
+        return loss, terms
 
     def for_generator(self, fake: Tensor, streams: RandomStreams) -> Tensor:
         """Eq. 7."""
         return generator_term(self._score(fake, streams), self._gan.mode)
 
-    def after_step(self, terms: Mapping[str, Tensor], images: int) -> None:
-        """Move the diffusion horizon; ``terms`` are means over all processes, ``images`` counts all of them."""
+    def after_step(self, terms: Mapping[str, Tensor], images: int, steps: int) -> None:
+        """Move the diffusion horizon.
+
+        Args:
+            terms: means over all processes.
+            images: shown in the step, by all of them.
+            steps: of the whole run.
+        """
         if self.horizon is not None:
-            self.horizon.observe(terms["D_sign"], images)
+            self.horizon.observe(terms["D_sign"], images, steps)
 
     def _score(self, images: Tensor, streams: RandomStreams) -> Tensor:
         """D(x) of the images, or D(x_t, t) at drawn diffusion times."""

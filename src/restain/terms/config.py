@@ -25,8 +25,17 @@ class GanConfig(Section):
     """The adversarial term."""
 
     weight: NonNegativeFloat = Field(1.0, description="weight of the term")
-    mode: Literal["lsgan", "vanilla"] = Field(
-        "lsgan", description="least squares, or binary cross-entropy on logits (vanilla)"
+    mode: Literal["lsgan", "vanilla", "hinge"] = Field(
+        "lsgan", description="least squares, binary cross-entropy on logits (vanilla), or hinge"
+    )
+
+
+class R1Config(Section):
+    """The gradient penalty R1 of the discriminator on real images."""
+
+    weight: NonNegativeFloat = Field(0.0, description="weight of the squared gradient, summed over pixels; 0: off")
+    every: PositiveInt = Field(
+        16, description="steps between two penalties, each of which then counts as many times (lazy)"
     )
 
 
@@ -48,7 +57,14 @@ class A2spConfig(Section):
 
     weight: NonNegativeFloat = Field(10.0, description="weight of the term")
     locations: Literal["attention", "uniform"] = Field("attention", description="how locations are drawn (Eq. 1)")
+    power: NonNegativeFloat = Field(
+        1.0, description="exponent of the attention: 1 as in Eq. 1, more draws fewer places more often"
+    )
+    uniform_layers: tuple[int, ...] = Field(
+        (), description="layers whose locations are not drawn by attention; 0 is the image, where glass attends most"
+    )
     tissue_prior: bool = Field(False, description="multiply the attention by the tissue under each location")
+    dab_prior: bool = Field(False, description="multiply the attention by the density of DAB in the real IHC")
     schedule: Literal["lambda", "linear", "sigmoid", "zero"] = Field(
         "lambda", description="how the share of uniform weight falls over the run"
     )
@@ -80,6 +96,10 @@ class DiffusionConfig(Section):
     target: float = Field(0.6, ge=-1, le=1, description="r above which the discriminator is taken to overfit")
     interval: PositiveInt = Field(4, description="steps between two moves of the horizon")
     ramp_kimg: PositiveFloat = Field(100.0, description="thousand images in which the horizon can go from end to end")
+    ramp: PositiveFloat | None = Field(
+        None,
+        description="the same as a share of the run, in place of ramp_kimg; 0.48 is 100,000 images of MIST's 209,000",
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> DiffusionConfig:
@@ -96,6 +116,39 @@ class ReconstructionConfig(Section):
     """A mean absolute difference of pixels."""
 
     weight: NonNegativeFloat = Field(100.0, description="weight of the term")
+
+
+class LowResolutionConfig(Section):
+    """A mean absolute difference of images at low resolution, at which displaced pairs still agree."""
+
+    weight: NonNegativeFloat = Field(0.0, description="weight of the term")
+    factor: PositiveInt = Field(
+        4, description="pixels that are averaged, down and across: about the displacement of the pairs; 1: none"
+    )
+
+
+class AmountConfig(Section):
+    """The amount of DAB (optical density): in the whole crop, over its pixels, and by place."""
+
+    weight: NonNegativeFloat = Field(0.0, description="weight of the three parts together")
+    mean: NonNegativeFloat = Field(1.0, description="share of the difference of the means")
+    distribution: NonNegativeFloat = Field(0.3, description="share of the Wasserstein distance of the densities")
+    blocks: NonNegativeFloat = Field(0.5, description="share of the differences in 4 x 4 blocks")
+
+
+class StLpipsConfig(Section):
+    """ST-LPIPS, the shift-tolerant perceptual distance, at low resolutions (Ghildyal and Liu 2022)."""
+
+    weight: NonNegativeFloat = Field(0.0, description="weight of the term")
+    network: Literal["alex", "vgg"] = Field("alex", description="whose weights are used: AlexNet or VGG16")
+    scales: tuple[tuple[PositiveInt, NonNegativeFloat], ...] = Field(
+        ((4, 1.0), (2, 0.5)), min_length=1, description="resolutions: pixels that are averaged, and the share of each"
+    )
+
+    @property
+    def smallest_image(self) -> int:
+        """Least side in pixels: the network must fit at the coarsest resolution."""
+        return int({"alex": 21, "vgg": 18}[self.network] * max(factor for factor, _ in self.scales))
 
 
 class CycleConsistencyConfig(Section):
@@ -176,5 +229,5 @@ class DensityConfig(Section):
     nuclei: str | None = Field(
         None, description="folder of label images (PNG or TIFF, named as the IHC) of a better detector of nuclei"
     )
-    membranous: bool = Field(False, description="DAB lies on membranes and marks no nuclei (HER2)")
+    membranous: bool = Field(False, description="whether DAB is on membranes, so that it does not mark nuclei (HER2)")
     sigma: PositiveFloat = Field(11.0, description="pixels over which a nucleus is spread")

@@ -94,4 +94,4 @@ class _Several:
             action()
         except TrackerLost as error:
             del self._trackers[name]
-            warnings.warn(f"tracker {name} failed ({error}); the run goes on without it", stacklevel=2)
+            warnings.warn(f"tracker {name} failed ({error}); the run continues without it", stacklevel=2)

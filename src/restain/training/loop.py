@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from restain.data.pairs import EpochSampler, collate, training_images
 from restain.data.records import Manifest
 from restain.data.transforms import Jitter
-from restain.errors import RestainError
+from restain.errors import RestainError, Stopped
 from restain.methods.base import Method, Progress, has_graph, without_graph
 from restain.networks.generator import Generator
 from restain.progress import ProgressBar
@@ -52,9 +52,12 @@ class Trainer:
             paired=data.paired,
             crop=data.crop,
             flip=data.flip,
+            turns=data.turns,
             scale=data.scale,
-            jitter=Jitter(*data.jitter),
+            jitter=Jitter(*data.jitter, stain=data.stain_jitter),
             maps=prepared_maps(recipe, manifest, self.processes),
+            weighted=data.pair_weights,
+            min_weight=data.min_weight,
         )
         self.images_per_step = optim.batch * optim.accumulate * self.processes.count
         self.steps_per_epoch = self._sampler(0).steps_per_epoch
@@ -100,8 +103,8 @@ class Trainer:
         """Run from the current step to the end.
 
         Raises:
-            RestainError: the run was told to stop, on any process, after its state was saved; or a hook refuses to go
-                on.
+            Stopped: the run was told to stop, on any process, after its state was saved.
+            RestainError: a hook refuses to go on.
         """
         with (
             torch.random.fork_rng(self._devices()),  # the global generators belong to the caller
@@ -122,7 +125,7 @@ class Trainer:
                     hook.run(self)
                 if stopping and not self.finished:
                     cause = self.stop_request.signal or "another process"
-                    raise RestainError(
+                    raise Stopped(
                         f"stopped by {cause} at step {self.step} of {self.total}; the state is saved, give --resume to "
                         "continue"
                     )
@@ -154,7 +157,7 @@ class Trainer:
         means = self.processes.mean(torch.stack(list(terms.values())))
         self.pending.append(dict(zip(terms, means, strict=True)))
         rows_of_all = {name: torch.cat([self.processes.rows(part) for part in rows]) for name, rows in carried.items()}
-        self.method.after_step(self.pending[-1], rows_of_all, self.images_per_step)
+        self.method.after_step(self.pending[-1], rows_of_all, self.images_per_step, progress)
         if self.average is not None:
             self.average.update_parameters(self.method.stainer())
 

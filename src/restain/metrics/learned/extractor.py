@@ -20,7 +20,14 @@ from restain.metrics.learned.inception import Inception
 from restain.metrics.learned.lpips import lpips_distance
 from restain.metrics.learned.preparation import PREPARATIONS, RESIZING, lpips_full_size
 from restain.metrics.learned.resnet50 import ResNet50
-from restain.metrics.learned.stacks import TappedStack, alexnet_stack, vgg16_stack
+from restain.metrics.learned.stacks import (
+    TappedStack,
+    alexnet_stack,
+    numbered,
+    tolerant_alexnet_stack,
+    tolerant_vgg16_stack,
+    vgg16_stack,
+)
 from restain.weights import HeldWeights, load_weights
 
 Features: TypeAlias = npt.NDArray[np.float32]  # (n, d)
@@ -32,8 +39,11 @@ _NETWORKS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
         "resnet50-imagenet": ResNet50,
         "vgg16-imagenet": vgg16_stack,
         "alexnet-imagenet": alexnet_stack,
+        "st-lpips-alex": tolerant_alexnet_stack,
+        "st-lpips-vgg": tolerant_vgg16_stack,
     }
 )
+_RENAMED = frozenset({"st-lpips-alex", "st-lpips-vgg"})  # networks whose files name layers otherwise
 
 
 @dataclass(frozen=True)
@@ -74,10 +84,10 @@ class FeatureExtractor:
 
 @dataclass(frozen=True)
 class PerceptualDistance:
-    """LPIPS through one network with its learned heads: two that are equal give a pair the same distance."""
+    """LPIPS or ST-LPIPS through a network with its learned heads: two that are equal give a pair the same distance."""
 
     weights: HeldWeights  # of the convolutions
-    heads: HeldWeights  # of the weights of their channels
+    heads: HeldWeights  # of the weights of their channels; the same file for ST-LPIPS
     device: str = field(default="cpu", compare=False)
 
     @cached_property
@@ -91,9 +101,7 @@ class PerceptualDistance:
     @cached_property
     def channel_weights(self) -> list[torch.Tensor]:
         """For each tap float (C,)."""
-        tensors = load_weights(self.heads)
-        count = len(self.network.taps)
-        return [tensors[f"lin{tap}.model.1.weight"].flatten().to(self.device) for tap in range(count)]
+        return [head.to(self.device) for head in channel_weights(load_weights(self.heads))]
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -107,6 +115,11 @@ class PerceptualDistance:
         with _reproducibly():
             seen, other = (self.network(lpips_full_size(image)[None].to(self.device)) for image in (real, fake))
             return float(lpips_distance(seen, other, self.channel_weights))
+
+
+def channel_weights(state: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """For each of the five taps the learned weights of its channels, float (C,), from a file with LPIPS heads."""
+    return [state[f"lin{tap}.model.1.weight"].flatten() for tap in range(5)]
 
 
 def build_network(name: str) -> nn.Module:
@@ -124,6 +137,7 @@ def load_network(name: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
     network = build_network(name)
     unused = network.unused
     assert isinstance(unused, tuple)
+    state = numbered(state) if name in _RENAMED else state
     wanted = {key: value for key, value in state.items() if not key.startswith(unused)}
     for key in network.state_dict():
         if key.endswith(".num_batches_tracked"):  # older files lack it, and nothing reads it in evaluation

@@ -173,7 +173,7 @@ def _row(
         measures=(SetMeasure(features=features, function=_measure),),
         family="learned",
         range="[0, ∞)",
-        weakness=f"grows as n shrinks, so compare at equal n; an image says nothing by itself; {weakness}{PHOTOGRAPHS}",
+        weakness=f"grows as n shrinks, so compare at equal n; a single image has no value; {weakness}{PHOTOGRAPHS}",
         ballot="distance of sets",
     )
 

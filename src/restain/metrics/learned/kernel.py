@@ -139,6 +139,6 @@ KID_PAIRED = _row(
     "kid_paired",
     "FID Inception, antialiased resize, one estimate over all images without the products of one field",
     "Gretton et al., JMLR 13 (2012), Eq. 4",
-    "our own estimator: no published value may stand beside it",
+    "our own estimator: not comparable with published values",
     lambda protocol: protocol.kid_paired,
 )

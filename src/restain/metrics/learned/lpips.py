@@ -1,4 +1,4 @@
-"""LPIPS: the weighted squared distance of normalised feature maps."""
+"""LPIPS and ST-LPIPS: the weighted squared distance of normalised feature maps."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 _EPSILON = 1e-10
+_TINY = 1e-20  # under the root, whose slope at 0 is infinite; nothing beside any response
 
 
 def lpips_distance(
@@ -40,7 +41,7 @@ def lpips_distance(
 
 
 def _normalised(responses: torch.Tensor) -> torch.Tensor:
-    return responses / (responses.square().sum(dim=1, keepdim=True).sqrt() + _EPSILON)
+    return responses / ((responses.square().sum(dim=1, keepdim=True) + _TINY).sqrt() + _EPSILON)
 
 
 def _row(name: str, title: str, network: str, heads: str) -> Metric:
@@ -61,3 +62,23 @@ def _row(name: str, title: str, network: str, heads: str) -> Metric:
 
 LPIPS_ALEX = _row("lpips_alex", "AlexNet", "alexnet-imagenet", "lpips-alex")
 LPIPS_VGG = _row("lpips_vgg", "VGG16", "vgg16-imagenet", "lpips-vgg")
+
+
+def _tolerant_row(name: str, title: str, weights: str) -> Metric:
+    return Metric(
+        name=name,
+        direction="lower",
+        definition=f"shift-tolerant learned perceptual distance through a blurred {title}, at full size",
+        source="Ghildyal and Liu, ECCV 2022 (ST-LPIPS)",
+        measures=(DistanceMeasure(name=name, network=weights, heads=weights),),
+        columns=(name,),
+        family="learned",
+        range="[0, ∞), seldom above 1",
+        weakness=f"forgives a stain that lies a few pixels off, as consecutive sections do; {PHOTOGRAPHS}",
+        undefined="the image is smaller than the network can take",
+        ballot="st_lpips",
+    )
+
+
+ST_LPIPS_ALEX = _tolerant_row("st_lpips_alex", "AlexNet", "st-lpips-alex")
+ST_LPIPS_VGG = _tolerant_row("st_lpips_vgg", "VGG16", "st-lpips-vgg")

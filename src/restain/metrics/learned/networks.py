@@ -78,8 +78,9 @@ class LearnedMetrics:
     def _needs(self, measure: Measure) -> list[str]:
         """Names of the weight files of a measure; none where the protocol does not define it."""
         if isinstance(measure, DistanceMeasure):
-            lpips = self._protocol.lpips
-            return [measure.network, measure.heads] if lpips and measure.network in lpips.networks else []
+            sections = (self._protocol.lpips, self._protocol.st_lpips)
+            defined = any(measure.network in one.networks for one in sections if one)
+            return [measure.network, measure.heads] if defined else []
         if isinstance(measure, FeatureMeasure | SetMeasure):
             settings = measure.features(self._protocol)
             return [settings.network] if settings else []

@@ -82,7 +82,7 @@ _TOP_DECILE = Amount(
     what="mean DAB density of the densest tenth of the pixels",
     source=_ODA_GAN,
     range="[0, 2.4]",
-    weakness="says nothing of how much is stained; pigment and folds are in the densest tenth",
+    weakness="does not measure how much is stained; pigment and folds are in the densest tenth",
     ballot=DISTRIBUTION,
     correlation_ballot=CORRELATION,
 )
@@ -99,7 +99,7 @@ def _divergence(name: str, definition: str, range_: str, weakness: str) -> Metri
         columns=(name,),
         family="stain",
         range=range_,
-        weakness=f"blind to where the stain lies; {weakness}",
+        weakness=f"blind to place; {weakness}",
         ballot=DISTRIBUTION,
     )
 
@@ -112,5 +112,5 @@ HISTOGRAM_KL = _divergence(
     "dab_histogram_kl",
     "Kullback-Leibler divergence, virtual from real,",
     "[0, 29]",
-    "a bin that the real stain leaves empty costs as much as the floor of 1e-10 says",
+    "a bin that the real stain leaves empty costs as much as the floor of 1e-10 sets",
 )

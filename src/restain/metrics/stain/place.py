@@ -148,7 +148,7 @@ NEAR_F = Metric(
     columns=("dab_near_f",),
     family="place",
     range="[0, 1]",
-    weakness="chance grows with the stained area: above a half of the field it says little",
+    weakness="chance grows with the stained area: above half of the field it means little",
     undefined="no pixel is positive on either side",
 )
 
@@ -163,7 +163,7 @@ def _of_overlap(name: str, definition: str, weakness: str, votes: bool) -> Metri
         columns=(name,),
         family="place",
         range="[0, 1]",
-        weakness=f"{weakness}; asks for agreement to the pixel, which consecutive sections do not have",
+        weakness=f"{weakness}; needs agreement to the pixel, which consecutive sections do not have",
         undefined="the mask that is divided by is empty in every image",
         ballot="dab_overlap",
         votes=votes,

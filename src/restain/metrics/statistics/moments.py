@@ -51,6 +51,19 @@ def difference_of(statistic: Statistic, count: int) -> Statistic:
     return Statistic(features, value)
 
 
+def mean_of(statistic: Statistic, parts: int) -> Statistic:
+    """The mean of a statistic over so many sets of columns, one set after the other, such as one a training."""
+
+    def features(*columns: Floats) -> Floats:
+        count = len(columns) // parts
+        return np.concatenate([statistic.features(*columns[n * count : (n + 1) * count]) for n in range(parts)])
+
+    def value(means: Floats, n: Floats | int) -> Floats:
+        return np.asarray(np.mean([statistic.value(part, n) for part in np.split(means, parts)], axis=0))
+
+    return Statistic(features, value, statistic.scale)
+
+
 def standardised(values: Floats) -> Floats:
     """(values - mean) / standard deviation over the last axis; exactly 0 where they vary by rounding only."""
     centred = values - values.mean(axis=-1, keepdims=True)

@@ -81,7 +81,9 @@ def list_jobs(
         single = found.slides == (path,)  # a folder of DICOM files is one slide
         base = path.absolute().parent if single else path.absolute()
         if not single and base.resolve() == out.resolve():
-            raise RestainError(f"{out}: is the folder of the slides; results would be taken for slides, name another")
+            raise RestainError(
+                f"{out}: is the folder of the slides, where results would be taken for slides; expected another folder"
+            )
         inner = base.resolve() in out.resolve().parents  # a folder for results among the slides: not slides themselves
         for source in found.slides:
             if inner and out.resolve() in source.resolve().parents:

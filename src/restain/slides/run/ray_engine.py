@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from restain.errors import RestainError
+from restain.cluster import open_cluster
 from restain.progress import ProgressBar
 from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord
@@ -19,7 +18,6 @@ from restain.stainer import load_stainer
 from restain.tensors import find_device
 
 RETRIES = 3  # of a slide whose worker was lost, and of a worker
-_CORES = 4  # for each worker, where there is no GPU
 
 
 class _Worker:
@@ -53,30 +51,19 @@ def stain_on_ray(
     Raises:
         RestainError: Ray is not installed, or the cluster has no GPU where one is asked for.
     """
-    try:
-        import ray
-    except ImportError:
-        raise RestainError("engine ray: Ray is not installed; pip install 'restain[ray]'") from None
-    if not ray.is_initialized():
-        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False)
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-    if device == "cuda" and not gpus:
-        raise RestainError("device is cuda, but the Ray cluster has no GPU")
-    on_gpu = bool(gpus) and device != "cpu"
-    count = min(workers or (gpus if on_gpu else max(1, cores // _CORES)), len(jobs))
-    needs = {"num_gpus": 1, "num_cpus": 1} if on_gpu else {"num_cpus": max(1, min(cores // count, _CORES))}
+    cluster = open_cluster(device, len(jobs), workers)
+    ray = cluster.ray
     again = {"max_restarts": RETRIES, "max_task_retries": RETRIES}
 
     def start() -> Any:
-        return ray.remote(_Worker).options(**needs, **again).remote(stainer.absolute(), options, device)
+        return ray.remote(_Worker).options(**cluster.needs, **again).remote(stainer.absolute(), options, device)
 
     # Workers of a running cluster have folders of their own that relative paths would start from.
     waiting, busy = deque(_absolute(job) for job in jobs), {}
-    for worker in [start() for _ in range(count)]:
+    for worker in [start() for _ in range(cluster.workers)]:
         job = waiting.popleft()
         busy[worker.stain.remote(job)] = (worker, job)
-    with ProgressBar(f"{count} workers", len(jobs), "slides") as bar:
+    with ProgressBar(f"{cluster.workers} workers", len(jobs), "slides") as bar:
         while busy:
             (done,), _ = ray.wait(list(busy), num_returns=1)
             worker, job = busy.pop(done)

@@ -8,9 +8,8 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from PIL import Image
 
-from restain.images import RGB, read_rgb
+from restain.images import RGB, open_picture, read_rgb
 from restain.wsi.geometry import Region, Size
 from restain.wsi.slide import Level
 
@@ -27,7 +26,7 @@ class PictureSource:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = Lock()
-        with Image.open(path) as image:
+        with open_picture(path) as image:
             self.levels: tuple[Level, ...] = (Level(Size(image.width, image.height), 1.0),)
             self.icc: bytes | None = image.info.get("icc_profile")
             self.properties: Mapping[str, str] = {"format": image.format or ""}

@@ -35,7 +35,7 @@ class Encoding:
 
     def __post_init__(self) -> None:
         if self.tile < 16 or self.tile % 16:
-            raise RestainError(f"tile: {self.tile} pixels; TIFF wants a positive multiple of 16")
+            raise RestainError(f"tile: {self.tile} pixels; expected a positive multiple of 16")
         if not 1 <= self.quality <= 100:
             raise RestainError(f"quality: {self.quality}; expected 1 to 100")
 

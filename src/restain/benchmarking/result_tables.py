@@ -1,0 +1,215 @@
+"""The tables of a comparison: scores with tests and ranks, costs, and what failed; as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from restain.benchmarking.plan import JobRecord, Plan
+from restain.benchmarking.seed_scores import Comparisons, Measured
+from restain.files import write_text
+from restain.metrics import Metric
+from restain.metrics.statistics.significance import LEVEL
+from restain.reporting.labels import label
+from restain.reporting.score_sheet import (
+    ScoreSheet,
+    SheetCell,
+    SheetColumn,
+    SheetRow,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
+
+HEADLINE = (  # the columns where no metrics were asked for; CSV has all
+    "ssim",
+    "psnr",
+    "lpips_alex",
+    "fid",
+    "kid",
+    "dab_mean_od_error",
+    "dab_positive_area_error",
+    "dab_pearson_r",
+    "dab_grid_r",
+    "r_pathology",
+)
+RANK = "mean_rank"
+SYSTEMS, BASELINES = "trained here", "learn nothing"
+DIFFERENT, NOT_COMPARABLE = "†", "*"
+
+
+def write_tables(plan: Plan, found: Comparisons | None) -> ScoreSheet:
+    """Write ``table.md``, ``table.csv`` and ``table.tex``; returns the table of the scores."""
+    shown, costs = score_sheet(plan, found, plan.metrics), cost_sheet(plan)
+    write_text(plan.out / "table.md", f"{to_markdown(shown)}\n{to_markdown(costs)}")
+    write_text(plan.out / "table.tex", f"{to_latex(shown)}\n{to_latex(costs)}")
+    whole = score_sheet(plan, found, ("all",))
+    columns = [*whole.columns, *costs.columns]
+    cost_of = {row.name: row.cells for row in costs.rows}
+    rows = [replace(row, cells={**row.cells, **cost_of.get(row.name, {})}) for row in whole.rows]
+    write_text(plan.out / "table.csv", to_csv(replace(whole, columns=columns, rows=rows)))
+    return shown
+
+
+def score_sheet(plan: Plan, found: Comparisons | None, metrics: Sequence[str] = ()) -> ScoreSheet:
+    """Scores of the systems, the baselines, and the literature where that was asked for.
+
+    Args:
+        plan: the comparison.
+        found: its scores so far; None where nothing is done.
+        metrics: as asked for; empty for the headline, "all" for every one that was computed.
+    """
+    chosen = [] if found is None else list(_chosen(found, metrics))
+    columns = [SheetColumn(name=m.name, title=_title(m), direction=m.direction) for m in chosen]
+    if found is not None and found.ranking is not None:
+        columns.append(SheetColumn(name=RANK, title="mean rank", direction="lower"))
+    rows = [*_system_rows(plan, found, chosen), *_baseline_rows(found, chosen), *_published_rows(found, chosen)]
+    budget = "each recipe's own length" if plan.budget is None else str(plan.budget)
+    size = "no evaluation yet" if found is None else f"{len(found.ids)} fields of {plan.split}, {plan.protocol}"
+    return ScoreSheet(
+        title=f"{plan.data.name}: {budget}, {_counted(len(plan.seeds), 'seed')}, {size}",
+        columns=columns,
+        rows=rows,
+        notes=tuple(_notes(plan, found, rows)),
+    )
+
+
+def _chosen(found: Comparisons, metrics: Sequence[str]) -> Iterator[Metric]:
+    scores = found.scores
+    for metric in found.metrics:
+        present = any(metric.name in scores[one.name] for one in found.systems)
+        wanted = metrics == ("all",) or (metric.direction != "none" and (bool(metrics) or metric.name in HEADLINE))
+        if present and wanted:
+            yield metric
+
+
+def _title(metric: Metric) -> str:
+    return f"{label(metric.name)}, {metric.unit}" if metric.unit else label(metric.name)
+
+
+def _system_rows(plan: Plan, found: Comparisons | None, metrics: Sequence[Metric]) -> Iterator[SheetRow]:
+    done = {one.name: one for one in found.systems} if found else {}
+    for contender in plan.contenders:
+        records = [job.record() for job in plan.jobs() if job.contender == contender]
+        note = _state(records)
+        if found is not None and contender.name in done:
+            cells = _cells(found, done[contender.name], metrics)
+            yield SheetRow(name=contender.name, cells=cells, section=SYSTEMS, note=note)
+        else:
+            yield SheetRow(name=contender.name, section=SYSTEMS, note=note)
+
+
+def _state(records: Sequence[JobRecord | None]) -> str:
+    """What keeps a system from having all its trainings; empty where nothing does."""
+    failures = [record.reason for record in records if record is not None and record.status == "failed"]
+    waiting = sum(record is None for record in records)
+    parts = [f"{_counted(len(failures), 'training')} failed: {failures[0]}"] if failures else []
+    parts += [f"{_counted(waiting, 'training')} not done yet"] if waiting else []
+    return "; ".join(parts)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _baseline_rows(found: Comparisons | None, metrics: Sequence[Metric]) -> Iterator[SheetRow]:
+    if found is None:
+        return
+    for one in found.baselines:
+        yield SheetRow(name=one.name, cells=_cells(found, one, metrics), ranked=False, section=BASELINES)
+
+
+def _cells(found: Comparisons, one: Measured, metrics: Sequence[Metric]) -> dict[str, SheetCell]:
+    cells = {}
+    for metric in metrics:
+        score = found.scores[one.name].get(metric.name)
+        if score is None:
+            continue
+        test = found.tests.get((metric.name, one.name))
+        p = test.p_holm if test else None
+        cells[metric.name] = SheetCell(
+            value=score.mean,
+            spread=score.spread,
+            interval=score.interval,
+            p=p,
+            mark=DIFFERENT if p is not None and p < LEVEL else "",
+        )
+    if found.ranking is not None:
+        cells[RANK] = SheetCell(value=found.ranking.mean_rank[one.name])
+    return cells
+
+
+def _published_rows(found: Comparisons | None, metrics: Sequence[Metric]) -> Iterator[SheetRow]:
+    literature = found.summary.literature if found else None
+    if literature is None:
+        return
+    # The literature calls LPIPS by no network, and KID after it was multiplied by 1000, as the metric here is.
+    names = {metric.name: "lpips" if metric.name.startswith("lpips") else metric.name for metric in metrics}
+    sources = list(dict.fromkeys((row.method, row.source) for row in literature.rows))
+    for method, source in sources:
+        of_source = {row.metric: row for row in literature.rows if (row.method, row.source) == (method, source)}
+        cells = {
+            name: SheetCell(
+                value=of_source[theirs].value,
+                spread=of_source[theirs].std,
+                mark="" if of_source[theirs].comparable else NOT_COMPARABLE,
+            )
+            for name, theirs in names.items()
+            if theirs in of_source
+        }
+        if cells:
+            section = f"published for {literature.data_set}"
+            yield SheetRow(name=f"{method} ({source})", cells=cells, ranked=False, section=section)
+
+
+def _notes(plan: Plan, found: Comparisons | None, rows: Sequence[SheetRow]) -> Iterator[str]:
+    if found is None:
+        return
+    spread = "mean ± standard deviation over seeds " if len(plan.seeds) > 1 else "score "
+    units = f"; {len(set(found.groups.tolist()))} groups of fields drawn as a whole" if found.groups is not None else ""
+    yield f"{spread}[95 % bootstrap interval over fields{units}]. Bold: best, underlined: second best of the trained."
+    if any(cell.mark == DIFFERENT for row in rows for cell in row.cells.values()):
+        yield (
+            f"{DIFFERENT} differs from {found.systems[0].name} (p < {LEVEL}, paired permutation over fields on means "
+            "over seeds, Holm within a metric over the systems, and over the baselines)."
+        )
+    if found.ranking is not None:
+        yield (
+            "Mean rank: over the families of all metrics that vote, 1 is best (docs/evaluation.md)."
+            + (f" Stains the wrong places: {', '.join(found.ranking.displaced)}." if found.ranking.displaced else "")
+        )
+    if any(cell.mark == NOT_COMPARABLE for row in rows for cell in row.cells.values()):
+        yield f"{NOT_COMPARABLE} of another protocol, split, size or number of images, or not stated: do not compare."
+    for row in rows:
+        if row.note and row.cells:
+            yield f"{row.name}: {row.note}."
+
+
+def cost_sheet(plan: Plan) -> ScoreSheet:
+    """What each system costs."""
+    columns = [
+        SheetColumn(name="steps", title="steps"),
+        SheetColumn(name="seconds_per_step", title="s a step", direction="lower"),
+        SheetColumn(name="peak_memory_mb", title="peak memory, MB", direction="lower"),
+        SheetColumn(name="parameters", title="parameters of the stainer", direction="lower"),
+        SheetColumn(name="parameters_trained", title="of all networks", direction="lower"),
+        SheetColumn(name="gmacs_512", title="GMACs at 512 px", direction="lower"),
+        SheetColumn(name="mpx_per_second", title="stained Mpx/s", direction="higher"),
+    ]
+    rows, machines = [], dict[str, None]()
+    for contender in plan.contenders:
+        cost = plan.cost(contender)
+        if cost is None:
+            rows.append(SheetRow(name=contender.name, ranked=False, note="not measured"))
+            continue
+        values = cost.model_dump() | {"gmacs_512": cost.macs_512 / 1e9, "steps": _steps(plan, contender.name)}
+        cells = {c.name: SheetCell(value=float(values[c.name])) for c in columns if values[c.name] is not None}
+        rows.append(SheetRow(name=contender.name, cells=cells, ranked=False))
+        machines[f"{cost.device}, {_counted(cost.threads, 'thread')}"] = None
+    notes = [f"Measured on {'; '.join(machines)}, before the training."] if machines else []
+    return ScoreSheet(title="Cost", columns=columns, rows=rows, notes=notes)
+
+
+def _steps(plan: Plan, name: str) -> int | None:
+    records = [job.record() for job in plan.jobs() if job.contender.name == name]
+    return next((record.steps for record in records if record is not None and record.steps is not None), None)
