@@ -1,6 +1,6 @@
 """Draw the pictures of docs/study.md: a reader study in a real browser, on virtual tissue, and its analysis.
 
-    python benchmarks/study_screenshots.py [docs/images] [--cases 24] [--widths 1360]
+    python benchmarks/study_screenshots.py [docs/images] [--cases 16] [--widths 1360]
 
 Needs Chromium and the extra `dev`. Tissue is drawn by ``restain.phantom`` as two consecutive sections: the IHC of the
 section of the H&E stands where a virtual stain would, that of the next section where a real IHC would. The answers are
@@ -39,7 +39,7 @@ ERROR = 0.55  # standard deviation of a reader's error, in classes
 
 def draw(folder: Path, cases: int) -> None:
     """Folders real, virtual and he, of equal names."""
-    restain.phantom("her2", folder / "tissue", cases, 768, 4, restain.PhantomOptions(consecutive=restain.Consecutive()))
+    restain.phantom("her2", folder / "tissue", cases, 640, 4, restain.PhantomOptions(consecutive=restain.Consecutive()))
     for side, place in (("he", "{0}A"), ("real", "{0}B"), ("virtual", "truth/{0}/aligned")):
         (folder / side).mkdir()
         for split in ("train", "val"):
@@ -157,7 +157,7 @@ def main() -> None:
     """Draw the tissue, make and read the studies, take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", nargs="?", type=Path, default=Path("docs/images"))
-    parser.add_argument("--cases", type=int, default=24)
+    parser.add_argument("--cases", type=int, default=16)
     parser.add_argument("--widths", type=int, nargs="+", default=[1360], help="of the window, pixels")
     options = parser.parse_args()
     with TemporaryDirectory() as held, sync_playwright() as playwright:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from restain.cli.app import Folder, Marker, study_app
+from restain.cli.app import study_app
 
 
 @study_app.command("make")
@@ -18,9 +18,11 @@ def make_study(
     design: Annotated[
         Literal["score", "2afc", "quality", "preference"], typer.Option(case_sensitive=False, help="what is asked")
     ],
-    marker: Marker,
+    marker: Annotated[
+        Literal["her2", "er", "pr", "ki67"], typer.Option(case_sensitive=False, help="stain; it sets the questions")
+    ],
     cases: Annotated[int, typer.Option(help="cases that are read")],
-    out: Folder,
+    out: Annotated[Path, typer.Option(help="new folder for the study")],
     real: Annotated[Path | None, typer.Option(help="folder of real IHC, same names")] = None,
     source: Annotated[Path | None, typer.Option(help="folder of H&E, same names, shown beside each image")] = None,
     readers: Annotated[int, typer.Option(help="how many")] = 3,
@@ -74,7 +76,7 @@ def serve_study(
 @study_app.command("analyse")
 def analyse_study(
     study: Annotated[Path, typer.Argument(help="folder of restain study make, with the answers")],
-    out: Folder,
+    out: Annotated[Path, typer.Option(help="folder for tables, JSON and the page")],
 ) -> None:
     """Agreement, confusion, choices and non-inferiority, as CSV, JSON and a page."""
     import restain
