@@ -52,6 +52,7 @@ SAME = {
     ("study", "serve"): restain.serve_study,
     ("study", "analyse"): restain.analyse_study,
     ("report",): restain.report,
+    ("table",): restain.table,
     ("phantom",): restain.phantom,
     ("register",): restain.register,
     ("pairs",): restain.pairs,
