@@ -137,10 +137,12 @@ def test_tissue_outlines_follow_the_transform(tmp_path):
     assert 0 < x.min() < x.max() < 2000 and 0 < y.min() < y.max() < 1600
 
 
+NAMED = {"version": 1, "unit": "micron", "maps": "he to ihc", "he": "he.tif", "ihc": "ihc.tif"}
+
+
 def written(folder, **fields):
     """A ``transform.json`` as ``restain register`` writes it, with changes."""
-    good = {"version": 1, "unit": "micron", "maps": "he to ihc", "he": "he.tif", "ihc": "ihc.tif", "steps": []}
-    write_json(folder / "t.json", {**good, **fields})
+    write_json(folder / "t.json", {**NAMED, "steps": [], **fields})
     return folder / "t.json"
 
 
@@ -203,7 +205,10 @@ def test_outlines_follow_a_field_of_displacements(tmp_path):
 
 @pytest.mark.parametrize(("fields", "words"), [
     ({"version": 1, "unit": "px", "maps": "he to ihc", "steps": []}, "unit is not as a transform of version 1"),
-    ({"version": 1, "unit": "micron", "maps": "he to ihc", "steps": [{"kind": "warp"}]}, "warp"),
+    ({**NAMED, "steps": [{"kind": "warp"}]}, "warp"),
+    ({**NAMED, "steps": [{"kind": "field", "origin": [0, 0], "spacing": 9, "dx": [[1, 2]], "dy": [[1], [2]]}]},
+     "not two grids of one size"),
+    ({**NAMED, "steps": [{"kind": "affine", "matrix": [[1, 2, 0], [2, 4, 0]]}]}, "invertible"),
     ({"version": 9, "units": "um", "matrix": [[1, 0, 0], [0, 1, 0]]}, "version is 9"),
     ({"version": 1, "units": "px", "matrix": [[1, 0, 0], [0, 1, 0]]}, "units is 'px'; expected 'um'"),
     ({"version": 1, "units": "um", "matrix": [[1, 0], [0, 1]]}, "expected two rows of three numbers"),
