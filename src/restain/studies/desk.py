@@ -184,7 +184,9 @@ class Desk:
             "training": step.training,
             "pictures": pictures,
             "unreadable_allowed": not self._study.paired,
-            "questions": [question.model_dump(mode="json", exclude={"cutoffs"}) for question in self._study.questions],
+            "questions": [
+                question.model_dump(mode="json", exclude={"cutoffs", "lowest"}) for question in self._study.questions
+            ],
             "answers": dict(draft.answers) if draft else {},
             "comment": draft.comment if draft else "",
             "unreadable": draft.unreadable if draft else False,
