@@ -42,6 +42,8 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
 
 SAME = {
     ("train",): restain.train,
+    ("extract",): restain.extract,
+    ("bench",): restain.bench,
     ("stain",): restain.stain,
     ("calibrate",): restain.calibrate,
     ("slide",): restain.slide,
