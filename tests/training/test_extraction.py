@@ -30,8 +30,9 @@ def test_what_cannot_be_extracted_leaves_nothing(whole: Path, pairs: Path, tmp_p
         restain.extract(pairs, out)
     with pytest.raises(RestainError, match="is not a readable checkpoint"):
         restain.extract(whole, out, checkpoint=whole / "recipe.yaml")
+    restain.phantom("er", tmp_path / "other", 3, 64)
     with pytest.raises(RestainError, match="other data"):
-        restain.extract(whole, out, data=restain.phantom("er", tmp_path / "other", 3, 80), device="cpu")
+        restain.extract(whole, out, data=tmp_path / "other", device="cpu")
     with pytest.raises(RestainError, match="holds files"):
         restain.extract(whole, whole)
     assert not out.exists()
