@@ -40,6 +40,8 @@ SMALL_NETWORKS = {
     "resnet": ("generator.ngf=4", "generator.blocks=5", "data.crop=40"),
     "unet": ("generator.ngf=4", "generator.downs=3", "data.crop=40"),
     "autoencoder": ("generator.ngf=4", "generator.blocks=1", "data.crop=40"),
+    "denoiser": ("generator.ngf=4", "generator.blocks=1", "generator.style=8", "generator.latent=4", "data.crop=40"),
+    "diffusive": ("discriminator.ndf=4", "discriminator.layers=2", "translator.ngf=4", "translator.blocks=1"),
     "contrastive": ("discriminator.ndf=4", "discriminator.layers=2", "patches.count=12", "patches.dim=8"),
     "conditional": ("discriminator.ndf=4", "discriminator.layers=2"),
     "cycle": ("discriminator.ndf=4", "discriminator.layers=2", "cycle.pool=3"),

@@ -151,6 +151,17 @@ class StLpipsConfig(Section):
         return int({"alex": 21, "vgg": 18}[self.network] * max(factor for factor, _ in self.scales))
 
 
+class DenoisingConfig(Section):
+    """The terms of SynDiff beside the adversarial ones."""
+
+    reconstruction: NonNegativeFloat = Field(0.5, description="weight of the difference of predicted and real IHC")
+    cycle: NonNegativeFloat = Field(0.5, description="weight of the cycle terms of the translators")
+    penalty: NonNegativeFloat = Field(
+        1.0, description="weight gamma of R1, the squared gradient of a score of a real image (halved in the sum)"
+    )
+    penalty_every: PositiveInt = Field(10, description="steps between two penalties")
+
+
 class CycleConsistencyConfig(Section):
     """Cycle consistency of two generators (CycleGAN)."""
 
