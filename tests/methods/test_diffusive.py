@@ -20,7 +20,7 @@ def prepared() -> tuple:
 
 
 def test_what_is_noised_has_the_shares_of_its_step() -> None:
-    recipe = small("syndiff-rgb")
+    recipe = small("syndiff-rgb", "generator.steps=4")
     method, batch = build(recipe), batch_for(recipe)
     shares = recipe.generator.signal_shares()
     signal = torch.full_like(batch.target, 0.5)

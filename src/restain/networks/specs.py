@@ -266,6 +266,12 @@ class RegistrationSpec(Section):
     blocks: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="residual blocks at the bottom")
 
 
+class ClassifierSpec(Section):
+    """The classifier of Confusion-GAN that tells tumour from normal in an IHC, and that restain trains itself."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels at full resolution")
+
+
 class SegmenterSpec(Section):
     """The segmentation network of PSPStain, a U-Net of four halvings that restain trains itself."""
 

@@ -170,6 +170,35 @@ class CycleConsistencyConfig(Section):
     pool: PositiveInt = Field(50, description="earlier virtual images that each discriminator may be shown again")
 
 
+class RelatedConfig(Section):
+    """Contrast of classes on the features that tell them apart (ODA-GAN)."""
+
+    weight: NonNegativeFloat = Field(1.0, description="weight of the term; not published")
+
+
+class AlignmentConfig(Section):
+    """Maximum mean discrepancy of virtual and real features of one class (ODA-GAN)."""
+
+    weight: NonNegativeFloat = Field(1.0, description="weight of the term; not published")
+    sigma: PositiveFloat = Field(1.0, description="width of the Gaussian kernel")
+    queue: PositiveInt = Field(1024, description="features of earlier real images that are kept of each class")
+
+
+class ConfusionConfig(Section):
+    """A virtual image hidden among real ones (Confusion-GAN)."""
+
+    weight: NonNegativeFloat = Field(0.0, description="weight of the term")
+    slots: int = Field(32, ge=2, le=256, description="images that are looked at together")
+
+
+class PathologyConfig(Section):
+    """The H&E's label found again in the virtual IHC by a classifier (Confusion-GAN)."""
+
+    weight: NonNegativeFloat = Field(0.0, description="weight of the term")
+    steps: PositiveInt = Field(2000, description="steps in which the classifier is trained before the first step")
+    lr: PositiveFloat = Field(1e-3, description="learning rate of that training")
+
+
 class CorrectionConfig(Section):
     """Comparison of a warped virtual IHC with the real one, and the smoothness of the warp (RegGAN)."""
 
