@@ -135,10 +135,10 @@ class DecoupledMethod(Method[DecoupledPass]):
             carried[f"related/{layer}"] = F.normalize(real * mask[:, None], dim=-1)
 
     def _unrelated(self, queries: Sequence[Tensor], keys: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
-        losses = [
-            info_nce(*(F.normalize(x * (1 - mask[:, None]), dim=-1) for x in pair), self.config.patches.tau).mean()
-            for *pair, mask in zip(queries, keys, masks, strict=True)
-        ]
+        losses = []
+        for query, key, mask in zip(queries, keys, masks, strict=True):
+            v, u = (F.normalize(embedded * (1 - mask[:, None]), dim=-1) for embedded in (query, key))
+            losses.append(info_nce(v, u, self.config.patches.tau).mean())
         return torch.stack(losses).mean()
 
     def _by_class(

@@ -49,7 +49,7 @@ class Confusion(nn.Module):
         filled = torch.arange(slots, device=fake.device) < self.count
         shown = torch.where(filled[:, None, None, None], self.images.to(real.dtype), real[:, None])  # (N, slots, ...)
         with torch.set_grad_enabled(learn and torch.is_grad_enabled()):
-            others = trunk(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
+            others = trunk(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])  # type: ignore[no-untyped-call]
         own = F.one_hot(place, slots).bool()[:, :, None, None, None]
         return torch.where(own, trunk(fake)[:, None], others).flatten(1, 2), place
 
