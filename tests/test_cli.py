@@ -19,6 +19,7 @@ COMMANDS = {
         ((), typer.main.get_command(app).commands),  # type: ignore[attr-defined]
         (("data",), typer.main.get_command(app).commands["data"].commands),  # type: ignore[attr-defined]
         (("weights",), typer.main.get_command(app).commands["weights"].commands),  # type: ignore[attr-defined]
+        (("study",), typer.main.get_command(app).commands["study"].commands),  # type: ignore[attr-defined]
     )
     for name, command in commands.items()
     if not hasattr(command, "commands")
@@ -47,7 +48,11 @@ SAME = {
     ("evaluate",): restain.evaluate,
     ("check",): restain.check,
     ("view",): restain.view,
+    ("study", "make"): restain.make_study,
+    ("study", "serve"): restain.serve_study,
+    ("study", "analyse"): restain.analyse_study,
     ("report",): restain.report,
+    ("table",): restain.table,
     ("phantom",): restain.phantom,
     ("register",): restain.register,
     ("pairs",): restain.pairs,
@@ -68,7 +73,7 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
         *("mpp", "val_fraction", "slide", "jpeg_quality", "blur", "noise"),
         *("consecutive", "warp", "shift", "rotation", "turnover", "laboratory"),
     },
-    "evaluate options": {"metrics", "groups", "compare_with", "marker", "stainer", "test", "mpp", "batch", "device"},
+    "evaluate options": {field.name for field in dataclasses.fields(restain.EvaluationOptions)},
     "slide options": {field.name for field in dataclasses.fields(restain.SlideOptions)},
     "slide workers": {"workers"},
     "pairs options": {field.name for field in dataclasses.fields(restain.PairOptions)},
