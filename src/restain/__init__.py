@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from restain.registration.pairs_verb import pairs
     from restain.registration.register_verb import register
     from restain.reporting import report
+    from restain.reporting.paper_table import table
     from restain.slides.options import SlideOptions
     from restain.slides.run.batch import slide
     from restain.stainer import Stainer, StainerCard, load_stainer
@@ -70,6 +71,7 @@ _HOMES = {
     "report": "reporting",
     "slide": "slides.run.batch",
     "stain": "staining",
+    "table": "reporting.paper_table",
     "train": "training.session",
     "view": "viewer.launch",
     "Viewer": "viewer.launch",
@@ -90,6 +92,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "evaluate",
     "bench",
     "report",
+    "table",
     "demo",
     "doctor",
     "import_weights",

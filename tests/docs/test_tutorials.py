@@ -76,5 +76,7 @@ def test_the_laboratory_has_slides_for_qupath(stainer: Path) -> None:
 def test_the_pathologist_has_the_page_that_is_explained(stainer: Path, pairs: Path) -> None:
     restain.stain(stainer, pairs / "valA", "virtual")
     restain.evaluate(pairs / "valB", "virtual", out="evaluation", source=pairs / "valA")
+    restain.phantom("her2", "drawn", size=300, options=restain.PhantomOptions(slide=True))
+    restain.slide(stainer, "drawn/he.tif", "virtual-slides")
     assert _run("pathologist.md") == {"report", "view"}
     assert "<html" in Path("report.html").read_text(encoding="utf-8")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from restain.metrics.measures import ImageMeasure
-from restain.metrics.metric import Family, Marker, Metric
+from restain.metrics.measures import ImageMeasure, Marker
+from restain.metrics.metric import Family, Metric
 from restain.metrics.statistics.agreement import ICC, LOWER_LIMIT, UPPER_LIMIT, absolute_difference, difference
 from restain.metrics.statistics.averages import PEARSON
 from restain.metrics.statistics.moments import Statistic
@@ -31,6 +31,7 @@ class Amount:
     ballot: str = ""  # that its error and agreement share with near-duplicates; empty: the column's own
     correlation_ballot: str = ""  # that its correlation shares; empty: as ballot
     markers: tuple[Marker, ...] = ()  # for which it means something; empty: for all
+    stains: tuple[str, ...] = ()  # the same by the name of the stain
 
     @property
     def columns(self) -> tuple[str, str]:
@@ -53,6 +54,8 @@ def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
             range=of.range,
             weakness=of.weakness,
             undefined=of.undefined,
+            markers=of.markers,
+            stains=of.stains,
         )
         for column, side in zip(of.columns, ("virtual", "real"), strict=True)
     )
@@ -71,6 +74,7 @@ def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
         undefined=of.undefined,
         ballot=of.ballot or of.column,
         markers=of.markers,
+        stains=of.stains,
     )
     return virtual, real, error
 
@@ -91,6 +95,7 @@ def over_images(of: Amount, name: str, statistic: Statistic, definition: str) ->
         weakness=_BLIND_TO_SCALE if statistic is PEARSON else "falls where fields differ little from each other",
         ballot=of.correlation_ballot or of.ballot or of.column,
         markers=of.markers,
+        stains=of.stains,
     )
 
 
@@ -114,6 +119,8 @@ def agreement(of: Amount) -> tuple[Metric, Metric, Metric, Metric]:
         range="(-inf, inf)",
         weakness="errors of both signs cancel: read it with the limits",
         undefined=of.undefined,
+        markers=of.markers,
+        stains=of.stains,
     )
     lower, upper = (
         Metric(
@@ -128,6 +135,8 @@ def agreement(of: Amount) -> tuple[Metric, Metric, Metric, Metric]:
             family=of.family,
             range="(-inf, inf)",
             weakness="assumes differences that are normal and alike over the whole range",
+            markers=of.markers,
+            stains=of.stains,
         )
         for side, sign, statistic in (("lower", "-", LOWER_LIMIT), ("upper", "+", UPPER_LIMIT))
     )

@@ -11,6 +11,18 @@ from typing import Literal
 
 from restain.reporting.labels import number
 
+HEADLINE = (  # the columns where no metrics were asked for
+    "ssim",
+    "psnr",
+    "lpips_alex",
+    "fid",
+    "kid",
+    "dab_mean_od_error",
+    "dab_positive_area_error",
+    "dab_pearson_r",
+    "dab_grid_r",
+    "r_pathology",
+)
 _ARROWS = {"higher": "↑", "lower": "↓", "none": ""}
 _LATEX_ARROWS = {"higher": r" $\uparrow$", "lower": r" $\downarrow$", "none": ""}
 _LATEX = {
@@ -28,6 +40,7 @@ _LATEX = {
     "−": r"$-$",
     "∞": r"$\infty$",
     "†": r"\dag{}",
+    "‡": r"\ddag{}",
     "–": "--",
     "\u2009": r"\,",
     "µ": r"\textmu{}",
@@ -48,7 +61,7 @@ class SheetCell:
     """A number, with what is known of its certainty."""
 
     value: float
-    spread: float | None = None  # standard deviation over trainings
+    spread: float | None = None  # standard deviation, over trainings or images
     interval: tuple[float, float] | None = None  # 95 %, over images
     p: float | None = None  # of its difference from the first system, corrected
     mark: str = ""  # behind the number, explained in a note

@@ -14,6 +14,7 @@ from restain.errors import RestainError, in_short
 from restain.sections import Section
 from restain.slides.options import Norm, Seams
 
+PREVIEW_GAP = 16  # pixels between the H&E and the virtual stain in NAME.preview.png
 NOTICE = "virtual stain, not a real IHC; for research, not for clinical use"
 Status: TypeAlias = Literal["stained", "skipped", "busy", "failed"]
 

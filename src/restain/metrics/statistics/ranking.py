@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from restain.metrics.metric import Family, Marker, Metric
+from restain.metrics.measures import Marker
+from restain.metrics.metric import Family, Metric
 from restain.metrics.statistics.bootstrap import NotComputed
 
 VOTING: tuple[Family, ...] = ("stain", "place", "cells", "learned")  # a blank image or the H&E itself can win the rest
@@ -31,7 +32,10 @@ class Ranking:
 
 
 def rank_systems(
-    metrics: Sequence[Metric], values: Mapping[str, Mapping[str, float]], marker: Marker | None = None
+    metrics: Sequence[Metric],
+    values: Mapping[str, Mapping[str, float]],
+    marker: Marker | None = None,
+    stain: str | None = None,
 ) -> Ranking:
     """Average rank of each system over the metrics that vote.
 
@@ -50,6 +54,7 @@ def rank_systems(
         metrics: rows of the catalogue.
         values: by system, then by metric name.
         marker: where the DAB of the antibody lies; None where it is not known.
+        stain: its name, such as "ki67"; None where it is not known.
 
     Raises:
         NotComputed: fewer than two systems, or no metric that votes.
@@ -57,7 +62,9 @@ def rank_systems(
     if len(values) < 2:
         raise NotComputed("a ranking needs at least two systems")
     voters = [
-        metric for metric in metrics if _votes(metric, marker) and any(_has(one, metric) for one in values.values())
+        metric
+        for metric in metrics
+        if _votes(metric, marker, stain) and any(_has(one, metric) for one in values.values())
     ]
     if not voters:
         raise NotComputed(
@@ -88,12 +95,13 @@ def rank_systems(
     )
 
 
-def _votes(metric: Metric, marker: Marker | None) -> bool:
+def _votes(metric: Metric, marker: Marker | None, stain: str | None) -> bool:
     return (
         metric.votes
         and metric.direction != "none"
         and metric.family in VOTING
         and (not metric.markers or marker in metric.markers)
+        and (not metric.stains or stain is None or stain in metric.stains)
     )
 
 
