@@ -19,6 +19,7 @@ COMMANDS = {
         ((), typer.main.get_command(app).commands),  # type: ignore[attr-defined]
         (("data",), typer.main.get_command(app).commands["data"].commands),  # type: ignore[attr-defined]
         (("weights",), typer.main.get_command(app).commands["weights"].commands),  # type: ignore[attr-defined]
+        (("study",), typer.main.get_command(app).commands["study"].commands),  # type: ignore[attr-defined]
     )
     for name, command in commands.items()
     if not hasattr(command, "commands")
@@ -47,6 +48,9 @@ SAME = {
     ("evaluate",): restain.evaluate,
     ("check",): restain.check,
     ("view",): restain.view,
+    ("study", "make"): restain.make_study,
+    ("study", "serve"): restain.serve_study,
+    ("study", "analyse"): restain.analyse_study,
     ("report",): restain.report,
     ("table",): restain.table,
     ("phantom",): restain.phantom,

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from restain.slides.run.batch import slide
     from restain.stainer import Stainer, StainerCard, load_stainer
     from restain.staining import stain
+    from restain.studies.analysis import analyse_study
+    from restain.studies.making import StudyMade, make_study
+    from restain.studies.serving import StudyServer, serve_study
     from restain.training.distributed import Machine
     from restain.training.session import train
     from restain.viewer.launch import Viewer, view
@@ -50,7 +53,10 @@ _HOMES = {
     "Stainer": "stainer",
     "StainerCard": "stainer",
     "SlideOptions": "slides.options",
+    "StudyMade": "studies.making",
+    "StudyServer": "studies.serving",
     "add_weights": "weights",
+    "analyse_study": "studies.analysis",
     "bench": "benchmarking.bench_verb",
     "calibrate": "calibration",
     "check": "wsi.check.checking",
@@ -64,11 +70,13 @@ _HOMES = {
     "list_weights": "weights",
     "load_recipe": "recipes",
     "load_stainer": "stainer",
+    "make_study": "studies.making",
     "pairs": "registration.pairs_verb",
     "phantom": "phantoms",
     "recipe_names": "recipes",
     "register": "registration.register_verb",
     "report": "reporting",
+    "serve_study": "studies.serving",
     "slide": "slides.run.batch",
     "stain": "staining",
     "table": "reporting.paper_table",
@@ -93,6 +101,9 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "bench",
     "report",
     "table",
+    "make_study",
+    "serve_study",
+    "analyse_study",
     "demo",
     "doctor",
     "import_weights",
@@ -115,6 +126,8 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "SlideOptions",
     "Stainer",
     "StainerCard",
+    "StudyMade",
+    "StudyServer",
     "Viewer",
 ]
 
