@@ -128,6 +128,32 @@ def report(
     typer.echo(restain.report(out, run=run, evaluation=evaluation, slides=slides, images=images, force=force))
 
 
+@app.command(rich_help_panel="Evaluate")
+def table(
+    evaluations: Annotated[list[Path], typer.Argument(help="output folders of restain evaluate", show_default=False)],
+    format: Annotated[
+        Literal["markdown", "latex", "csv"] | None,
+        typer.Option(case_sensitive=False, help="by default as the suffix of --out asks for, else markdown"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="file to write; by default the table is printed")] = None,
+    metrics: Annotated[str, typer.Option(help="names or families, with commas; a short list by default")] = "",
+    uncertainty: Annotated[
+        Literal["interval", "sd", "none"],
+        typer.Option(case_sensitive=False, help="95 % interval, standard deviation over images, or neither"),
+    ] = "interval",
+    force: Annotated[
+        bool, typer.Option("--force", help="make the table although evaluations do not compare, and mark them")
+    ] = False,
+) -> None:
+    """Write a table of scores for a paper: the best bold, the second underlined."""
+    import restain
+
+    text = restain.table(
+        evaluations, format=format, out=out, metrics=metrics.split(","), uncertainty=uncertainty, force=force
+    )
+    typer.echo(text if out is None else out, nl=out is not None)
+
+
 @weights_app.command("list")
 def list_weights() -> None:
     """Show each weight file: present or missing, size, hash, and which metric needs it."""
