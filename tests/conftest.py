@@ -41,3 +41,15 @@ def browser() -> Iterator[Any]:
         launched = playwright.chromium.launch(executable_path=program, args=LAUNCH)
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page that fails the test where a script fails or the security policy is broken."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 720})
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    yield opened
+    opened.close()
+    assert [text for text in complaints if "422" not in text] == []

@@ -43,9 +43,10 @@ def _run(tutorial: str) -> set[str]:
     return run
 
 
-def test_the_researcher_has_a_page() -> None:
-    restain.phantom("her2", "MIST/HER2/TrainValAB", pairs=8, size=80)
-    assert _run("researcher.md") >= {"data inspect", "train", "stain", "evaluate", "report"}
+def test_the_researcher_has_a_table_and_a_page() -> None:
+    restain.phantom("her2", "MIST/HER2/TrainValAB", pairs=6, size=64)
+    assert _run("researcher.md") >= {"data inspect", "train", "stain", "evaluate", "table", "report"}
+    assert r"\toprule" in Path("table.tex").read_text(encoding="utf-8")
     assert "<html" in Path("report.html").read_text(encoding="utf-8")
 
 

@@ -88,3 +88,10 @@ def test_an_empty_cell_is_a_dash_and_infinity_is_no_best() -> None:
     values = {"a": float("inf"), "b": 20.0, "c": 20.0, "d": 10.0}
     rows = [SheetRow(name=name, cells={"psnr": SheetCell(value=value)}) for name, value in values.items()]
     assert ScoreSheet(title="", columns=[column], rows=rows).places(column) == {"b": 1, "c": 1, "d": 2}
+
+
+def test_a_sheet_without_scores_still_says_why() -> None:
+    sheet = ScoreSheet(title="t", columns=(), rows=(SheetRow(name="a", note="1 training not done yet"),))
+    table = [line for line in to_markdown(sheet).splitlines() if line.startswith("|")]
+    assert [line.count("|") for line in table] == [3, 3, 3] and "not done yet" in table[-1]
+    assert r"\begin{tabular}{lr}" in to_latex(sheet)

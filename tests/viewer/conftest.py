@@ -1,4 +1,4 @@
-"""Slides whose pixels are known, a viewer that serves them, and a page of the browser."""
+"""Slides whose pixels are known, and a viewer that serves them."""
 
 from pathlib import Path
 
@@ -26,15 +26,3 @@ def result(tmp_path_factory) -> Path:
 def viewer(result):
     with restain.view([result / "out"], port=0) as running:
         yield running
-
-
-@pytest.fixture
-def page(browser):
-    """A page that fails the test where a script fails or the security policy is broken."""
-    opened = browser.new_page(viewport={"width": 1280, "height": 720})
-    complaints: list[str] = []
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    yield opened
-    opened.close()
-    assert [text for text in complaints if "422" not in text] == []

@@ -104,7 +104,7 @@ class ScoreSheet:
 
 def to_markdown(sheet: ScoreSheet) -> str:
     """A Markdown table with its title and notes; the best of a column is bold, the second best underlined."""
-    titles = [f"{column.title} {_ARROWS[column.direction]}".strip() for column in sheet.columns]
+    titles = [f"{column.title} {_ARROWS[column.direction]}".strip() for column in sheet.columns] or ["state"]
     lines = [f"**{sheet.title}**", "", "| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
     places = {column.name: sheet.places(column) for column in sheet.columns}
     for section, rows in _sections(sheet):
@@ -127,7 +127,7 @@ def to_markdown(sheet: ScoreSheet) -> str:
 
 def to_latex(sheet: ScoreSheet) -> str:
     """A ``table`` for LaTeX, which needs the package booktabs; the notes stand in its caption."""
-    titles = [latex_text(column.title) + _LATEX_ARROWS[column.direction] for column in sheet.columns]
+    titles = [latex_text(column.title) + _LATEX_ARROWS[column.direction] for column in sheet.columns] or ["state"]
     width = len(titles) + 1
     lines = [
         r"\begin{table}",
