@@ -175,7 +175,11 @@ def cost_sheet(plan: Plan) -> ScoreSheet:
             rows.append(SheetRow(name=contender.name, ranked=False, note="not measured"))
             continue
         values = cost.model_dump() | {"gmacs_512": cost.macs_512 / 1e9, "steps": _steps(plan, contender.name)}
-        cells = {c.name: SheetCell(value=float(values[c.name])) for c in columns if values[c.name] is not None}
+        cells = {
+            c.name: SheetCell(value=float(values[c.name]), whole=c.name in _COUNTS)
+            for c in columns
+            if values[c.name] is not None
+        }
         rows.append(SheetRow(name=contender.name, cells=cells, ranked=False))
         machines[f"{cost.device}, {_counted(cost.threads, 'thread')}"] = None
     notes = [f"Measured on {'; '.join(machines)}, before the training."] if machines else []
