@@ -26,6 +26,7 @@ from restain.reporting.score_sheet import (
 RANK = "mean_rank"
 SYSTEMS, BASELINES = "trained here", "learn nothing"
 DIFFERENT = "†"
+_COUNTS = ("steps", "parameters", "parameters_trained")
 
 
 def write_tables(plan: Plan, found: Comparisons | None) -> ScoreSheet:
