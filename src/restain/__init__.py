@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from restain.studies.making import StudyMade, make_study
     from restain.studies.serving import StudyServer, serve_study
     from restain.training.distributed import Machine
+    from restain.training.extraction import extract
     from restain.training.session import train
     from restain.viewer.launch import Viewer, view
     from restain.weights import add_weights, fetch_weights, list_weights, weights_path
@@ -64,6 +65,7 @@ _HOMES = {
     "doctor": "diagnosis",
     "evaluate": "evaluation",
     "export": "exporting",
+    "extract": "training.extraction",
     "fetch_weights": "weights",
     "import_weights": "published",
     "inspect": "data.inspection",
@@ -92,6 +94,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "pairs",
     "inspect",
     "train",
+    "extract",
     "calibrate",
     "stain",
     "slide",

@@ -98,6 +98,22 @@ def calibrate(
     typer.echo(written)
 
 
+@app.command(rich_help_panel="Train")
+def extract(
+    run: Annotated[Path, typer.Option(help="run folder of a training, finished or stopped")],
+    out: Annotated[Path, typer.Option(help="stainer folder to write")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="file in the run's checkpoints [default: the last one]", show_default=False)
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="training data, if they were moved since the training")] = None,
+    device: Device = "auto",
+) -> None:
+    """Write the stainer of a checkpoint, such as the last one of a run that was stopped."""
+    import restain
+
+    typer.echo(restain.extract(run, out, checkpoint=checkpoint, data=data, device=device))
+
+
 @app.command("import", rich_help_panel="Train")
 def import_weights(
     weights: Annotated[Path, typer.Argument(help="published weight file, latest_net_G.pth")],

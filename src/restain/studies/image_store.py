@@ -152,7 +152,7 @@ class ImageStore:
             raise RestainError(f"{path}: no such file; expected the images of a study")
         self._file = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
         try:
-            with closing(self._file.execute("SELECT COUNT(*) FROM tile")) as found:
+            with closing(self._file.execute("SELECT 1 FROM tile LIMIT 1")) as found:
                 found.fetchone()
         except sqlite3.DatabaseError as error:
             self._file.close()

@@ -186,17 +186,17 @@ def _tracker(trainer: Trainer, run: RunFolder) -> Iterator[Tracker | None]:
 
 def _finish(trainer: Trainer, run: RunFolder) -> None:
     """Write the stainer first: what is only looked at must not keep it from being written."""
-    _write_stainer(trainer, run.stainer)
+    write_stainer(trainer, run.stainer)
     if previews := find_previews(trainer.manifest):
         maps = trainer.method.pictures(previews.as_batch(trainer.fabric.device))
         previews.write_maps(run.root / "attention", maps)
     best = run.checkpoints / "best.pt"
     if best.exists() and trainer.best.step != trainer.step:
         load_state(trainer, best)
-        _write_stainer(trainer, run.best_stainer)
+        write_stainer(trainer, run.best_stainer)
 
 
-def _write_stainer(trainer: Trainer, folder: Path) -> None:
+def write_stainer(trainer: Trainer, folder: Path) -> None:
     """The stainer of the present state, with the statistics of its norms on training crops."""
     manifest, side = trainer.manifest, trainer.recipe.data.crop
     generator = trainer.stainer()
@@ -213,7 +213,7 @@ def _card(trainer: Trainer) -> StainerCard:
     trained: dict[str, Any] = {
         "steps": trainer.step,
         "stopped_by_validation": trainer.out_of_patience,
-        "epochs": trainer.step / trainer.steps_per_epoch,
+        "epochs": trainer.step * trainer.images_per_step / len(trainer.dataset),
         "images_per_step": trainer.images_per_step,
         "training_images": len(trainer.dataset),
         "data_fingerprint": trainer.manifest.fingerprint(),
