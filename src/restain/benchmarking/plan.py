@@ -36,7 +36,7 @@ class Cost(_FileModel):
     """What a system costs, measured before its training; the content of ``cost.json``."""
 
     seconds_per_step: float  # median
-    peak_memory_mb: float  # of the process on a CPU, else of PyTorch on the GPU
+    peak_memory_mb: float | None  # of the process on a CPU, else of PyTorch on the GPU; None where it is not known
     parameters: int  # of the stainer
     parameters_trained: int  # of all networks that the training holds
     macs_512: float  # of the stainer, for an image of 512 x 512 pixels
