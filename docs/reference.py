@@ -6,12 +6,17 @@ catalogue. So a page cannot be out of date. No torch.
 
 from __future__ import annotations
 
+import ast
+import importlib.util
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
+import restain
 from restain.cli import app
 from restain.metrics.catalogue import CATALOGUE
 from restain.metrics.metric import FAMILIES, Metric
@@ -39,8 +44,15 @@ def metrics_page() -> str:
     return "\n".join(_page("Metrics, by name", _ABOUT_METRICS, parts))
 
 
+def python_page() -> str:
+    """Every public function and class of the package: its signature and its description, read from the source."""
+    parts = (part for name in restain.__all__ for part in _public(name))
+    return "\n".join(_page("Python", _ABOUT_PYTHON, parts))
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/commands.md": commands_page,
+    "reference/python.md": python_page,
     "reference/recipes.md": recipes_page,
     "reference/metrics.md": metrics_page,
     "changelog.md": lambda: (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
@@ -58,6 +70,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 _ABOUT_COMMANDS = """Every command and option, as in `restain COMMAND --help`. Each command is a function of the Python
 package with the same name and the same options: `restain stain` is `restain.stain`."""
+
+_ABOUT_PYTHON = """`import restain` gives these functions and classes; nothing heavy is imported until one is used.
+Every error that comes from files or arguments is a `restain.RestainError` with one sentence."""
 
 _ABOUT_RECIPES = """A recipe is a YAML file. It has a name, a `method`, the sections that every method shares, and the
 sections of its method. `restain recipes show NAME` prints every value of a recipe; `--set section.field=value` changes
@@ -117,6 +132,68 @@ def _commands(command: Any, words: tuple[str, ...]) -> Iterator[str]:
 
 def _paragraphs(text: str) -> str:
     return _plain("\n\n".join(" ".join(part.split()) for part in text.split("\n\n")))
+
+
+def _public(name: str) -> Iterator[str]:
+    """A function or class of the package, from its source: importing it could import torch."""
+    node = _definition(name, f"restain.{restain._HOMES[name]}")
+    yield f"## {name}\n"
+    yield f"```python\n{_signature(node)}\n```\n"
+    yield from _docstring(ast.get_docstring(node) or "")
+
+
+def _definition(name: str, module: str) -> ast.FunctionDef | ast.ClassDef:
+    """Where a name is defined, through the modules that pass it on."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return node
+        if isinstance(node, ast.ImportFrom) and node.module and name in [alias.name for alias in node.names]:
+            return _definition(name, node.module)
+    raise LookupError(f"{module} has no {name}")
+
+
+def _signature(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """How a function is called, with a line for each argument; of a class, its fields."""
+    if isinstance(node, ast.ClassDef):
+        fields = [ast.unparse(item) for item in node.body if isinstance(item, ast.AnnAssign)]
+        return "\n    ".join([f"class {node.name}:" if fields else f"class {node.name}", *fields])
+    given, named = node.args, node.args.kwonlyargs
+    words = [*given.args, *(["*"] if named else []), *named]
+    values = [None] * (len(given.args) - len(given.defaults)) + given.defaults
+    values += ([None] if named else []) + given.kw_defaults
+    lines = [
+        (word if isinstance(word, str) else ast.unparse(word)) + (f" = {ast.unparse(value)}" if value else "")
+        for word, value in zip(words, values, strict=True)
+    ]
+    inner = "".join(f"\n    {line}," for line in lines) + "\n" if lines else ""
+    return f"{node.name}({inner}) -> {ast.unparse(node.returns) if node.returns else None}"
+
+
+def _docstring(text: str) -> Iterator[str]:
+    """Paragraphs, and the sections of arguments, results and errors as lists."""
+    for part in text.split("\n\n"):
+        head, _, body = part.partition("\n")
+        if head in ("Args:", "Returns:", "Raises:", "Attributes:"):
+            yield f"**{head.rstrip(':')}**\n"
+            entries = re.split(r"\n(?!\s)", textwrap.dedent(body))
+            yield from (f"- {_entry(' '.join(entry.split()))}" for entry in entries)
+            yield ""
+        else:
+            yield f"{_marked(' '.join(part.split()))}\n"
+
+
+def _entry(text: str) -> str:
+    """A line of a list; the name before the colon as code."""
+    name, colon, rest = text.partition(": ")
+    return f"{_code(name)}: {_marked(rest)}" if colon and re.fullmatch(r"\*{0,2}[\w, ]+", name) else _marked(text)
+
+
+def _marked(text: str) -> str:
+    """The text with what stands between double grave accents as code."""
+    parts = text.split("``")
+    return "".join(_code(part) if index % 2 else _plain(part) for index, part in enumerate(parts))
 
 
 def _shipped() -> Iterator[str]:

@@ -44,7 +44,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_the_doctor_names_what_is_missing_and_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from importlib import metadata
 
     usual = metadata.version
@@ -52,16 +54,21 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch: pytest.
     def version(name: str) -> str:
         if name == "tensorboard":
             raise metadata.PackageNotFoundError(name)
-        return usual(name)
+        return "1.1" if name == "safetensors" else "0.1" if name == "scipy" else usual(name)
 
     monkeypatch.setattr("restain.diagnosis.metadata.version", version)
+    monkeypatch.setenv("RESTAIN_WEIGHTS", str(tmp_path))
     findings = {finding.what: finding for finding in doctor()}
-    assert findings["tensorboard"] == Finding("tensorboard", "missing", False, "pip install tensorboard")
+    assert findings["tensorboard"] == Finding("tensorboard", "missing", False, "pip install 'tensorboard>=2.16'")
+    assert findings["scipy"] == Finding("scipy", "0.1; expected >=1.12", False, "pip install 'scipy>=1.12'")
     assert findings["torch"].ok and findings["torch"].found == usual("torch")
+    assert findings["safetensors"] == Finding("safetensors", "1.1", True)
+    assert findings["inception-fid"].found.startswith("missing (weights of ")
+    assert findings["inception-fid"].advice == "restain weights fetch inception-fid"
     assert "CPU" in findings and "disk" in findings
     assert all(finding.ok or finding.advice for finding in findings.values())
     print_findings(list(findings.values()))
-    assert "pip install tensorboard" in capsys.readouterr().out
+    assert "pip install 'tensorboard>=2.16'" in capsys.readouterr().out
 
 
 def test_the_doctor_lives_without_the_packages_it_looks_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from restain.registration.pairs_verb import pairs
     from restain.registration.register_verb import register
     from restain.reporting import report
+    from restain.reporting.paper_table import table
     from restain.slides.options import SlideOptions
     from restain.slides.run.batch import slide
     from restain.stainer import Stainer, StainerCard, load_stainer
     from restain.staining import stain
+    from restain.studies.analysis import analyse_study
+    from restain.studies.making import StudyMade, make_study
+    from restain.studies.serving import StudyServer, serve_study
     from restain.training.distributed import Machine
+    from restain.training.extraction import extract
     from restain.training.session import train
     from restain.viewer.launch import Viewer, view
     from restain.weights import add_weights, fetch_weights, list_weights, weights_path
@@ -49,7 +54,10 @@ _HOMES = {
     "Stainer": "stainer",
     "StainerCard": "stainer",
     "SlideOptions": "slides.options",
+    "StudyMade": "studies.making",
+    "StudyServer": "studies.serving",
     "add_weights": "weights",
+    "analyse_study": "studies.analysis",
     "bench": "benchmarking.bench_verb",
     "calibrate": "calibration",
     "check": "wsi.check.checking",
@@ -57,19 +65,23 @@ _HOMES = {
     "doctor": "diagnosis",
     "evaluate": "evaluation",
     "export": "exporting",
+    "extract": "training.extraction",
     "fetch_weights": "weights",
     "import_weights": "published",
     "inspect": "data.inspection",
     "list_weights": "weights",
     "load_recipe": "recipes",
     "load_stainer": "stainer",
+    "make_study": "studies.making",
     "pairs": "registration.pairs_verb",
     "phantom": "phantoms",
     "recipe_names": "recipes",
     "register": "registration.register_verb",
     "report": "reporting",
+    "serve_study": "studies.serving",
     "slide": "slides.run.batch",
     "stain": "staining",
+    "table": "reporting.paper_table",
     "train": "training.session",
     "view": "viewer.launch",
     "Viewer": "viewer.launch",
@@ -82,6 +94,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "pairs",
     "inspect",
     "train",
+    "extract",
     "calibrate",
     "stain",
     "slide",
@@ -90,6 +103,10 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "evaluate",
     "bench",
     "report",
+    "table",
+    "make_study",
+    "serve_study",
+    "analyse_study",
     "demo",
     "doctor",
     "import_weights",
@@ -112,6 +129,8 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "SlideOptions",
     "Stainer",
     "StainerCard",
+    "StudyMade",
+    "StudyServer",
     "Viewer",
 ]
 

@@ -73,7 +73,7 @@ def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: Dem
     )
     print_evaluation(evaluation)
     _stain_a_slide(root, run, marker, seed, scale.slide)
-    page = report(root / "report.html", run=run, evaluation=root / "evaluation")
+    page = report(root / "report.html", run=run, evaluation=root / "evaluation", slides=root / "virtual_slide")
     console.print(f"\nOpen {page} in a browser, and {root / 'virtual_slide'} in QuPath.", soft_wrap=True)
     return page
 

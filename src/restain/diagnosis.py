@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from restain.errors import in_short
+from packaging.requirements import Requirement
 
-REQUIRED = ("torch", "lightning-fabric", "numpy", "scipy", "scikit-image", "pillow", "tifffile", "imagecodecs")
-REQUIRED_TOO = ("safetensors", "pydantic", "PyYAML", "typer", "rich", "matplotlib", "Jinja2", "tensorboard")
-REQUIRED_FOR_SLIDES = ("openslide-python", "openslide-bin", "torchmetrics", "filelock")
-EXTRAS = {  # package: what it is for, how to get it
-    "wsidicom": ("DICOM slides", "pip install 'restain[dicom]'"),
-    "onnxruntime": ("restain export", "pip install 'restain[export]'"),
-    "starlette": ("restain view", "pip install 'restain[view]'"),
-    "ray": ("restain slide --engine ray", "pip install 'restain[ray]'"),
-    "wandb": ("tracking with Weights & Biases", "pip install 'restain[wandb]'"),
-    "mlflow-skinny": ("tracking with MLflow", "pip install 'restain[mlflow]'"),
-    "pyvips": ("a third reader for restain check", "pip install 'pyvips[binary]'"),
+from restain.errors import in_short
+from restain.weights import list_weights
+
+EXTRAS = {  # what the packages of each are for
+    "dicom": "DICOM slides",
+    "export": "restain export",
+    "view": "restain view",
+    "ray": "restain slide --engine ray",
+    "wandb": "tracking with Weights & Biases",
+    "mlflow": "tracking with MLflow",
 }
 
 
@@ -45,27 +44,39 @@ def doctor() -> list[Finding]:
     return [
         Finding("python", platform.python_version(), True),
         Finding("restain", metadata.version("restain"), True),
-        *(_package(name) for name in (*REQUIRED, *REQUIRED_TOO, *REQUIRED_FOR_SLIDES)),
-        *(_extra(name) for name in EXTRAS),
+        *_packages(),
         *_devices(),
         *_formats(),
+        *_weights(),
         _disk(Path.cwd()),
     ]
 
 
-def _package(name: str) -> Finding:
-    try:
-        return Finding(name, metadata.version(name), True)
-    except metadata.PackageNotFoundError:
-        return Finding(name, "missing", False, f"pip install {name}")
+def _packages() -> Iterator[Finding]:
+    """Each package that restain needs, then those of the extras, against the versions that it accepts."""
+    needed = [Requirement(text) for text in metadata.requires("restain") or ()]
+    for one in needed:
+        if one.marker is None or one.marker.evaluate({"extra": ""}):
+            yield _package(one)
+    for extra, purpose in EXTRAS.items():
+        for one in needed:
+            if one.marker is not None and one.marker.evaluate({"extra": extra}):
+                yield _package(one, extra, purpose)
+    yield _package(Requirement("pyvips[binary]"), "", "a third reader for restain check")
 
 
-def _extra(name: str) -> Finding:
-    purpose, advice = EXTRAS[name]
+def _package(wanted: Requirement, extra: str | None = None, purpose: str = "") -> Finding:
+    """A package that is installed in a version that fits; one of an extra may be missing."""
+    command = f"pip install 'restain[{extra}]'" if extra else f"pip install '{str(wanted).partition(';')[0]}'"
     try:
-        return Finding(name, f"{metadata.version(name)} ({purpose})", True)
+        version = metadata.version(wanted.name)
     except metadata.PackageNotFoundError:
-        return Finding(name, f"not installed; only for {purpose}", True, advice)
+        if extra is None:
+            return Finding(wanted.name, "missing", False, command)
+        return Finding(wanted.name, f"not installed; only for {purpose}", True, command)
+    if not wanted.specifier.contains(version, prereleases=True):
+        return Finding(wanted.name, f"{version}; expected {wanted.specifier}", False, command)
+    return Finding(wanted.name, f"{version} ({purpose})" if purpose else version, True)
 
 
 def _devices() -> Iterator[Finding]:
@@ -93,6 +104,14 @@ def _formats() -> Iterator[Finding]:
     for name, codec in (("JPEG", "jpg"), ("PNG", "zlib"), ("WebP", "webp")):
         ok = bool(features.check(codec))
         yield Finding(name, "readable" if ok else "missing", ok, "" if ok else "pip install --upgrade pillow")
+
+
+def _weights() -> Iterator[Finding]:
+    """The networks of FID, KID, LPIPS and PHV; without one, its metrics are not computed."""
+    for held in list_weights():
+        advice = "" if held.state == "present" else held.file.command
+        found = f"{held.state} (weights of {held.file.purpose})"
+        yield Finding(held.file.name, found, held.state != "damaged", advice)
 
 
 def _disk(folder: Path) -> Finding:

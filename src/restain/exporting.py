@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from restain.errors import RestainError
 from restain.files import write_aside
 from restain.networks.generator import Generator, plain_copy, replace_module
+from restain.networks.norms import ChannelScale
 from restain.stainer import Norm, Stainer, load_stainer
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ class _Portable(nn.Module):
         for site in self.generator.norm_sites():  # an operator of ONNX, as ours written out is not
             if not site.joint:
                 replace_module(self.generator, site.name, nn.InstanceNorm2d(site.channels))
+        for name, layer in list(self.generator.named_modules()):
+            if isinstance(layer, nn.BatchNorm2d):
+                replace_module(self.generator, name, _fixed(layer))
         self.stride = generator.receptive_field().stride
         self.smallest = generator.smallest
         self.eval()
@@ -111,6 +115,16 @@ class _Portable(nn.Module):
     def multiple(self, side: int) -> int:
         """A side of at least so many pixels that the stride divides."""
         return -(-side // self.stride) * self.stride
+
+
+def _fixed(norm: nn.BatchNorm2d) -> ChannelScale:
+    """The batch norm in eval mode as a weight and a bias for each channel, which every exporter knows."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = ChannelScale(norm.num_features)
+    scale.weight.data = norm.weight.data * torch.rsqrt(norm.running_var + norm.eps)
+    scale.bias.data = norm.bias.data - scale.weight.data * norm.running_mean
+    return scale
 
 
 def _facts(stainer: Stainer, norm: Norm) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -130,6 +131,27 @@ def named(path: Path) -> Iterator[None]:
             raise
         where = f"{place}: " if place in path.parents else ""
         raise RestainError(f"{path}: cannot be written ({where}{os_reason(error)})") from error
+
+
+@contextmanager
+def folder_aside(out: Path) -> Iterator[Path]:
+    """A temporary folder beside ``out`` that takes its name on success and vanishes on failure.
+
+    Raises:
+        RestainError: ``out`` is a file or holds something already, or cannot be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RestainError(f"{out}: is not empty; expected a new or an empty folder")
+    with named(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name[:32]}-"))
+        try:
+            yield folder
+            folder.chmod(0o755)
+            folder.replace(out)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
 
 def rename_whole(finished: Path, path: Path) -> None:

@@ -60,8 +60,8 @@ def read_rgb(path: Path) -> RGB:
     return _as_rgb(np.asarray(pixels), path)
 
 
-def read_labels(path: Path) -> npt.NDArray[np.generic]:
-    """Read an image whose values are numbers of objects, PNG or TIFF, as it is: any depth, no conversion.
+def read_values(path: Path) -> npt.NDArray[np.generic]:
+    """Read an image whose values are no colours, PNG or TIFF, as it is: any depth, no conversion.
 
     Raises:
         RestainError: the file is missing, unreadable, of another format or larger than ``MAX_PIXELS``.
@@ -75,7 +75,7 @@ def read_labels(path: Path) -> npt.NDArray[np.generic]:
     except RestainError:
         raise
     except Exception as error:  # as in read_rgb
-        raise RestainError(f"{path}: cannot be read as a label image ({_reason(error)})") from error
+        raise RestainError(f"{path}: cannot be read as labels or a mask ({_reason(error)})") from error
 
 
 def is_tiff(path: Path) -> bool:
@@ -206,6 +206,12 @@ def write_png(
     scale = {} if mpp is None else {"dpi": (_INCH / mpp, _INCH / mpp)}
     with write_aside(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=info, **scale)
+
+
+def write_jpeg(path: Path, pixels: RGB, quality: int = 90) -> None:
+    """Write an 8-bit RGB image (H, W, 3) as JPEG with colours at full resolution, whole or not at all."""
+    with write_aside(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="JPEG", quality=quality, subsampling=0)
 
 
 def png_text(path: Path) -> dict[str, str]:

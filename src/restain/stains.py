@@ -33,26 +33,32 @@ def optical_density(rgb: npt.NDArray[np.uint8]) -> Floats:
     return densities
 
 
-def stain_matrix(first: tuple[float, ...], second: tuple[float, ...]) -> Floats:
-    """Rows: the two unit stain vectors and their normalised cross product as the residual; float64 (3, 3)."""
-    rows = np.array([first, second, np.cross(first, second)], dtype=np.float64)
+def stain_matrix(first: tuple[float, ...], second: tuple[float, ...], third: tuple[float, ...] | None = None) -> Floats:
+    """Rows: the unit stain vectors, in place of a third the normalised cross product as residual; float64 (3, 3)."""
+    rows = np.array([first, second, np.cross(first, second) if third is None else third], dtype=np.float64)
     unit: Floats = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit
 
 
-def separate(rgb: npt.NDArray[np.uint8], first: tuple[float, ...], second: tuple[float, ...]) -> Floats:
-    """Ruifrok deconvolution into two stains and a residual.
+def separate(
+    rgb: npt.NDArray[np.uint8],
+    first: tuple[float, ...],
+    second: tuple[float, ...],
+    third: tuple[float, ...] | None = None,
+) -> Floats:
+    """Ruifrok deconvolution into two stains and a residual, or into three stains.
 
     Args:
         rgb: uint8 array (..., 3).
         first: OD vector of the first stain, e.g. ``HEMATOXYLIN``.
         second: OD vector of the second stain, e.g. ``DAB``.
+        third: OD vector of the third stain, e.g. ``EOSIN``; None for a residual at right angles to both.
 
     Returns:
         float32 array (..., 3): optical density along each stain vector; may be negative where a colour lies
-        outside the cone of the two stains.
+        outside the cone of the stains.
     """
-    unmix = np.linalg.inv(stain_matrix(first, second)).astype(np.float32)
+    unmix = np.linalg.inv(stain_matrix(first, second, third)).astype(np.float32)
     return np.asarray(optical_density(rgb) @ unmix)
 
 

@@ -2,6 +2,8 @@
 
 import html
 import importlib.util
+import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 import typer
 from pages import ROOT
 
+import restain
 from restain.cli import app
 from restain.metrics.catalogue import CATALOGUE
 from restain.recipes import load_recipe, recipe_names, recipe_schema
@@ -78,6 +81,17 @@ def test_every_metric_is_there(reference: ModuleType) -> None:
     page = reference.metrics_page()
     for metric in CATALOGUE:
         assert f"{{ #{metric.name} }}" in page
+
+
+def test_every_public_name_is_there_with_its_arguments(reference: ModuleType) -> None:
+    page = html.unescape(reference.python_page())
+    sections = {part.splitlines()[0]: part for part in page.split("\n## ")}
+    assert set(restain.__all__) <= set(sections)
+    for name in restain.__all__:
+        value = getattr(restain, name)
+        wanted = inspect.signature(value).parameters if inspect.isfunction(value) else ()
+        assert all(re.search(rf"^ +{word}: ", sections[name], re.MULTILINE) for word in wanted), name
+    assert "- <code>batch</code>: images per pass;" in sections["stain"]
 
 
 def test_the_pages_need_no_torch() -> None:

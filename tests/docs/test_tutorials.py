@@ -43,9 +43,10 @@ def _run(tutorial: str) -> set[str]:
     return run
 
 
-def test_the_researcher_has_a_page() -> None:
-    restain.phantom("her2", "MIST/HER2/TrainValAB", pairs=8, size=80)
-    assert _run("researcher.md") >= {"data inspect", "train", "stain", "evaluate", "report"}
+def test_the_researcher_has_a_table_and_a_page() -> None:
+    restain.phantom("her2", "MIST/HER2/TrainValAB", pairs=6, size=64)
+    assert _run("researcher.md") >= {"data inspect", "train", "stain", "evaluate", "table", "report"}
+    assert r"\toprule" in Path("table.tex").read_text(encoding="utf-8")
     assert "<html" in Path("report.html").read_text(encoding="utf-8")
 
 
@@ -76,5 +77,7 @@ def test_the_laboratory_has_slides_for_qupath(stainer: Path) -> None:
 def test_the_pathologist_has_the_page_that_is_explained(stainer: Path, pairs: Path) -> None:
     restain.stain(stainer, pairs / "valA", "virtual")
     restain.evaluate(pairs / "valB", "virtual", out="evaluation", source=pairs / "valA")
+    restain.phantom("her2", "drawn", size=300, options=restain.PhantomOptions(slide=True))
+    restain.slide(stainer, "drawn/he.tif", "virtual-slides")
     assert _run("pathologist.md") == {"report", "view"}
     assert "<html" in Path("report.html").read_text(encoding="utf-8")

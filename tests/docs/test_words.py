@@ -1,10 +1,14 @@
 """Plain words, short lines, commands and options that exist, and a README whose structure is that of the code."""
 
+import ast
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 from pages import PAGES, ROOT, blocks, find_command, options
+
+import restain
 
 IDIOMS = r"anew|yardsticks?|at hand|does not suffice|goes on|no side doors|figures for|judged?|judges|foretells?"
 
@@ -31,6 +35,16 @@ def test_every_command_and_option_exists(page: Path) -> None:
             assert command is not None, f"restain {call}"
             used = {word.split("=")[0].strip("[]().,") for word in rest if word.lstrip("[(").startswith("--")}
             assert used <= options(command), f"restain {call}: {used - options(command)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_call_of_the_package_fits_its_function(page: Path) -> None:
+    for language, block in blocks(page):
+        for call in ast.walk(ast.parse(block)) if language == "python" else ():
+            if isinstance(call, ast.Call) and ast.unparse(call.func).startswith("restain."):
+                function = getattr(restain, ast.unparse(call.func).removeprefix("restain."))
+                named = {str(keyword.arg): None for keyword in call.keywords}
+                inspect.signature(function).bind(*call.args, **named)
 
 
 def test_the_structure_in_the_readme_is_that_of_the_code() -> None:

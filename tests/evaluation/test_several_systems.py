@@ -40,7 +40,7 @@ def test_each_system_has_the_scores_it_would_have_alone(folders, several, tmp_pa
         out=tmp_path,
         source=folders["source"],
         protocol="asp2023",
-        options=EvaluationOptions(mpp=0.5),
+        options=EvaluationOptions(mpp=0.5, marker="er"),
     )
     assert several.summary.systems["flawed"] == alone.summary.systems["virtual"]
     assert several.summary.systems["copy"] == several.summary.baselines["H&E unchanged"]

@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 
+from restain.metrics.cells.counts import hormone_receptor_class, ki67_class
+from restain.metrics.cells.membranes import field_band, membrane_scores
 from restain.metrics.cells.nuclei import Nuclei
 from restain.metrics.cells.scores import (
-    field_band,
+    count_cells,
+    cytoplasmic_density,
+    grade_cells,
     h_score,
-    measure_membrane_stain,
-    measure_nuclear_stain,
-    membrane_scores,
+    measure_cells,
     nuclear_density,
     positive_index,
 )
@@ -16,12 +18,56 @@ from restain.phantoms.slide import Slide
 
 
 def test_h_score_and_positive_index_by_hand():
-    dab = np.array([0.05, 0.19, 0.2, 0.39, 0.4, 0.59, 0.6, 1.5, 0.0, 0.0])
+    intensity = np.array([0, 0, 1, 1, 2, 2, 3, 3, 0, 0])
     # 20 % of 1+, 20 % of 2+, 20 % of 3+
-    assert h_score(dab) == pytest.approx(20 + 2 * 20 + 3 * 20)
-    assert positive_index(dab) == pytest.approx(0.6)
-    assert h_score(np.full(4, 2.0)) == 300
-    assert np.isnan(h_score(np.array([]))) and np.isnan(positive_index(np.array([])))
+    assert h_score(intensity) == pytest.approx(20 + 2 * 20 + 3 * 20)
+    assert positive_index(intensity) == pytest.approx(0.6)
+    assert h_score(np.full(4, 3)) == 300
+    assert np.isnan(h_score(np.array([], int))) and np.isnan(positive_index(np.array([], int)))
+
+
+def test_a_nucleus_is_graded_at_the_densities_of_qupath():
+    densities = [0.05, 0.19, 0.21, 0.39, 0.41, 0.59, 0.61, 1.5]
+    labels = np.kron(np.arange(1, 9)[None], np.ones((5, 5))).astype(np.int32)
+    labels[:, ::5] = 0  # apart from each other
+    dab = np.kron(np.array([densities]), np.ones((5, 5))).astype(np.float32)
+    assert grade_cells(Nuclei(labels, 8, dab, 0.5), "nuclear").tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_cytoplasm_is_what_surrounds_a_nucleus_up_to_its_neighbour():
+    labels = np.zeros((30, 60), np.int32)
+    labels[10:20, 10:20], labels[10:20, 30:40] = 1, 2
+    dab = np.zeros(labels.shape, np.float32)
+    dab[:, :25] = 0.5
+    dab[labels > 0] = 2.0  # of the nuclei, which do not count
+    found = cytoplasmic_density(Nuclei(labels, 2, dab, 0.5))
+    assert found == pytest.approx([0.5, 0.0]) or (found[0] == pytest.approx(0.5) and found[1] < 0.05)
+    packed = np.kron(np.array([[1, 2], [3, 4]]), np.ones((4, 4))).astype(np.int32)
+    assert cytoplasmic_density(Nuclei(packed, 4, np.full((8, 8), 0.3, np.float32), 0.5)) == pytest.approx([0.3] * 4)
+
+
+@pytest.mark.parametrize(
+    ("classes", "index", "expected"),
+    [
+        (hormone_receptor_class, [0.0, 0.009, 0.01, 0.1, 0.101, 1.0], [0, 0, 1, 1, 2, 2]),
+        (ki67_class, [0.0, 0.199, 0.2, 0.299, 0.3, 1.0], [0, 0, 1, 1, 2, 2]),
+    ],
+)
+def test_clinical_classes_at_their_cut_offs(classes, index, expected):
+    assert classes(np.array(index)).tolist() == expected
+
+
+def test_cells_outside_the_mask_do_not_count():
+    slide = Slide("er", 900, PhantomOptions())
+    ihc = slide.render(slide.window(0, 320), None).ihc
+    left = np.zeros(ihc.shape[:2], bool)
+    left[:, :160] = True
+    whole, half, other = (count_cells(ihc, inside=inside) for inside in (None, left, ~left))
+    assert half.nuclei.count + other.nuclei.count == whole.nuclei.count
+    assert half.nuclei.centres[:, 1].max() < 160.5 and half.nuclei.labels.max() == half.nuclei.count
+    assert len(half.intensity) == half.nuclei.count
+    nothing = measure_cells(count_cells(ihc, inside=np.zeros_like(left)))
+    assert nothing["nuclei_count"] == 0 and np.isnan(nothing["h_score"])
 
 
 def test_density_of_a_nucleus_leaves_out_its_rim():
@@ -73,7 +119,7 @@ def test_counts_on_virtual_tissue_are_near_the_truth(marker):
     """benchmarks/cell_counting.py measures the same over 100 fields."""
     errors = []
     for ihc, truth in fields(marker, 4):
-        found = measure_nuclear_stain(ihc)
+        found = measure_cells(count_cells(ihc))
         errors.append(
             (
                 found["nuclei_count"] / len(truth) - 1,
@@ -87,7 +133,10 @@ def test_counts_on_virtual_tissue_are_near_the_truth(marker):
 
 def test_her2_bands_on_virtual_tissue_are_the_truth():
     found, truth = zip(
-        *((measure_membrane_stain(ihc)["her2_band"], field_band(cells)) for ihc, cells in fields("her2", 4)),
+        *(
+            (measure_cells(count_cells(ihc, marker="membrane"))["her2_band"], field_band(cells))
+            for ihc, cells in fields("her2", 4)
+        ),
         strict=True,
     )
     assert found == truth
@@ -95,7 +144,7 @@ def test_her2_bands_on_virtual_tissue_are_the_truth():
 
 def test_an_empty_field_has_a_count_and_nothing_else():
     white = np.full((64, 64, 3), 255, np.uint8)
-    found = measure_nuclear_stain(white)
+    found = measure_cells(count_cells(white))
     assert found["nuclei_count"] == 0
     assert np.isnan(found["positive_index"]) and np.isnan(found["h_score"])
-    assert np.isnan(measure_membrane_stain(white)["her2_band"])
+    assert np.isnan(measure_cells(count_cells(white, marker="membrane"))["her2_band"])

@@ -45,7 +45,7 @@ def test_a_membrane_stain_is_not_a_nucleus():
     ring = np.exp(-((nearest - 13) ** 2) / 4)
     blue = 0.4 * np.clip(7.5 - nearest, 0, 1)
     image = np.round(255 * compose(np.stack([blue, 0.9 * ring], -1), [HEMATOXYLIN, DAB])).astype(np.uint8)
-    found = find_nuclei(image, membranous=True)
+    found = find_nuclei(image, marker="membrane")
     assert found.count == len(GRID)
     assert {int(found.labels[place]) for place in GRID} == set(range(1, 13))
 

@@ -55,9 +55,19 @@ def test_only_the_cells_of_the_marker_vote():
     one = {"h_score_error": 10.0, "her2_band_error": 2.0, "dab_mean_od_error": 0.1}
     other = {"h_score_error": 20.0, "her2_band_error": 1.0, "dab_mean_od_error": 0.1}
     order = {marker: rank_systems(CATALOGUE, {"one": one, "other": other}, marker) for marker in MARKERS}
-    assert order["nuclear"].systems[0] == "one" and order["membrane"].systems[0] == "other"
-    assert order["nuclear"].metrics == ("dab_mean_od_error", "h_score_error")
-    assert order["cytoplasm"].metrics == order[None].metrics == ("dab_mean_od_error",)
+    assert order["nuclear"].systems[0] == order["cytoplasm"].systems[0] == "one"
+    assert order["nuclear"].metrics == order["cytoplasm"].metrics == ("dab_mean_od_error", "h_score_error")
+    assert order["membrane"].metrics == ("dab_mean_od_error", "h_score_error", "her2_band_error")
+    assert order[None].metrics == ("dab_mean_od_error",)
+
+
+def test_only_the_classes_of_the_stain_vote():
+    scores = {
+        "one": {"ki67_kappa": 0.9, "dab_mean_od_error": 0.1},
+        "other": {"ki67_kappa": 0.1, "dab_mean_od_error": 0.1},
+    }
+    voted = {stain: rank_systems(CATALOGUE, scores, "nuclear", stain).metrics for stain in ("ki67", "er", None)}
+    assert "ki67_kappa" in voted["ki67"] and "ki67_kappa" in voted[None] and "ki67_kappa" not in voted["er"]
 
 
 def test_a_stain_in_the_wrong_places_ranks_behind_all_others():

@@ -1,9 +1,8 @@
 import re
 
 import numpy as np
-from scipy.stats import pearsonr
 
-from restain.reporting.charts import ScatterPanel, correlation_text, curves, running_mean, scatter
+from restain.reporting.charts import curves, running_mean
 from restain.reporting.tables import Table
 
 
@@ -26,24 +25,6 @@ def test_running_mean_equals_a_plain_loop_that_skips_what_is_not_finite() -> Non
 def test_running_mean_of_nothing_finite_is_nan_and_of_a_constant_is_the_constant() -> None:
     assert np.isnan(running_mean(np.array([np.nan, np.inf]), 5)).all()
     np.testing.assert_allclose(running_mean(np.full(3, 2.0), 99), 2.0)
-
-
-def test_correlation_is_pearsons_and_says_where_it_is_not_defined() -> None:
-    rng = np.random.default_rng(1)
-    x, y = rng.random(30), rng.random(30)
-    assert correlation_text(x, y) == f"r = {pearsonr(x, y).statistic:.3f} (n = 30)"
-    assert correlation_text(x[:2], y[:2]) == "r not defined (n = 2)"
-    assert correlation_text(np.ones(9), y[:9]) == "r not defined (n = 9)"
-
-
-def test_scatter_letters_the_marked_points_and_leaves_out_what_is_unknown() -> None:
-    x = np.array([0.1, 0.2, np.nan, 0.4, 0.3])
-    svg = scatter([ScatterPanel("DAB mean OD", "OD", x, np.sqrt(x), {1: "A", 2: "B", 4: "C"})])
-    found = words(svg)
-    assert "A" in found and "C" in found and "B" not in found
-    assert "true IHC (OD)" in found and "virtual stain (OD)" in found
-    assert any("(n = 4)" in text for text in found)
-    assert scatter([ScatterPanel("empty", "", x[:0], x[:0])])
 
 
 def test_curves_have_a_panel_for_each_column_with_numbers_and_none_for_the_counters() -> None:

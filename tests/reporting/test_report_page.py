@@ -1,3 +1,5 @@
+import base64
+import io
 import json
 import re
 import shutil
@@ -6,11 +8,15 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+from report_files import write_image
 
 from restain.errors import RestainError
+from restain.files import write_json
 from restain.reporting import report
+from restain.slides.record import PREVIEW_GAP, BatchSummary, SlideRecord
 
 VOID = {"meta", "img", "line", "circle", "br", "link", "input"}
 
@@ -83,8 +89,8 @@ def test_the_page_is_whole_in_itself(tmp_path: Path, run: Path, evaluation: Path
     page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation))
     sources = [image["src"] for image in page.images if image.get("src")]
     assert all(source.startswith(("data:image/jpeg;base64,", "data:image/svg+xml;base64,")) for source in sources)
-    # 6 fields of 3, distributions, scatter, an IHC and 2 layers, the colour scale, curves, 4 of 6 sample grids
-    assert len(sources) == 18 + 1 + 1 + 3 + 1 + 1 + 4
+    # 6 fields of 3, distributions, an IHC and 2 layers, the colour scale, curves, 4 of 6 sample grids
+    assert len(sources) == 18 + 1 + 3 + 1 + 1 + 4
     assert all(image["alt"] for image in page.images if image.get("src"))
     assert all(link.startswith(("data:", "#")) for link in page.links)
     assert not re.findall(r"(?:src|href|url\()\s*=?\s*[\"']?(?:https?:)?//", page.source)
@@ -123,6 +129,57 @@ def test_run_and_evaluation_are_described(tmp_path: Path, run: Path, evaluation:
     assert page.source.count('style="width:15.62%">5 µm<') == 18
 
 
+def test_the_page_shows_no_absolute_path(tmp_path: Path, run: Path, evaluation: Path) -> None:
+    """It is passed on, and tells nobody how its maker's disk is arranged."""
+    (run / "recipe.yaml").write_text(f"name: tiny\ndensity:\n  nuclei: {tmp_path / 'labels'}\n")
+    summary = json.loads((evaluation / "summary.json").read_text())
+    summary["command"] = f"restain evaluate --real '{tmp_path}/my IHC' --out={tmp_path}/evaluation"
+    summary["not_computed"]["ssim"] = f"{tmp_path}/a.png: cannot be read"
+    (evaluation / "summary.json").write_text(json.dumps(summary))
+    (tmp_path / "IHC" / "slide1" / "field_1.tif").write_bytes(b"no image")
+    page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation, images=8))
+    assert str(tmp_path) not in page.source and "/data/ck" not in page.source
+    for words in ("--real '…/my IHC' --out=…/evaluation", "nuclei: …/labels", f"{tmp_path.name}/virtual", "data/ck"):
+        assert words in page.text, words
+
+
+def test_under_each_field_stand_true_virtual_and_difference(tmp_path: Path, evaluation: Path) -> None:
+    page = Page(report(tmp_path / "page.html", evaluation=evaluation, images=8))
+    assert "true virtual difference DAB area 10.0 % 10.0 % 0.0 points" in page.text  # field 0, nothing is off
+    several = (evaluation / "per_image.csv").read_text().replace(",0.1,0.1\n", ",0.1,0.35\n")
+    assert several != (evaluation / "per_image.csv").read_text()
+    (evaluation / "per_image.csv").write_text(several)
+    page = Page(report(tmp_path / "page.html", evaluation=evaluation, images=8))
+    assert "DAB area 35.0 % 10.0 % −25.0 points" in page.text
+
+
+def test_the_slides_of_a_folder_stand_on_the_page(tmp_path: Path, evaluation: Path) -> None:
+    slides = tmp_path / "slides"
+    write_image(slides / "case.preview.png", (100, 2 * 200 + PREVIEW_GAP), 5)
+    record = SlideRecord(
+        slide="in/case.svs", output="out/case.ome.tif", status="stained", mpp=0.5, width=4000, height=2000
+    )
+    write_json(slides / "summary.json", BatchSummary(slides=(record,)).model_dump(mode="json"))
+    page = Page(report(tmp_path / "page.html", evaluation=evaluation, slides=slides))
+    shown = [image for image in page.images if "slide case.svs" in str(image.get("alt"))]
+    assert [image["data-name"] for image in shown] == ["H&E", "virtual stain"]
+    assert [image["data-mpp"] for image in shown] == ["10", "10"]  # 4000 px of 0.5 um on 200
+    pixels = [decoded(str(image["src"])) for image in shown]
+    both = np.asarray(Image.open(slides / "case.preview.png")).astype(float)
+    for half, expected in zip(pixels, (both[:, :200], both[:, -200:]), strict=True):
+        assert half.shape == expected.shape and np.abs(half - expected).mean() < 20  # noise as JPEG
+        assert np.corrcoef(half.ravel(), expected.ravel())[0, 1] > 0.9
+    (slides / "case.preview.png").unlink()
+    with pytest.raises(RestainError, match="slides: holds no finished slide with its preview"):
+        report(tmp_path / "page.html", evaluation=evaluation, slides=slides)
+    with pytest.raises(RestainError, match=r"summary\.json: cannot be read"):
+        report(tmp_path / "page.html", evaluation=evaluation, slides=tmp_path)
+
+
+def decoded(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))).astype(float)
+
+
 def test_words_from_files_are_escaped(tmp_path: Path, run: Path, evaluation: Path) -> None:
     attack = "<script>alert(1)</script>"
     card = run / "stainer" / "config.json"
@@ -158,10 +215,10 @@ def test_image_folders_that_are_gone_are_named(tmp_path: Path, evaluation: Path)
     (tmp_path / "virtual" / "slide1" / "field_0.png").unlink()
     (tmp_path / "IHC" / "slide1" / "field_1.tif").write_bytes(b"no image")
     page = Page(report(tmp_path / "page.html", evaluation=evaluation, images=8))
-    assert f"The folder of H&E images is gone: {tmp_path / 'HE'}." in page.text
+    assert f"The folder of H&E images, {tmp_path.name}/HE, is gone." in page.text
     assert "virtual stain: not in its folder" in page.text
     assert "field_1.tif: cannot be read as an image" in page.text
-    assert len([image for image in page.images if image.get("src")]) == 8 + 8 - 2 + 2
+    assert len([image for image in page.images if image.get("src")]) == 8 + 8 - 2 + 1
 
 
 def test_one_image_and_few_columns_are_enough(tmp_path: Path, run: Path, evaluation: Path) -> None:
@@ -172,7 +229,8 @@ def test_one_image_and_few_columns_are_enough(tmp_path: Path, run: Path, evaluat
     page = Page(report(tmp_path / "page.html", run=run, evaluation=evaluation))
     assert "1 of 1 fields, chosen by rule and not by eye: at even distances in the order of their names." in page.text
     assert "The evaluation holds no metrics" in page.text
-    assert "The evaluation has no DAB columns" in page.text
+    assert "The evaluation has no measures of three fields or more to compare." in page.text
+    assert "The evaluation does not show it." in page.text
 
 
 def test_without_the_table_of_images_the_scores_remain(tmp_path: Path, evaluation: Path) -> None:

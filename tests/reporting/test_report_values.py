@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from restain.errors import RestainError
-from restain.reporting.fields import scale_bar
 from restain.reporting.labels import command_text, label, number
-from restain.reporting.pictures import jpeg_uri, overlay, shrink
+from restain.reporting.pictures import jpeg_uri, overlay, scale_bar, shrink
 from restain.reporting.tables import as_number, read_table
 
 

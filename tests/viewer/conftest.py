@@ -1,6 +1,5 @@
-"""Slides whose pixels are known, a viewer that serves them, and a browser where there is one."""
+"""Slides whose pixels are known, and a viewer that serves them."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,6 @@ from small_slides import write_slide
 
 import restain
 from restain.files import write_json
-
-LAUNCH = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -30,27 +26,3 @@ def result(tmp_path_factory) -> Path:
 def viewer(result):
     with restain.view([result / "out"], port=0) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=program, args=LAUNCH)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def page(browser):
-    """A page that fails the test where a script fails or the security policy is broken."""
-    opened = browser.new_page(viewport={"width": 1280, "height": 720})
-    complaints: list[str] = []
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    yield opened
-    opened.close()
-    assert [text for text in complaints if "422" not in text] == []

@@ -11,7 +11,9 @@ from restain.files import write_text
 from restain.metrics import Metric
 from restain.metrics.statistics.significance import LEVEL
 from restain.reporting.labels import label
+from restain.reporting.paper_table import NOT_COMPARABLE, published_rows
 from restain.reporting.score_sheet import (
+    HEADLINE,
     ScoreSheet,
     SheetCell,
     SheetColumn,
@@ -21,21 +23,10 @@ from restain.reporting.score_sheet import (
     to_markdown,
 )
 
-HEADLINE = (  # the columns where no metrics were asked for; CSV has all
-    "ssim",
-    "psnr",
-    "lpips_alex",
-    "fid",
-    "kid",
-    "dab_mean_od_error",
-    "dab_positive_area_error",
-    "dab_pearson_r",
-    "dab_grid_r",
-    "r_pathology",
-)
 RANK = "mean_rank"
 SYSTEMS, BASELINES = "trained here", "learn nothing"
-DIFFERENT, NOT_COMPARABLE = "†", "*"
+DIFFERENT = "†"
+_COUNTS = ("steps", "parameters", "parameters_trained")
 
 
 def write_tables(plan: Plan, found: Comparisons | None) -> ScoreSheet:
@@ -63,7 +54,7 @@ def score_sheet(plan: Plan, found: Comparisons | None, metrics: Sequence[str] = 
     columns = [SheetColumn(name=m.name, title=_title(m), direction=m.direction) for m in chosen]
     if found is not None and found.ranking is not None:
         columns.append(SheetColumn(name=RANK, title="mean rank", direction="lower"))
-    rows = [*_system_rows(plan, found, chosen), *_baseline_rows(found, chosen), *_published_rows(found, chosen)]
+    rows = [*_system_rows(plan, found, chosen), *_baseline_rows(found, chosen), *_published(found, chosen)]
     budget = "each recipe's own length" if plan.budget is None else str(plan.budget)
     size = "no evaluation yet" if found is None else f"{len(found.ids)} fields of {plan.split}, {plan.protocol}"
     return ScoreSheet(
@@ -139,27 +130,9 @@ def _cells(found: Comparisons, one: Measured, metrics: Sequence[Metric]) -> dict
     return cells
 
 
-def _published_rows(found: Comparisons | None, metrics: Sequence[Metric]) -> Iterator[SheetRow]:
+def _published(found: Comparisons | None, metrics: Sequence[Metric]) -> list[SheetRow]:
     literature = found.summary.literature if found else None
-    if literature is None:
-        return
-    # The literature calls LPIPS by no network, and KID after it was multiplied by 1000, as the metric here is.
-    names = {metric.name: "lpips" if metric.name.startswith("lpips") else metric.name for metric in metrics}
-    sources = list(dict.fromkeys((row.method, row.source) for row in literature.rows))
-    for method, source in sources:
-        of_source = {row.metric: row for row in literature.rows if (row.method, row.source) == (method, source)}
-        cells = {
-            name: SheetCell(
-                value=of_source[theirs].value,
-                spread=of_source[theirs].std,
-                mark="" if of_source[theirs].comparable else NOT_COMPARABLE,
-            )
-            for name, theirs in names.items()
-            if theirs in of_source
-        }
-        if cells:
-            section = f"published for {literature.data_set}"
-            yield SheetRow(name=f"{method} ({source})", cells=cells, ranked=False, section=section)
+    return published_rows(literature, [metric.name for metric in metrics]) if literature else []
 
 
 def _notes(plan: Plan, found: Comparisons | None, rows: Sequence[SheetRow]) -> Iterator[str]:
@@ -203,7 +176,11 @@ def cost_sheet(plan: Plan) -> ScoreSheet:
             rows.append(SheetRow(name=contender.name, ranked=False, note="not measured"))
             continue
         values = cost.model_dump() | {"gmacs_512": cost.macs_512 / 1e9, "steps": _steps(plan, contender.name)}
-        cells = {c.name: SheetCell(value=float(values[c.name])) for c in columns if values[c.name] is not None}
+        cells = {
+            c.name: SheetCell(value=float(values[c.name]), whole=c.name in _COUNTS)
+            for c in columns
+            if values[c.name] is not None
+        }
         rows.append(SheetRow(name=contender.name, cells=cells, ranked=False))
         machines[f"{cost.device}, {_counted(cost.threads, 'thread')}"] = None
     notes = [f"Measured on {'; '.join(machines)}, before the training."] if machines else []

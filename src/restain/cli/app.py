@@ -30,10 +30,12 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Inspect a data set before training.")
 weights_app = typer.Typer(no_args_is_help=True, help="Weights of the networks that FID, KID, LPIPS and PHV need.")
+study_app = typer.Typer(no_args_is_help=True, help="Reader studies: virtual and real stains, read blind.")
 recipes_app = typer.Typer(help="Recipes: the settings of each published system.", invoke_without_command=True)
 app.add_typer(data_app, name="data", rich_help_panel="Prepare data")
 app.add_typer(recipes_app, name="recipes", rich_help_panel="Train")
 app.add_typer(weights_app, name="weights", rich_help_panel="Evaluate")
+app.add_typer(study_app, name="study", rich_help_panel="Look")
 
 
 def _print_version(wanted: bool) -> None:

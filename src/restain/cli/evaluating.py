@@ -59,6 +59,17 @@ def evaluate(
     test: Annotated[
         str | None, typer.Option(help="the only system whose differences are tested; default: all pairs")
     ] = None,
+    mask: Annotated[Path | None, typer.Option(help="folder of masks; only cells inside them are counted")] = None,
+    repeat: Annotated[
+        Path | None, typer.Option(help="folder of a second real section, scored as what can be reached at most")
+    ] = None,
+    nuclei: Annotated[
+        Path | None, typer.Option(help="folder of label images of nuclei (PNG, TIFF, NPY), for scores cell by cell")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="NPY file of an encoder's features, with a CSV file of names beside it")
+    ] = None,
+    overlays: Annotated[bool, typer.Option("--overlays", help="write pictures of the cells that were counted")] = False,
     batch: Annotated[int, typer.Option(min=1, help="images per pass of a feature network")] = 8,
     device: Device = "auto",
     explain: Annotated[
@@ -78,6 +89,11 @@ def evaluate(
         mpp=mpp,
         marker=marker,
         stainer=stainer,
+        mask=mask,
+        repeat=repeat,
+        nuclei=nuclei,
+        features=features,
+        overlays=overlays,
         test=test,
         batch=batch,
         device=device,
@@ -100,6 +116,7 @@ def report(
     out: Annotated[Path, typer.Option(help="the HTML page to write")],
     run: Annotated[Path | None, typer.Option(help="run folder of restain train")] = None,
     evaluation: Annotated[Path | None, typer.Option(help="output folder of restain evaluate")] = None,
+    slides: Annotated[Path | None, typer.Option(help="output folder of restain slide, to show its slides")] = None,
     images: Annotated[int, typer.Option(min=1, help="fields of view to show")] = 6,
     force: Annotated[
         bool, typer.Option("--force", help="write the page although run and evaluation do not belong together")
@@ -108,7 +125,33 @@ def report(
     """Write one self-contained HTML page about a run and its evaluation."""
     import restain
 
-    typer.echo(restain.report(out, run=run, evaluation=evaluation, images=images, force=force))
+    typer.echo(restain.report(out, run=run, evaluation=evaluation, slides=slides, images=images, force=force))
+
+
+@app.command(rich_help_panel="Evaluate")
+def table(
+    evaluations: Annotated[list[Path], typer.Argument(help="output folders of restain evaluate", show_default=False)],
+    format: Annotated[
+        Literal["markdown", "latex", "csv"] | None,
+        typer.Option(case_sensitive=False, help="by default as the suffix of --out asks for, else markdown"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="file to write; by default the table is printed")] = None,
+    metrics: Annotated[str, typer.Option(help="names or families, with commas; a short list by default")] = "",
+    uncertainty: Annotated[
+        Literal["interval", "sd", "none"],
+        typer.Option(case_sensitive=False, help="95 % interval, standard deviation over images, or neither"),
+    ] = "interval",
+    force: Annotated[
+        bool, typer.Option("--force", help="make the table although evaluations do not compare, and mark them")
+    ] = False,
+) -> None:
+    """Write a table of scores for a paper: the best bold, the second underlined."""
+    import restain
+
+    text = restain.table(
+        evaluations, format=format, out=out, metrics=metrics.split(","), uncertainty=uncertainty, force=force
+    )
+    typer.echo(text if out is None else out, nl=out is not None)
 
 
 @weights_app.command("list")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,17 +11,20 @@ from restain.errors import RestainError
 from restain.evaluation.baselines import read_reference
 from restain.evaluation.datasets import find_marker, find_mpp, recognise
 from restain.evaluation.grouping import group_images
-from restain.evaluation.inputs import crop_all, match_images, name_systems, parse_systems, role_of
+from restain.evaluation.inputs import CEILING, MASK, Match, crop_all, match_images, name_systems, parse_systems, role_of
 from restain.evaluation.literature import published
 from restain.evaluation.measure import Plan, ask_networks, measure_all
 from restain.evaluation.options import EvaluationOptions
-from restain.evaluation.results import Evaluation, System, score_system, write_evaluation
+from restain.evaluation.overlays import write_overlays
+from restain.evaluation.own_models import Given, from_features, under_nuclei
+from restain.evaluation.results import Evaluation, Evidence, System, combine, score_all, write_evaluation
 from restain.evaluation.schema import SUMMARY
 from restain.evaluation.stainers import read_stainers
 from restain.evaluation.summary import Circumstances, summarize
 from restain.files import read_json
 from restain.metrics import Metric, explain, find_protocol, select_metrics
 from restain.metrics.cells.nuclei import MPP_RANGE
+from restain.metrics.statistics.bootstrap import Groups
 
 __all__ = ["Evaluation", "EvaluationOptions", "System", "evaluate", "explain", "parse_systems"]
 
@@ -68,6 +70,7 @@ def evaluate(
     _refuse_bad_arguments(out, seed, options, metrics, systems)
     folders: dict[str, Path | None] = {"real": Path(real)}
     folders |= {role_of(name): folder for name, folder in systems.items()} | {"source": source}
+    folders |= {role: Path(folder) for role, folder in (("repeat", options.repeat), (MASK, options.mask)) if folder}
     matches = match_images({role: folder for role, folder in folders.items() if folder}, chosen.ssim.size)
     ids = tuple(match.id for match in matches)
     grouping, data = group_images(ids, options.groups), recognise(ids, Path(real))
@@ -75,6 +78,8 @@ def evaluate(
     stainers = read_stainers(systems, matches)
     mpp = find_mpp(options.mpp, data, stainer, stainers.mpp)
     marker = find_marker(options.marker, data, stainer, stainers.stain)
+    if options.overlays and mpp.value is None:
+        raise RestainError(f"overlays: the pixel size is {mpp.source}; expected one at which cells can be counted")
     colours = read_reference(reference) if source and reference else None
 
     learned = LearnedMetrics(chosen, metrics, seed=seed, batch=options.batch, device=options.device)
@@ -87,19 +92,30 @@ def evaluate(
             metrics=metrics,
             protocol=chosen,
             mpp=mpp.value if mpp.value and MPP_RANGE[0] <= mpp.value <= MPP_RANGE[1] else None,
+            marker=marker.value,
+            stain=marker.stain,
             source=source is not None,
+            repeat=options.repeat is not None,
+            given=frozenset(name for name in ("nuclei", "features") if getattr(options, name)),
             colours=colours.colours if colours else None,
             transferred=transferred,
         )
         measured = measure_all(matches, plan)
-        seen = {name: ask_networks(learned, matches, name, transferred) for name in measured.tables}
+        seen = {name: ask_networks(learned, matches, name, transferred) for name in plan.names}
+        own = _ask_own_models(options, matches, plan, grouping.numbers)
+        if options.overlays:
+            write_overlays(out, matches, plan)
     missing = plan.missing(f"the pixel size is {mpp.source if mpp.value is None else f'{mpp.value:g} µm, too coarse'}")
-    scored = []
-    for name, table in measured.tables.items():
-        found = seen[name]
-        evidence = replace(found, columns={**table, **found.columns}, missing={**missing, **found.missing})
-        scored.append(score_system(name, evidence, metrics, seed, grouping.numbers))
-    virtual, baselines = scored[: len(systems)], scored[len(systems) :]
+    evidence = {
+        name: combine(
+            Evidence(measured.tables[name], {}, missing), seen[name], *(given.evidence[name] for given in own)
+        )
+        for name in plan.names
+    }
+    scored = score_all(evidence, metrics, seed, grouping.numbers)
+    virtual = scored[: len(systems)]
+    baselines = [system for system in scored[len(systems) :] if system.name != CEILING]
+    ceiling = [system for system in scored if system.name == CEILING]
     circumstances = Circumstances(
         protocol=chosen,
         seed=seed,
@@ -113,13 +129,26 @@ def evaluate(
         folders={**folders, "reference": reference},
         hashes=measured.hashes,
         reference=colours.hashes if colours else {},
+        given={name: digest for one in own for name, digest in one.hashes.items()},
         weights=learned.weights,
         literature=literature,
     )
-    summary = summarize(circumstances, metrics, virtual, baselines)
-    evaluation = Evaluation(out, ids, metrics, tuple(virtual), tuple(baselines), summary)
+    summary = summarize(circumstances, metrics, virtual, baselines, ceiling)
+    evaluation = Evaluation(out, ids, metrics, tuple(virtual), tuple(baselines), tuple(ceiling), summary)
     write_evaluation(evaluation)
     return evaluation
+
+
+def _ask_own_models(
+    options: EvaluationOptions, matches: Sequence[Match], plan: Plan, groups: Groups | None
+) -> list[Given]:
+    """What the user's own models say: of the nuclei, and of the features, that were given."""
+    found = []
+    if options.nuclei:
+        found.append(under_nuclei(Path(options.nuclei), matches, plan))
+    if options.features:
+        found.append(from_features(Path(options.features), matches, plan, groups))
+    return found
 
 
 def _refuse_bad_scale(mpp: float, metrics: Sequence[Metric]) -> None:

@@ -7,13 +7,16 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Literal
 
+from restain.evaluation.inputs import UNCHANGED
 from restain.evaluation.results import System
 from restain.evaluation.schema import Ranks, SystemComparison
 from restain.metrics import Metric, NotComputed
-from restain.metrics.metric import Marker, values_of
+from restain.metrics.measures import Marker
+from restain.metrics.metric import values_of
 from restain.metrics.statistics.bootstrap import Groups
 from restain.metrics.statistics.ranking import rank_systems
 from restain.metrics.statistics.significance import LEVEL, Comparison, compare_means, compare_sets, correct_family
+from restain.progress import ProgressBar
 
 FAMILY = (
     "Holm within one metric, over the pairs of systems that were asked for; the pairs of a system with a baseline are "
@@ -51,18 +54,21 @@ def compare_systems(
 
     Metrics without a direction are left out.
     """
-    entries = []
+    entries: list[SystemComparison] = []
     families = pairs_asked(systems, baselines, test)
-    for metric in metrics:
-        if metric.direction == "none":
-            continue
-        for family, pairs in families.items():
-            found = [(pair, one) for pair in pairs if (one := _compare(metric, *pair, seed, groups)) is not None]
-            corrected = correct_family([one for _, one in found])
-            entries += [
-                _entry(metric, family, first, second, comparison)
-                for ((first, second), _), comparison in zip(found, corrected, strict=True)
-            ]
+    directed = [metric for metric in metrics if metric.direction != "none"]
+    if not any(families.values()):
+        return []
+    with ProgressBar("differences and tests", total=len(directed), unit="metrics") as bar:
+        for metric in directed:
+            for family, pairs in families.items():
+                found = [(pair, one) for pair in pairs if (one := _compare(metric, *pair, seed, groups)) is not None]
+                corrected = correct_family([one for _, one in found])
+                entries += [
+                    _entry(metric, family, first, second, comparison)
+                    for ((first, second), _), comparison in zip(found, corrected, strict=True)
+                ]
+            bar.advance()
     return entries
 
 
@@ -111,15 +117,18 @@ def _entry(
     )
 
 
-def rank_all(metrics: Sequence[Metric], systems: Sequence[System], marker: Marker | None) -> Ranks:
+def rank_all(
+    metrics: Sequence[Metric], systems: Sequence[System], marker: Marker | None, stain: str | None = None
+) -> Ranks:
     """The rank table as it stands in the summary; NotComputed where there can be none."""
     values = {system.name: {name: estimate.value for name, estimate in system.estimates.items()} for system in systems}
-    ranking = rank_systems(metrics, values, marker)
+    ranking = rank_systems(metrics, values, marker, stain, UNCHANGED if UNCHANGED in values else None)
     return Ranks(
         systems=list(ranking.systems),
         mean_rank=dict(ranking.mean_rank),
         by_family={family: dict(ranks) for family, ranks in ranking.by_family.items()},
         metrics=list(ranking.metrics),
         displaced=list(ranking.displaced),
+        failed={name: list(families) for name, families in ranking.failed.items()},
         without_value={metric: list(names) for metric, names in ranking.without_value.items()},
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from restain.errors import RestainError
 from restain.files import read_json
-from restain.metrics.metric import Marker
+from restain.metrics.measures import Marker
 
 LOCATIONS: dict[str, Marker] = {
     "er": "nuclear",
@@ -109,7 +109,14 @@ def find_mpp(given: float | None, data: DataSet, stainer: Path | None, recorded:
     return Known(None, "not known: give --mpp, or --stainer with a stainer that knows it")
 
 
-def find_marker(given: str | None, data: DataSet, stainer: Path | None, recorded: str | None) -> Known:
+@dataclass(frozen=True)
+class KnownMarker(Known):
+    """Where the DAB lies, and of which stain it is, where that is known."""
+
+    stain: str | None = None  # as in ``LOCATIONS``
+
+
+def find_marker(given: str | None, data: DataSet, stainer: Path | None, recorded: str | None) -> KnownMarker:
     """Where the DAB lies: as given (a place or the name of a stain), else by the data set or the stainer.
 
     The arguments are as for ``find_mpp``.
@@ -124,15 +131,15 @@ def find_marker(given: str | None, data: DataSet, stainer: Path | None, recorded
                 f"marker: {given!r} is not known; expected {', '.join(_PLACES)}, or a stain such as "
                 f"{', '.join(list(LOCATIONS)[:3])}"
             )
-        return Known(place, "given")
+        return KnownMarker(place, "given", _plain(given) if _plain(given) in LOCATIONS else None)
     stain, source = data.stain, data.source
     if stain is None and stainer is not None:
         stain, source = _read_card(stainer).get("stain"), "the stainer"
     elif stain is None:
         stain, source = recorded, "staining.json beside the images"
     if isinstance(stain, str) and _plain(stain) in LOCATIONS:
-        return Known(LOCATIONS[_plain(stain)], f"{stain}: {source}")
-    return Known(None, "not known: give --marker nuclear, membrane or cytoplasm, and the scores of its cells vote")
+        return KnownMarker(LOCATIONS[_plain(stain)], f"{stain}: {source}", _plain(stain))
+    return KnownMarker(None, "not known: cells are counted as of a nuclear stain; give --marker, and their scores vote")
 
 
 def _plain(stain: str) -> str:

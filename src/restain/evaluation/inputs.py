@@ -12,9 +12,12 @@ import numpy as np
 from restain.errors import RestainError
 from restain.evaluation.workers import in_threads
 from restain.images import image_size, list_images, read_rgb, write_png
+from restain.label_images import read_mask
 
-VIRTUAL, UNCHANGED, TRANSFER = "virtual", "H&E unchanged", "colour transfer"
-_RESERVED = ("real", "fake", "source", "reference", UNCHANGED, TRANSFER)
+VIRTUAL, UNCHANGED, TRANSFER, CEILING = "virtual", "H&E unchanged", "colour transfer", "second section"
+MASK = "mask"
+_ROLES = {VIRTUAL: "fake", UNCHANGED: "source", CEILING: "repeat"}
+_RESERVED = ("real", "reference", MASK, TRANSFER, *_ROLES.values(), UNCHANGED, CEILING)
 _SHOWN = 10  # names in a message before "and n more"
 
 
@@ -58,7 +61,7 @@ def parse_systems(words: Sequence[str]) -> str | dict[str, str]:
 
 def role_of(system: str) -> str:
     """The word for a system's folder in the summary: "fake" where it has no name of its own."""
-    return "fake" if system == VIRTUAL else system
+    return _ROLES.get(system, system)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def _index(role: str, folder: Path) -> dict[str, Path]:
         raise RestainError(f"{role} folder {folder}: holds no image; expected PNG, JPEG, TIFF or WebP files")
     twice = [" and ".join(path.name for path in paths) for paths in found.values() if len(paths) > 1]
     if twice:
-        raise RestainError(f"{role} folder {folder}: files share one name up to the suffix: {_listed(twice)}")
+        raise RestainError(f"{role} folder {folder}: files share one name up to the suffix: {listed(twice)}")
     return {name: paths[0] for name, paths in found.items()}
 
 
@@ -114,7 +117,7 @@ def _refuse_missing(indexed: Mapping[str, Mapping[str, Path]]) -> None:
             for name in absent
         ]
         if named:
-            complaints.append(f"{role} has no {_listed(named)}")
+            complaints.append(f"{role} has no {listed(named)}")
     if complaints:
         raise RestainError(f"images without a partner of the same name: {'; '.join(complaints)}")
 
@@ -133,9 +136,9 @@ def _with_sizes(indexed: Mapping[str, Mapping[str, Path]], smallest: int) -> lis
             small.append(f"{name} ({format_size(size)})")
         matches.append(Match(name, files, size))
     if different:
-        raise RestainError(f"images of a pair differ in size (width x height): {_listed(different)}")
+        raise RestainError(f"images of a pair differ in size (width x height): {listed(different)}")
     if small:
-        raise RestainError(f"images are smaller than {smallest} pixels on a side: {_listed(small)}")
+        raise RestainError(f"images are smaller than {smallest} pixels on a side: {listed(small)}")
     return matches
 
 
@@ -153,7 +156,7 @@ def crop_all(matches: Sequence[Match], side: int, seed: int, folder: Path) -> li
     """
     small = [f"{match.id} ({format_size(match.size)})" for match in matches if min(match.size) < side]
     if small:
-        raise RestainError(f"images are smaller than the protocol's crop of {side} pixels on a side: {_listed(small)}")
+        raise RestainError(f"images are smaller than the protocol's crop of {side} pixels on a side: {listed(small)}")
 
     def crop(match: Match) -> Match:
         digest = hashlib.sha256(f"{seed} {match.id}".encode()).digest()
@@ -162,7 +165,8 @@ def crop_all(matches: Sequence[Match], side: int, seed: int, folder: Path) -> li
         files = {}
         for role, path in match.files.items():
             files[role] = folder / role.replace("/", "_") / f"{match.id}.png"
-            write_png(files[role], read_rgb(path)[top : top + side, left : left + side])
+            pixels = 255 * read_mask(path, match.size).astype(np.uint8) if role == MASK else read_rgb(path)
+            write_png(files[role], pixels[top : top + side, left : left + side])
         return Match(match.id, files, (side, side))
 
     return list(in_threads(crop, matches, "cropping"))
@@ -173,7 +177,8 @@ def format_size(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Names with commas, the first ten of many."""
     names = list(names)
     shown = ", ".join(names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

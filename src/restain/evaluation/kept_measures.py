@@ -17,7 +17,7 @@ import restain.metrics
 from restain import colour, images, stains
 from restain.files import write_text
 from restain.metrics import Protocol
-from restain.metrics.measures import ImageMeasure, Measure, PairMeasure
+from restain.metrics.measures import ImageMeasure, Marker, Measure, PairMeasure
 from restain.weights import cache_folder
 
 
@@ -28,11 +28,14 @@ class KeptMeasures:
         measures: that are taken.
         protocol: under which.
         mpp: microns per pixel, or None.
+        marker: where the DAB lies, or None.
     """
 
-    def __init__(self, measures: Sequence[Measure], protocol: Protocol, mpp: float | None) -> None:
+    def __init__(
+        self, measures: Sequence[Measure], protocol: Protocol, mpp: float | None, marker: Marker | None = None
+    ) -> None:
         names = [measure.names for measure in measures if isinstance(measure, ImageMeasure | PairMeasure)]
-        self._settings = json.dumps([_code(), asdict(protocol), mpp, names], sort_keys=True)
+        self._settings = json.dumps([_code(), asdict(protocol), mpp, marker, names], sort_keys=True)
         self._folder = cache_folder() / "measures"
 
     def path(self, *contents: str) -> Path:

@@ -11,14 +11,17 @@ import numpy as np
 
 from restain.colour import LabStatistics, transfer_colour
 from restain.evaluation.baselines import NEEDS_SOURCE
-from restain.evaluation.inputs import TRANSFER, UNCHANGED, Match, role_of
+from restain.evaluation.inputs import CEILING, MASK, TRANSFER, UNCHANGED, Match, role_of
 from restain.evaluation.kept_measures import KeptMeasures
 from restain.evaluation.results import Column, Evidence
 from restain.evaluation.workers import in_threads
 from restain.files import sha256
-from restain.images import read_rgb, write_png
+from restain.images import RGB, read_rgb, write_png
+from restain.label_images import read_mask
 from restain.metrics import Estimate, Metric, NotComputed, Protocol
 from restain.metrics.measures import (
+    GivenMeasure,
+    Marker,
     Measure,
     MeasuredImage,
     MeasuredPair,
@@ -32,6 +35,10 @@ from restain.metrics.measures import (
 if TYPE_CHECKING:
     from restain.metrics.learned.networks import LearnedMetrics
 
+_NEEDS = {
+    "nuclei": "needs label images of nuclei; give their folder as nuclei",
+    "features": "needs feature vectors of the images; give their file as features",
+}
 _NO_INTERVAL = "a distance between two sets of images has no value for each image that could be resampled"
 
 
@@ -43,7 +50,11 @@ class Plan:
     metrics: Sequence[Metric]
     protocol: Protocol
     mpp: float | None  # microns per pixel, where known and of a scale at which cells can be seen
+    marker: Marker | None  # where the DAB lies
+    stain: str | None
     source: bool  # whether there is H&E
+    repeat: bool  # whether there is a second section of the truth
+    given: frozenset[str]  # of "nuclei" and "features", what the user gave
     colours: LabStatistics | None  # of the reference; None: no colour transfer
     transferred: Path | None  # folder that keeps the colour transfers, for who needs them as files
 
@@ -53,15 +64,35 @@ class Plan:
         wanted = dict.fromkeys(measure for metric in self.metrics for measure in metric.measures)
         return tuple(one for one in wanted if can_measure(one, source=self.source, mpp=self.mpp is not None))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that is scored: the virtual stains, the baselines, and the second section of the truth."""
+        baselines = [UNCHANGED] * self.source + [TRANSFER] * (self.source and self.colours is not None)
+        return (*self.systems, *baselines, *[CEILING] * self.repeat)
+
     def missing(self, no_mpp: str) -> dict[str, str]:
-        """Why metrics cannot be measured for lack of the H&E or, with the reason given, of the pixel size."""
+        """Why metrics have no value here: what they need is not there, or they mean nothing for this marker."""
         reasons = {}
         for metric in self.metrics:
+            lacking = {one.option for one in metric.measures if isinstance(one, GivenMeasure)} - self.given
             if not all(can_measure(one, source=self.source, mpp=True) for one in metric.measures):
                 reasons[metric.name] = NEEDS_SOURCE
             elif not all(can_measure(one, source=True, mpp=self.mpp is not None) for one in metric.measures):
                 reasons[metric.name] = no_mpp
+            elif lacking:
+                reasons[metric.name] = _NEEDS[min(lacking)]
+            elif metric.markers and (self.marker or "nuclear") not in metric.markers:
+                reasons[metric.name] = f"is for {' and '.join(metric.markers)} markers"
+            elif metric.stains and self.stain is not None and self.stain not in metric.stains:
+                reasons[metric.name] = f"is for {' and '.join(metric.stains).upper()}"
         return reasons
+
+    def image(self, match: Match, name: str) -> RGB:
+        """The image of a virtual stain, of a baseline or of the second section on a field of view."""
+        if name != TRANSFER:
+            return read_rgb(match.files[role_of(name)])
+        assert self.colours is not None
+        return transfer_colour(read_rgb(match.files["source"]), self.colours)
 
 
 @dataclass(frozen=True)
@@ -74,7 +105,7 @@ class Measured:
 
 def measure_all(matches: Sequence[Match], plan: Plan) -> Measured:
     """Measure every system on every field of view. At any time only as many images are held as there are workers."""
-    kept = KeptMeasures(plan.measures, plan.protocol, plan.mpp)
+    kept = KeptMeasures(plan.measures, plan.protocol, plan.mpp, plan.marker)
     rows: list[Mapping[str, Mapping[str, float]]] = []
     hashes: dict[tuple[str, str], str] = {}
     for row, of_files in in_threads(lambda match: _measure(match, plan, kept), matches, "evaluating"):
@@ -104,25 +135,24 @@ def _measure(
 
 def _contents(hashes: Mapping[str, str], plan: Plan) -> dict[str, tuple[str, ...]]:
     """What decides the measures of each system on a field: the contents of its images."""
-    real, source = hashes["real"], hashes.get("source", "no H&E")
-    contents: dict[str, tuple[str, ...]] = {name: (real, hashes[role_of(name)], source) for name in plan.systems}
-    if "source" in hashes:
-        contents[UNCHANGED] = (real, source, source)
-        if plan.colours is not None:
-            contents[TRANSFER] = (real, f"colours {plan.colours!r}", source)
-    return contents
+    others = hashes.get("source", "no H&E"), hashes.get(MASK, "no mask")
+    made = {TRANSFER: f"colours {plan.colours!r}"}
+    return {name: (hashes["real"], made.get(name) or hashes[role_of(name)], *others) for name in plan.names}
 
 
 def _measure_images(match: Match, plan: Plan) -> dict[str, dict[str, float]]:
-    images = {role: MeasuredImage(read_rgb(path), plan.mpp) for role, path in match.files.items()}
+    inside = read_mask(match.files[MASK], match.size) if MASK in match.files else None
+
+    def measured(rgb: RGB) -> MeasuredImage:
+        return MeasuredImage(rgb, plan.mpp, plan.marker, inside)
+
+    images = {role: measured(read_rgb(path)) for role, path in match.files.items() if role != MASK}
     real, source = images["real"], images.get("source")
-    systems = {name: images[role_of(name)] for name in plan.systems}
-    if source is not None:
-        systems[UNCHANGED] = source
-        if plan.colours is not None:
-            systems[TRANSFER] = MeasuredImage(transfer_colour(source.rgb, plan.colours), plan.mpp)
-            if plan.transferred:
-                write_png(plan.transferred / f"{match.id}.png", systems[TRANSFER].rgb)
+    if source is not None and plan.colours is not None:
+        images[TRANSFER] = measured(transfer_colour(source.rgb, plan.colours))
+        if plan.transferred:
+            write_png(plan.transferred / f"{match.id}.png", images[TRANSFER].rgb)
+    systems = {name: images[role_of(name)] for name in plan.names}
     truth = {f"{name}_real": value for name, value in measure_image(real, plan.measures).items()}
     rows = {}
     for name, image in systems.items():
@@ -150,17 +180,16 @@ def ask_networks(learned: LearnedMetrics, matches: Sequence[Match], system: str,
         scores = learned.sets(real, fake)
     except NotComputed as reason:
         missing |= {name: str(reason) for name in learned.of_sets}
-    whole = {name: _estimate(score, len(matches)) for name, score in scores.items()}
+    whole = {name: as_estimate(score, len(matches)) for name, score in scores.items()}
     return Evidence(learned.columns(real, fake), whole, missing)
 
 
 def _file_of(match: Match, system: str, transferred: Path | None) -> Path:
-    if system == UNCHANGED:
-        return match.files["source"]
     if system == TRANSFER and transferred:
         return transferred / f"{match.id}.png"
     return match.files[role_of(system)]
 
 
-def _estimate(score: SetScore, n: int) -> Estimate:
+def as_estimate(score: SetScore, n: int) -> Estimate:
+    """The score of two sets of ``n`` images, as it stands beside the others."""
     return Estimate(score.value, score.std, None, n, no_interval=_NO_INTERVAL, note=score.note, details=score.details)

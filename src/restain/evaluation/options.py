@@ -20,6 +20,12 @@ class EvaluationOptions:
         marker: where the DAB lies ("nuclear", "membrane", "cytoplasm") or the name of the stain ("ki67"); None takes
             it from the data set or the stainer. Of the scores of cells, only those for this marker vote in the ranks.
         stainer: folder of the stainer or of the run that made the virtual stains; tells mpp and marker.
+        mask: folder of masks, named as the images; only cells whose nucleus lies where a mask is not 0 are counted.
+        repeat: folder of a second section of the truth, stained for real; it is scored beside the baselines as what a
+            virtual stain can reach at most, and takes no part in the ranks.
+        nuclei: folder of label images of nuclei, named as the images: one set of masks is laid on both stains.
+        features: feature vectors of the images by an encoder of the user's own, NPY (n, d) with a CSV file beside it.
+        overlays: write what was counted on the real and on each virtual stain, as pictures.
         test: name of one system; only its differences from the others are tested, so that fewer tests share the
             correction. None tests every pair.
         batch: images per pass of a feature network.
@@ -32,6 +38,11 @@ class EvaluationOptions:
     mpp: float | None = None
     marker: str | None = None
     stainer: str | Path | None = None
+    mask: str | Path | None = None
+    repeat: str | Path | None = None
+    nuclei: str | Path | None = None
+    features: str | Path | None = None
+    overlays: bool = False
     test: str | None = None
     batch: int = 8
     device: str = "auto"

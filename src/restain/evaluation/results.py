@@ -17,6 +17,7 @@ from restain.evaluation.schema import PER_IMAGE, PER_IMAGE_BASELINES, SUMMARY, S
 from restain.files import write_json, write_text
 from restain.metrics import Estimate, Metric, NotComputed, estimate
 from restain.metrics.statistics.bootstrap import Groups
+from restain.progress import ProgressBar
 
 Column: TypeAlias = npt.NDArray[np.floating]  # (n,), one entry per image
 
@@ -49,12 +50,37 @@ class Evaluation:
     metrics: tuple[Metric, ...]  # that were asked for
     systems: tuple[System, ...]  # virtual stains, in the order given
     baselines: tuple[System, ...]
+    ceiling: tuple[System, ...]  # the second section of the truth, where there is one
     summary: Summary
 
     @property
     def virtual(self) -> System:
         """The first, and mostly the only, virtual stain."""
         return self.systems[0]
+
+
+def combine(*parts: Evidence) -> Evidence:
+    """All that several ways of measuring found on one system."""
+    columns: dict[str, Column] = {}
+    scores: dict[str, Estimate] = {}
+    missing: dict[str, str] = {}
+    for part in parts:
+        columns |= part.columns
+        scores |= part.scores
+        missing |= part.missing
+    return Evidence(columns, scores, missing)
+
+
+def score_all(
+    evidence: Mapping[str, Evidence], metrics: Sequence[Metric], seed: int, groups: Groups | None
+) -> list[System]:
+    """Compute the scores of every system from the evidence on it."""
+    with ProgressBar("scores and intervals", total=len(evidence), unit="systems") as bar:
+        systems = []
+        for name, found in evidence.items():
+            systems.append(score_system(name, found, metrics, seed, groups))
+            bar.advance()
+    return systems
 
 
 def score_system(name: str, evidence: Evidence, metrics: Sequence[Metric], seed: int, groups: Groups | None) -> System:
@@ -123,8 +149,9 @@ def write_evaluation(evaluation: Evaluation) -> None:
     """Write the CSV files and, last, ``summary.json`` to ``evaluation.out``, each whole or not at all."""
     out = evaluation.out
     write_text(out / PER_IMAGE, _csv(evaluation.ids, evaluation.systems))
-    if evaluation.baselines:
-        write_text(out / PER_IMAGE_BASELINES, _csv(evaluation.ids, evaluation.baselines))
+    beside = (*evaluation.baselines, *evaluation.ceiling)
+    if beside:
+        write_text(out / PER_IMAGE_BASELINES, _csv(evaluation.ids, beside))
     else:  # of an earlier run with H&E; it would contradict this summary
         (out / PER_IMAGE_BASELINES).unlink(missing_ok=True)
     write_json(out / SUMMARY, to_json(evaluation.summary))

@@ -83,6 +83,7 @@ class Ranks(_Part):
     by_family: dict[str, dict[str, float]]  # family, system: mean rank over its metrics
     metrics: list[str]  # that voted
     displaced: list[str]  # systems that stain the wrong places; they rank behind all others
+    failed: dict[str, list[str]] = Field(default_factory=dict)  # system to families in which the H&E is as good
     without_value: dict[str, list[str]]  # metric to the systems that were worst in it for lack of a value
 
 
@@ -155,6 +156,7 @@ class Summary(_Part):
     mpp_source: str  # where it is known from, or why it is not
     marker: Literal["nuclear", "membrane", "cytoplasm"] | None  # where the DAB lies
     marker_source: str
+    stain: str | None = None  # such as "ki67"
     data_set: str | None  # as in the published scores, such as "mist-her2"
     split: str | None
     files_sha256: str  # of the sorted lines "role name sha256" of all images read
@@ -163,6 +165,7 @@ class Summary(_Part):
     systems: dict[str, Scores]  # the virtual stains, in the order given
     stainers: dict[str, StainedBy] = Field(default_factory=dict)  # by virtual stain; none where it is not recorded
     baselines: dict[str, Scores]
+    ceiling: dict[str, Scores] = Field(default_factory=dict)  # a second section of the truth; takes no part in ranks
     comparisons: list[SystemComparison]
     comparisons_family: str  # over what Holm corrected
     ranking: Ranks | None

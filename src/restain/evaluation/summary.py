@@ -15,7 +15,7 @@ from pathlib import Path
 
 from restain.evaluation.baselines import missing_baselines
 from restain.evaluation.comparison import FAMILY, compare_systems, rank_all
-from restain.evaluation.datasets import DataSet, Known
+from restain.evaluation.datasets import DataSet, Known, KnownMarker
 from restain.evaluation.grouping import Grouping
 from restain.evaluation.inputs import Match, format_size
 from restain.evaluation.literature import PublishedScore, Setting, place_beside
@@ -36,7 +36,7 @@ class Circumstances:
     seed: int
     data: DataSet
     mpp: Known
-    marker: Known
+    marker: KnownMarker
     test: str | None
     matches: Sequence[Match]
     stainers: Stainers
@@ -44,18 +44,25 @@ class Circumstances:
     folders: Mapping[str, Path | None]
     hashes: Mapping[tuple[str, str], str]  # role and id of an image to the SHA-256 of its file
     reference: Mapping[str, str]  # relative path of a reference image to the SHA-256 of its file
+    given: Mapping[str, str]  # name of a file of nuclei or features to its SHA-256
     weights: Mapping[str, Mapping[str, str]]  # by learned metric
     literature: Sequence[PublishedScore]
 
 
 def summarize(
-    of: Circumstances, metrics: Sequence[Metric], systems: Sequence[System], baselines: Sequence[System]
+    of: Circumstances,
+    metrics: Sequence[Metric],
+    systems: Sequence[System],
+    baselines: Sequence[System],
+    ceiling: Sequence[System] = (),
 ) -> Summary:
     """Everything that stands in ``summary.json``."""
-    reasons = reasons_of(systems, baselines) | missing_baselines(of.folders["source"], of.folders["reference"])
+    reasons = reasons_of(systems, [*baselines, *ceiling]) | missing_baselines(
+        of.folders["source"], of.folders["reference"]
+    )
     ranking, identical = None, identical_systems(systems, of.hashes)
     try:
-        ranking = rank_all(metrics, [*systems, *baselines], of.marker.value)
+        ranking = rank_all(metrics, [*systems, *baselines], of.marker.value, of.marker.stain)
     except NotComputed as reason:
         reasons["ranking"] = str(reason)
     return Summary(
@@ -75,6 +82,7 @@ def summarize(
         mpp_source=of.mpp.source,
         marker=of.marker.value,
         marker_source=of.marker.source,
+        stain=of.marker.stain,
         data_set=of.data.name,
         split=of.data.split,
         files_sha256=_fingerprint(of),
@@ -83,6 +91,7 @@ def summarize(
         systems={system.name: scores_of(system, metrics, of.protocol.name) for system in systems},
         stainers=dict(of.stainers.known),
         baselines={system.name: scores_of(system, metrics, of.protocol.name) for system in baselines},
+        ceiling={system.name: scores_of(system, metrics, of.protocol.name) for system in ceiling},
         comparisons=compare_systems(
             metrics, systems, baselines, seed=of.seed, groups=of.grouping.numbers, test=of.test
         ),
@@ -96,7 +105,7 @@ def summarize(
             for system in systems
         },
         warnings=[
-            *warn_of_inputs(systems, of.hashes, of.reference, of.mpp.value, of.mpp.source),
+            *warn_of_inputs([*systems, *ceiling], of.hashes, of.reference, of.mpp.value, of.mpp.source),
             *of.stainers.warnings,
         ],
         not_computed=reasons,
@@ -107,6 +116,7 @@ def _fingerprint(of: Circumstances) -> str:
     """SHA-256 over what was read, wherever it lay: role, name and content of every file."""
     lines = [f"{role} {name} {digest}" for (role, name), digest in of.hashes.items()]
     lines += [f"reference {name} {digest}" for name, digest in of.reference.items()]
+    lines += [f"given {name} {digest}" for name, digest in of.given.items()]
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from restain.metrics.measures import ImageMeasure
-from restain.metrics.metric import Family, Marker, Metric
+from restain.metrics.measures import ImageMeasure, Marker
+from restain.metrics.metric import Family, Metric
 from restain.metrics.statistics.agreement import ICC, LOWER_LIMIT, UPPER_LIMIT, absolute_difference, difference
 from restain.metrics.statistics.averages import PEARSON
 from restain.metrics.statistics.moments import Statistic
 
+STEP = 0.02  # of scores that end at 1: smaller differences decide nothing in the ranks
+SHARE_STEP = 0.05  # of the real amount, about what counting and measuring themselves are off (docs/metrics.md)
 _BLIND_TO_SCALE = "blind to a wrong scale or offset; needs fields that differ; one extreme field can carry it"
 _BLAND = "Bland and Altman, Lancet 327 (1986)"
 _SHROUT = "Shrout and Fleiss, Psychological Bulletin 86 (1979)"
@@ -31,6 +33,7 @@ class Amount:
     ballot: str = ""  # that its error and agreement share with near-duplicates; empty: the column's own
     correlation_ballot: str = ""  # that its correlation shares; empty: as ballot
     markers: tuple[Marker, ...] = ()  # for which it means something; empty: for all
+    stains: tuple[str, ...] = ()  # the same by the name of the stain
 
     @property
     def columns(self) -> tuple[str, str]:
@@ -53,6 +56,8 @@ def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
             range=of.range,
             weakness=of.weakness,
             undefined=of.undefined,
+            markers=of.markers,
+            stains=of.stains,
         )
         for column, side in zip(of.columns, ("virtual", "real"), strict=True)
     )
@@ -71,6 +76,9 @@ def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
         undefined=of.undefined,
         ballot=of.ballot or of.column,
         markers=of.markers,
+        stains=of.stains,
+        step=SHARE_STEP,
+        relative_to=f"{of.column}_real",
     )
     return virtual, real, error
 
@@ -91,6 +99,8 @@ def over_images(of: Amount, name: str, statistic: Statistic, definition: str) ->
         weakness=_BLIND_TO_SCALE if statistic is PEARSON else "falls where fields differ little from each other",
         ballot=of.correlation_ballot or of.ballot or of.column,
         markers=of.markers,
+        stains=of.stains,
+        step=STEP,
     )
 
 
@@ -114,6 +124,8 @@ def agreement(of: Amount) -> tuple[Metric, Metric, Metric, Metric]:
         range="(-inf, inf)",
         weakness="errors of both signs cancel: read it with the limits",
         undefined=of.undefined,
+        markers=of.markers,
+        stains=of.stains,
     )
     lower, upper = (
         Metric(
@@ -128,6 +140,8 @@ def agreement(of: Amount) -> tuple[Metric, Metric, Metric, Metric]:
             family=of.family,
             range="(-inf, inf)",
             weakness="assumes differences that are normal and alike over the whole range",
+            markers=of.markers,
+            stains=of.stains,
         )
         for side, sign, statistic in (("lower", "-", LOWER_LIMIT), ("upper", "+", UPPER_LIMIT))
     )

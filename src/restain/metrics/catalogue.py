@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from restain.errors import RestainError
-from restain.metrics.cells import scores
-from restain.metrics.learned import frechet, kernel, lpips, phv
+from restain.metrics.cells import counts, given_nuclei
+from restain.metrics.learned import frechet, given_features, kernel, lpips, phv
 from restain.metrics.metric import Metric
 from restain.metrics.pixels import multiscale, similarity, tolerance
 from restain.metrics.stain import correlation, dab, histogram, place
@@ -35,11 +35,13 @@ CATALOGUE: tuple[Metric, ...] = (  # in the order in which they are shown
     correlation.R_CONTENT,
     correlation.R_PATHOLOGY,
     correlation.R_AVG,
-    *scores.NUCLEAR_AREA,
-    *scores.NUCLEI_COUNT,
-    *scores.POSITIVE_INDEX,
-    *scores.H_SCORE,
-    *scores.HER2_BAND,
+    *counts.NUCLEAR_AREA,
+    *counts.NUCLEI_COUNT,
+    *counts.POSITIVE_INDEX,
+    *counts.H_SCORE,
+    *counts.HER2_BAND,
+    *counts.AT_CUT_OFFS,
+    *given_nuclei.GIVEN_NUCLEI,
     lpips.LPIPS_ALEX,
     lpips.LPIPS_VGG,
     lpips.ST_LPIPS_ALEX,
@@ -49,6 +51,7 @@ CATALOGUE: tuple[Metric, ...] = (  # in the order in which they are shown
     frechet.FID_TF,
     kernel.KID,
     kernel.KID_PAIRED,
+    *given_features.GIVEN_FEATURES,
 )
 _R_AVERAGE = ("r_content", "r_avg", "r_pathology")  # a copied H&E has r_content 1 and half of r_avg with it
 _BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "describes; neither is better"}

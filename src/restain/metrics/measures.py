@@ -9,43 +9,69 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from restain.images import RGB
 from restain.metrics.learned.vectors import Rows
 from restain.metrics.protocols import FeatureSettings, Protocol
 from restain.stains import Floats
 
+Marker: TypeAlias = Literal["nuclear", "membrane", "cytoplasm"]  # where the DAB of an antibody lies
 T = TypeVar("T")
 
 
-class MeasuredImage:
-    """One image and what was computed from it.
+class _Remembering:
+    """What was computed from an image or a pair, so that several measures that need it cost one computation."""
 
-    Args:
-        rgb: uint8 (H, W, 3).
-        mpp: microns per pixel; None where it is not known.
-    """
+    def __init__(self) -> None:
+        self._known: dict[Callable[[Any], Any], Any] = {}
 
-    def __init__(self, rgb: RGB, mpp: float | None) -> None:
-        self.rgb, self.mpp = rgb, mpp
-        self._known: dict[Callable[[MeasuredImage], Any], Any] = {}
-
-    def once(self, compute: Callable[[MeasuredImage], T]) -> T:
-        """The result of ``compute`` on this image; several measures that need it cost one computation."""
+    def once(self, compute: Callable[[Self], T]) -> T:
+        """The result of ``compute`` on this object."""
         if compute not in self._known:
             self._known[compute] = compute(self)
         return cast(T, self._known[compute])
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeasuredPair:
-    """A virtual stain and what it is compared with, all uint8 (H, W, 3) of one shape."""
+class MeasuredImage(_Remembering):
+    """One image and what was computed from it.
 
-    real: MeasuredImage
-    fake: MeasuredImage
-    source: MeasuredImage | None  # the H&E
-    protocol: Protocol
+    Args:
+        rgb: uint8 (H, W, 3).
+        mpp: microns per pixel; None where it is not known.
+        marker: where the DAB of the antibody lies; None where it is not known.
+        inside: bool (H, W), where cells are counted; None: everywhere.
+    """
+
+    def __init__(
+        self,
+        rgb: RGB,
+        mpp: float | None,
+        marker: Marker | None = None,
+        inside: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        super().__init__()
+        self.rgb, self.mpp, self.marker, self.inside = rgb, mpp, marker, inside
+
+
+class MeasuredPair(_Remembering):
+    """A virtual stain and what it is compared with, all uint8 (H, W, 3) of one shape.
+
+    Args:
+        real: the real stain.
+        fake: the virtual stain.
+        source: the H&E.
+        protocol: under which the pair is measured.
+    """
+
+    def __init__(
+        self, *, real: MeasuredImage, fake: MeasuredImage, source: MeasuredImage | None, protocol: Protocol
+    ) -> None:
+        super().__init__()
+        self.real, self.fake, self.source, self.protocol = real, fake, source, protocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +148,15 @@ class SetMeasure:
         return ()
 
 
-Measure: TypeAlias = ImageMeasure | PairMeasure | FeatureMeasure | DistanceMeasure | SetMeasure
+@dataclass(frozen=True, kw_only=True)
+class GivenMeasure:
+    """Measured on what the user's own models made, nuclei or features: one column for each name, if any."""
+
+    names: tuple[str, ...] = ()
+    option: Literal["nuclei", "features"]  # of the evaluation, by which it is given
+
+
+Measure: TypeAlias = ImageMeasure | PairMeasure | FeatureMeasure | DistanceMeasure | SetMeasure | GivenMeasure
 
 
 def can_measure(measure: Measure, *, source: bool, mpp: bool) -> bool:

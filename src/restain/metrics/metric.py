@@ -5,20 +5,34 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from restain.metrics.measures import Measure
+from restain.metrics.measures import Marker, Measure
 from restain.metrics.statistics.bootstrap import Groups, NotComputed, bootstrap_interval
 from restain.metrics.statistics.moments import MEAN, Statistic
 from restain.stains import Floats
 
 Family: TypeAlias = Literal["pixels", "stain", "place", "content", "cells", "learned"]
 FAMILIES: tuple[Family, ...] = get_args(Family)  # in the order in which they are shown
-Marker: TypeAlias = Literal["nuclear", "membrane", "cytoplasm"]  # where the DAB of an antibody lies
 MINIMUM_FOR_SET = 3  # two images always correlate perfectly
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """Classes into which the values of two columns fall, virtual and real."""
+
+    names: tuple[str, ...]  # of the classes 0, 1, ...
+    of: Callable[[Floats], Floats]  # values (n,) -> the number of the class of each
+
+    def count(self, fake: Floats, real: Floats) -> dict[str, Any]:
+        """How many images fall into which classes, as plain values: a row for each real class."""
+        pairs = [column.astype(np.int64) for column in (self.of(real), self.of(fake))]
+        table = np.zeros((len(self.names), len(self.names)), dtype=np.int64)
+        np.add.at(table, tuple(pairs), 1)
+        return {"classes": list(self.names), "table": table.tolist()}  # table[real][virtual]
 
 
 def itself(values: Floats) -> Floats:
@@ -52,6 +66,10 @@ class Metric:
     ballot: str = ""  # metrics of one measurement that share a vote in the ranks; empty: a vote of its own
     votes: bool = True  # where it has a direction and its family votes
     markers: tuple[Marker, ...] = ()  # for which it means something; empty: for all
+    stains: tuple[str, ...] = ()  # for which it means something, such as "ki67"; empty: for all
+    classes: ClassTable | None = None  # in which the two columns are compared; the counts stand beside the score
+    step: float = 0.0  # of the score: systems closer to each other than that tie in the ranks
+    relative_to: str = ""  # name of a score of which ``step`` is a share, such as the amount of an error
     complete: bool = True  # a set metric counts an image only where all its columns have a value
 
     @property
@@ -109,7 +127,8 @@ def estimate(metric: Metric, table: Mapping[str, Floats], seed: int, groups: Gro
     value = float(statistic(*columns))
     if np.isnan(value):
         raise NotComputed("has no value: a measure is the same in all images, so nothing can correlate with it")
-    return _with_interval(metric, value, None, columns, seed, groups)
+    found = _with_interval(metric, value, None, columns, seed, groups)
+    return found if metric.classes is None else replace(found, details=metric.classes.count(*columns))
 
 
 def values_of(metric: Metric, table: Mapping[str, Floats]) -> list[Floats]:

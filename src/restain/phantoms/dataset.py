@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from math import floor
 from pathlib import Path
@@ -14,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from restain.errors import RestainError, quoted
-from restain.files import named, write_json
+from restain.files import folder_aside, write_json
 from restain.images import RGB
 from restain.phantoms.markers import RULES
 from restain.phantoms.options import PhantomOptions
@@ -67,7 +63,7 @@ def phantom(
         raise RestainError(f"pairs: {pairs} is out of range; expected 1 to {_MOST_PAIRS}")
     if not 0 <= seed < 2**63:
         raise RestainError(f"seed: {quoted(seed)} is out of range; expected 0 to 2^63 - 1")
-    with _folder_aside(Path(out)) as folder:
+    with folder_aside(Path(out)) as folder:
         slides = (
             [_whole_slide(marker, folder, size, seed, options)]
             if options.slide
@@ -85,23 +81,6 @@ def phantom(
             "slides": slides,
         }
         write_json(folder / "phantom.json", description)
-
-
-@contextmanager
-def _folder_aside(out: Path) -> Iterator[Path]:
-    """A temporary folder beside ``out`` that takes its name on success and vanishes on failure."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RestainError(f"{out}: is not empty; expected a new or an empty folder")
-    with named(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name[:32]}-"))
-        try:
-            yield folder
-            folder.chmod(0o755)
-            folder.replace(out)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
 
 
 def _fields(

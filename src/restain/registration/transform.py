@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy.ndimage import map_coordinates
 
 from restain.alignment.fitting import Affine
@@ -152,6 +152,13 @@ class _FieldStep(_Model):
     spacing: Annotated[float, Field(gt=0)]
     dx: list[list[float]]
     dy: list[list[float]]
+
+    @model_validator(mode="after")
+    def _grids(self) -> _FieldStep:
+        columns = {len(row) for row in (*self.dx, *self.dy)}
+        if len(self.dx) != len(self.dy) or not self.dx or len(columns) != 1 or 0 in columns:
+            raise ValueError("dx and dy are not two grids of one size")
+        return self
 
 
 class _AffineStep(_Model):

@@ -1,4 +1,4 @@
-"""Charts as SVG text: DAB against the truth, and the curves of a training run."""
+"""Charts as SVG text: how measures spread over the images, and the curves of a training run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -59,17 +59,6 @@ OWN_PANELS = {
 
 
 @dataclass(frozen=True)
-class ScatterPanel:
-    """One amount per image, virtual against true; ``marks`` letters single points by row."""
-
-    title: str
-    unit: str
-    true: Numbers
-    virtual: Numbers
-    marks: dict[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class SpreadPanel:
     """One measure over the images, a line a system from top to bottom; NaN and infinities are left out."""
 
@@ -97,41 +86,6 @@ def _figure(width: float, height: float) -> Iterator[tuple[Figure, list[str]]]:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     # matplotlib can only name fonts it measured with; the reader's own interface font sits better in the page
     result.append(re.sub(r"'DejaVu Sans'(, sans-serif)?", FONTS, buffer.getvalue()))
-
-
-def scatter(panels: list[ScatterPanel]) -> str:
-    """Virtual against true, one square panel each, two in a row, with the identity line and Pearson's r."""
-    columns = min(2, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    with _figure(4.3 * columns, 4.2 * rows) as (figure, result):
-        grid = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axes, panel in zip(grid, panels, strict=False):
-            _scatter_panel(axes, panel)
-        for axes in grid[len(panels) :]:
-            axes.set_visible(False)
-    return result[0]
-
-
-def _scatter_panel(axes: Axes, panel: ScatterPanel) -> None:
-    known = np.isfinite(panel.true) & np.isfinite(panel.virtual)
-    x, y = panel.true[known], panel.virtual[known]
-    low, high = (min(x.min(), y.min()), max(x.max(), y.max())) if len(x) else (0.0, 1.0)
-    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
-    span = (low - margin, high + margin)
-    axes.plot(span, span, color=QUIET, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-    crowded = len(x) > 2000  # as vectors these would outweigh the page's images
-    axes.scatter(x, y, s=20, color=BROWN, alpha=0.55, linewidths=0, zorder=2, rasterized=crowded)
-    marked = sorted((row for row in panel.marks if known[row]), key=lambda row: float(panel.true[row]))
-    for order, row in enumerate(marked):  # letters go left and right in turn, since neighbours crowd
-        point = (float(panel.true[row]), float(panel.virtual[row]))
-        axes.scatter(*point, s=34, facecolor="white", edgecolor=VIOLET, linewidths=1.3, zorder=3)
-        shift, side = ((-6, 5), "right") if order % 2 else ((6, -9), "left")
-        axes.annotate(panel.marks[row], point, shift, textcoords="offset points", ha=side, color=VIOLET, weight="bold")
-    unit = f" ({panel.unit})" if panel.unit else ""
-    axes.set(xlim=span, ylim=span, aspect="equal", xlabel=f"true IHC{unit}", ylabel=f"virtual stain{unit}")
-    axes.set_title(f"{panel.title}, {correlation_text(x, y)}")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
 
 
 def spreads(panels: list[SpreadPanel]) -> str:
@@ -191,13 +145,6 @@ def lines(panels: list[LinesPanel]) -> str:
         }
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4, frameon=False)
     return result[0]
-
-
-def correlation_text(x: Numbers, y: Numbers) -> str:
-    """Pearson's r and n in words; not defined under 3 images or where one side is constant."""
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return f"r not defined (n = {len(x)})"
-    return f"r = {np.corrcoef(x, y)[0, 1]:.3f} (n = {len(x)})"
 
 
 def running_mean(values: Numbers, window: int) -> Numbers:

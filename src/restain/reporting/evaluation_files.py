@@ -32,7 +32,7 @@ class EvaluationFiles:
     folder: Path
     summary: Summary
     stains: tuple[str, ...]  # the virtual stains
-    systems: tuple[str, ...]  # the virtual stains, then the baselines
+    systems: tuple[str, ...]  # the virtual stains, then the baselines, then the second section of the truth
     rows: tuple[MetricRow, ...]
     comparisons: tuple[SystemComparison, ...]  # names as on the page
     tables: dict[str, Table]  # scores of each image, by virtual stain; empty where the file is gone
@@ -69,7 +69,7 @@ def read_evaluation(folder: Path) -> EvaluationFiles:
         raise RestainError(f"{folder}: is not an evaluation folder; expected {SUMMARY} in it")
     summary = read_summary(path)
     stains = {shown_name(name): scores for name, scores in summary.systems.items()}
-    systems = {**stains, **summary.baselines}
+    systems = {**stains, **summary.baselines, **summary.ceiling}
     table = folder / PER_IMAGE
     return EvaluationFiles(
         folder=folder,

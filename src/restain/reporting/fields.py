@@ -9,11 +9,12 @@ from pathlib import Path
 from restain.errors import RestainError
 from restain.images import read_rgb
 from restain.reporting.evaluation_files import EvaluationFiles
-from restain.reporting.pictures import Picture, jpeg_uri, shrink
+from restain.reporting.labels import short_path, without_paths
+from restain.reporting.pictures import Picture, jpeg_uri, scale_bar, shrink
+from restain.reporting.readings import readings
 from restain.reporting.selection import choose_fields, describe_rule
 
-FIELD_PIXELS = 512  # longer side on the page
-SCALE_BARS = (1000, 500, 200, 100, 50, 20, 10, 5)  # microns
+FIELD_PIXELS = 2048  # longer side on the page: whole fields of every data set
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,23 @@ class Amount:
 
 
 @dataclass(frozen=True)
+class ReadingRow:
+    """What a pathologist reads of one field, in words: the truth, then a value and a difference for each stain."""
+
+    title: str
+    true: str
+    stains: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Field:
-    """One field of view: why it is shown, its pictures, its scores."""
+    """One field of view: why it is shown, its pictures, what is read of it, its scores."""
 
     letter: str
     id: str
     reason: str
     pictures: tuple[Picture, ...]
+    readings: tuple[ReadingRow, ...]
     amounts: tuple[Amount, ...]
 
 
@@ -56,7 +67,7 @@ def fields_section(evaluation: EvaluationFiles, count: int, mpp: float | None) -
     sides = {"source": "H&E", **{stain: stain for stain in evaluation.stains}, "real": "true IHC"}
     files = {side: evaluation.images(side) for side in sides}
     problems = [
-        f"The folder of {title} images is gone: {evaluation.image_folder(side)}."
+        f"The folder of {title} images, {short_path(evaluation.image_folder(side))}, is gone."
         for side, title in sides.items()
         if evaluation.image_folder(side) and not files[side]
     ]
@@ -69,9 +80,23 @@ def fields_section(evaluation: EvaluationFiles, count: int, mpp: float | None) -
         pictures = tuple(
             _field_picture(files[side].get(name), name, title, mpp) for side, title in sides.items() if files[side]
         )
-        fields.append(Field(_letter(position), name, choice.reason, pictures, _amounts(evaluation, name, units)))
+        read, amounts = _readings(evaluation, name), _amounts(evaluation, name, units)
+        fields.append(Field(_letter(position), name, choice.reason, pictures, read, amounts))
     marks = {choice.row: _letter(position) for position, choice in enumerate(choices)}
     return Fields(tuple(fields), marks, len(table), describe_rule(table), tuple(problems))
+
+
+def _readings(evaluation: EvaluationFiles, name: str) -> tuple[ReadingRow, ...]:
+    """What is read of one field under every stain."""
+    rows = []
+    for reading in readings(evaluation):
+        found = []
+        for table in evaluation.tables.values():
+            row = table.columns["id"].index(name)
+            virtual, true = float(reading.virtual(table)[row]), float(reading.true(table)[row])
+            found.append((reading.text(virtual), reading.difference(virtual - true)))
+        rows.append(ReadingRow(reading.title, reading.text(true), tuple(found)))
+    return tuple(rows)
 
 
 def _amounts(evaluation: EvaluationFiles, name: str, units: dict[str, str]) -> tuple[Amount, ...]:
@@ -102,16 +127,8 @@ def _field_picture(path: Path | None, name: str, title: str, mpp: float | None) 
     try:
         rgb = read_rgb(path)
     except RestainError as error:
-        return Picture(str(error), "")
-    return Picture(title, f"{title} of field {name}", jpeg_uri(shrink(rgb, FIELD_PIXELS)), scale_bar(rgb.shape[1], mpp))
-
-
-def scale_bar(width: int, mpp: float | None) -> tuple[int, float] | None:
-    """The longest round length of at most 30 % of an image's width: (microns, percent of the width)."""
-    if mpp is None:
-        return None
-    for microns in SCALE_BARS:
-        percent = 100.0 * microns / (mpp * width)
-        if percent <= 30.0:
-            return microns, percent
-    return None
+        return Picture(without_paths(str(error)), "")
+    shown = shrink(rgb, FIELD_PIXELS)
+    scale = scale_bar(rgb.shape[1], mpp)
+    embedded = mpp * rgb.shape[1] / shown.shape[1] if mpp else None
+    return Picture(title, f"{title} of field {name}", jpeg_uri(shown), scale, embedded)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
+from pathlib import Path
 
 ACRONYMS = {
     "ssim": "SSIM",
@@ -32,6 +34,8 @@ ACRONYMS = {
     "mp": "megapixel",
     "px": "px",
 }
+_QUOTED = re.compile(r"'(?:/|[A-Za-z]:\\)[^'\n]*?([^'/\\\n]+)'")
+_PATH = re.compile(r"(?<![\w:/.…])(?:/|[A-Za-z]:\\)(?:[^\s'\":,;=/\\]+[/\\])+([^\s'\":,;=/\\]*)")
 _NOISE, _MOST_DECIMALS = 1e-9, 6
 FAMILIES = {
     "pixels": "Similarity of pixels",
@@ -61,7 +65,8 @@ def _metric_label(name: str) -> str:
         return "R " + name.removeprefix("r_").replace("avg", "average").replace("_", " ")
     stem, truth = name.removesuffix("_real"), ", true IHC" if name.endswith("_real") else ""
     words = [ACRONYMS.get(word, word) for word in stem.split("_")]
-    return " ".join(words) + truth
+    text = " ".join(words).replace("H score", "H-score")
+    return text[0].upper() + text[1:] + truth
 
 
 def number(value: float, half_width: float = math.nan, digits: int = 4) -> str:
@@ -81,6 +86,17 @@ def number(value: float, half_width: float = math.nan, digits: int = 4) -> str:
     decimals = min((1 if known else digits - 1) - math.floor(math.log10(max(size, _NOISE))), _MOST_DECIMALS)
     text = f"{value:,.{max(decimals, 0)}f}"
     return text.replace(",", "\u2009").replace("-", "−")
+
+
+def short_path(path: object) -> str:
+    """The last two parts of a path: a page that is passed on does not show how somebody's disk is arranged."""
+    return "/".join(Path(str(path)).parts[-2:]).lstrip("/") if path else ""
+
+
+def without_paths(text: str) -> str:
+    """Text in which every absolute path is cut to its last part, quoted ones with spaces included."""
+    text = _QUOTED.sub(lambda match: f"'…/{match[1]}'", text)
+    return _PATH.sub(lambda match: f"…/{match[1]}", text)
 
 
 def command_text(command: object) -> str:

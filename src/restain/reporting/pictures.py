@@ -16,6 +16,8 @@ from PIL import Image
 from restain.errors import RestainError, in_short
 from restain.images import RGB, open_picture
 
+SCALE_BARS = (5000, 2000, 1000, 500, 200, 100, 50, 20, 10, 5)  # microns
+
 Grey: TypeAlias = npt.NDArray[np.uint8]  # (H, W), 0..255
 
 
@@ -27,6 +29,7 @@ class Picture:
     alt: str
     uri: str = ""
     scale: tuple[int, float] | None = None  # (microns, percent of the width)
+    mpp: float | None = None  # microns per pixel of the embedded image
 
 
 def shrink(rgb: RGB, limit: int) -> RGB:
@@ -93,3 +96,14 @@ def colour_bar(width: int = 256, height: int = 12) -> RGB:
     """The magma scale from least (left) to most attended (right); uint8 (height, width, 3)."""
     ramp = matplotlib.colormaps["magma"](np.linspace(0.0, 1.0, width))[:, :3]
     return np.asarray(np.tile((ramp * 255).round().astype(np.uint8), (height, 1, 1)))
+
+
+def scale_bar(width: int, mpp: float | None) -> tuple[int, float] | None:
+    """The longest round length of at most 30 % of an image's width: (microns, percent of the width)."""
+    if mpp is None:
+        return None
+    for microns in SCALE_BARS:
+        percent = 100.0 * microns / (mpp * width)
+        if percent <= 30.0:
+            return microns, percent
+    return None

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from restain.evaluation.schema import StainedBy
 from restain.reporting.evaluation_files import EvaluationFiles
-from restain.reporting.labels import command_text, number
+from restain.reporting.labels import command_text, number, short_path, without_paths
 from restain.reporting.run_files import RunFiles
 
 
@@ -72,11 +73,11 @@ def provenance(run: RunFiles | None, evaluation: EvaluationFiles | None) -> list
                         "torch": environment.get("torch"),
                         "device": environment.get("device"),
                         "git": _git_text(git),
-                        "data": run.data.get("root"),
+                        "data": short_path(run.data.get("root")),
                         "layout": run.data.get("layout"),
                         "data fingerprint": run.data.get("fingerprint"),
                         "weights SHA-256": run.stainer.get("weights_sha256"),
-                        "run folder": str(run.folder),
+                        "run folder": short_path(run.folder.resolve()),
                     }
                 ),
             )
@@ -93,13 +94,18 @@ def provenance(run: RunFiles | None, evaluation: EvaluationFiles | None) -> list
             "marker": f"{summary.marker} ({summary.marker_source})" if summary.marker else summary.marker_source,
             "bootstrap seed": summary.seed,
             "groups": summary.groups.rule,
-            **{f"{side} images": path for side, path in summary.folders.items()},
+            **{f"stainer of {name}": _stainer(one) for name, one in summary.stainers.items()},
+            **{f"{side} images": short_path(path) for side, path in summary.folders.items()},
             "image files SHA-256": summary.files_sha256,
             **{f"weights of {metric}": f"{file.name}, {file.sha256}" for metric, file in summary.weights.items()},
-            "evaluation folder": str(evaluation.folder),
+            "evaluation folder": short_path(evaluation.folder.resolve()),
         }
         groups.append(("Evaluation", _known(lines)))
     return groups
+
+
+def _stainer(made: StainedBy) -> str:
+    return f"{made.recipe}, {made.stain or 'stain not recorded'}, norm {made.norm}, weights {made.weights_sha256}"
 
 
 def _git_text(git: Any) -> str:
@@ -109,4 +115,4 @@ def _git_text(git: Any) -> str:
 
 
 def _known(lines: dict[str, Any]) -> list[Fact]:
-    return [Fact(name, str(value)) for name, value in lines.items() if value not in (None, "", [], {})]
+    return [Fact(name, without_paths(str(value))) for name, value in lines.items() if value not in (None, "", [], {})]

@@ -1,4 +1,4 @@
-"""The table of scores with its baselines, what differs, how values spread, and DAB against the truth."""
+"""The table of scores with its baselines, what differs, and how values spread."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def scores_table(evaluation: EvaluationFiles) -> list[TableRow]:
             if math.isfinite(value)
         ]
         axis = (min(ends), max(ends)) if ends else (0.0, 0.0)
-        cells = tuple(_cell(metric, system, evaluation.stains, axis) for system in evaluation.systems)
+        cells = tuple(_cell(metric, system, evaluation, axis) for system in evaluation.systems)
         rows.append(TableRow(metric, cells))
     return rows
 
 
-def _cell(metric: MetricRow, system: str, stains: tuple[str, ...], axis: tuple[float, float]) -> Cell:
+def _cell(metric: MetricRow, system: str, evaluation: EvaluationFiles, axis: tuple[float, float]) -> Cell:
     score = metric.scores.get(system)
-    others = [one.mean for name, one in metric.scores.items() if name not in stains]
+    others = [one.mean for name, one in metric.scores.items() if name in evaluation.summary.baselines]
     lost = False
-    if score and others and system in stains:
+    if score and others and system in evaluation.stains:
         worse = {"higher": score.mean <= max(others), "lower": score.mean >= min(others)}
         lost = worse.get(metric.described.direction, False)
     span = None
@@ -132,22 +132,3 @@ def distributions_uri(evaluation: EvaluationFiles) -> str | None:
             values["true IHC"] = first.numbers(f"{column}_real")
         panels.append(charts.SpreadPanel(label(column), units.get(column, ""), values))
     return svg_uri(charts.spreads(panels)) if panels else None
-
-
-def scatter_uri(evaluation: EvaluationFiles, marks: dict[int, str]) -> str | None:
-    """DAB of the virtual stains against the true IHC, a point an image; None where the tables have no DAB."""
-    units = {row.name: row.described.unit for row in evaluation.rows}
-    wanted = {"dab_mean_od": "DAB mean OD", "dab_positive_area": "DAB positive area"}
-    panels = [
-        charts.ScatterPanel(
-            title if len(evaluation.stains) == 1 else f"{stain}: {title}",
-            units.get(name, ""),
-            table.numbers(f"{name}_real"),
-            table.numbers(name),
-            marks,
-        )
-        for stain, table in evaluation.tables.items()
-        for name, title in wanted.items()
-        if name in table and f"{name}_real" in table
-    ]
-    return svg_uri(charts.scatter(panels)) if panels else None

@@ -15,6 +15,7 @@ from restain.files import read_bytes
 from restain.sections import Section
 from restain.slides.options import Norm, Seams
 
+PREVIEW_GAP = 16  # pixels between the H&E and the virtual stain in NAME.preview.png
 NOTICE = "virtual stain, not a real IHC; for research, not for clinical use"
 Status: TypeAlias = Literal["stained", "skipped", "busy", "failed"]
 

@@ -22,7 +22,8 @@ from restain.data.pairs import map_path
 from restain.data.records import Manifest, Record
 from restain.errors import RestainError
 from restain.files import write_json
-from restain.images import RGB, read_labels, write_png
+from restain.images import RGB, write_png
+from restain.label_images import LABEL_SUFFIXES, find_beside, read_labels
 from restain.methods.guided_config import GuidedConfig
 from restain.metrics.cells.nuclei import DEFAULT_MPP, find_nuclei
 from restain.progress import ProgressBar
@@ -99,7 +100,7 @@ def _make(folder: Path, record: Record, density: DensityConfig, mpp: float) -> N
     assert record.target is not None  # of a pair
     ihc = record.target.read()
     if density.nuclei is None:
-        labels: npt.NDArray[np.integer] = find_nuclei(ihc, mpp, density.membranous).labels
+        labels: npt.NDArray[np.integer] = find_nuclei(ihc, mpp, "membrane" if density.membranous else "nuclear").labels
     else:
         labels = _read_labels(Path(density.nuclei), record.id, ihc)
     maps = (dab_map(ihc), nuclei_map(labels, density.sigma), np.zeros(ihc.shape[:2]))
@@ -130,16 +131,12 @@ def nuclei_map(labels: npt.NDArray[np.integer], sigma: float) -> Map:
     return np.asarray((density - density.min()) / span if span > 0 else density)
 
 
-def _read_labels(folder: Path, name: str, ihc: RGB) -> npt.NDArray[np.integer]:
-    for suffix in (".png", ".tif", ".tiff"):
-        path = folder / f"{name}{suffix}"
-        if path.is_file():
-            labels = read_labels(path)
-            if labels.shape != ihc.shape[:2] or not np.issubdtype(labels.dtype, np.integer):
-                size = f"whole numbers of shape {ihc.shape[:2]}"
-                raise RestainError(f"{path}: is {labels.dtype} of shape {labels.shape}; expected {size}")
-            return np.asarray(labels)
-    raise RestainError(f"{folder}: has no label image {name}.png or {name}.tif; density.nuclei needs one for each IHC")
+def _read_labels(folder: Path, name: str, ihc: RGB) -> npt.NDArray[np.int32]:
+    path = find_beside(folder, name)
+    if path is None:
+        kinds = " or ".join(f"{name}{suffix}" for suffix in LABEL_SUFFIXES)
+        raise RestainError(f"{folder}: has no label image {kinds}; density.nuclei needs one for each IHC")
+    return read_labels(path, (ihc.shape[0], ihc.shape[1]))
 
 
 def _labels_fingerprint(density: DensityConfig) -> list[str] | None:

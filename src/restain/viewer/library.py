@@ -21,7 +21,7 @@ from restain.wsi.tissue import find_tissue
 
 _OPEN = 12  # slides at a time: a TIFF keeps up to 64 MiB of decoded tiles, a plain image all its pixels
 _CACHE_BYTES = 128 * 2**20  # of encoded tiles
-_QUALITY = 90  # of JPEG, without chroma subsampling: stains are told by their colour
+QUALITY = 90  # of JPEG, without chroma subsampling: stains are told by their colour
 _THUMBNAIL = 240  # pixels, longer side
 
 Value = TypeVar("Value")
@@ -128,7 +128,7 @@ class Library:
 
         def make() -> bytes:
             if layer == "image":
-                return _jpeg(opened.read(level, region))
+                return encode_jpeg(opened.read(level, region))
             found = opened.read_overlay(layer, level, region)
             if found is None:
                 raise KeyError(layer)
@@ -139,7 +139,7 @@ class Library:
     def thumbnail(self, id: str) -> bytes:
         """A small JPEG of the whole picture; raises as ``tile``."""
         opened = self._open(id)
-        return self._tiles.get((id, "thumbnail"), lambda: _jpeg(opened.overview(_THUMBNAIL)))
+        return self._tiles.get((id, "thumbnail"), lambda: encode_jpeg(opened.overview(_THUMBNAIL)))
 
     def tissue(self, id: str) -> list[list[list[float]]]:
         """Outlines of the tissue as closed rings of (x, y) in microns on the frame of the case.
@@ -191,9 +191,10 @@ class Library:
         return self._opened.get(id, lambda: open_picture(picture, case))
 
 
-def _jpeg(rgb: RGB) -> bytes:
+def encode_jpeg(rgb: RGB) -> bytes:
+    """A JPEG of uint8 (height, width, 3), always by the same encoder with the same settings."""
     held = io.BytesIO()
-    Image.fromarray(rgb).save(held, "JPEG", quality=_QUALITY, subsampling=0)
+    Image.fromarray(rgb).save(held, "JPEG", quality=QUALITY, subsampling=0)
     return held.getvalue()
 
 

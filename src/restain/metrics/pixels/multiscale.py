@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
 import numpy as np
 
 from restain.images import RGB
-from restain.metrics.measures import MeasuredPair, PairMeasure
+from restain.metrics.measures import MeasuredImage, MeasuredPair, PairMeasure
 from restain.metrics.metric import Metric
-from restain.metrics.pixels.windows import WindowMoments, moments, moments_under, ssim_terms, to_planes, window_means
+from restain.metrics.pixels.windows import (
+    WindowMoments,
+    moments,
+    moments_under,
+    ssim_terms,
+    terms_under,
+    to_planes,
+    window_means,
+)
 from restain.metrics.protocols import GAUSSIAN_11, MultiscaleSettings
 from restain.stains import Floats
 
@@ -34,23 +45,43 @@ def ms_ssim(real: RGB, fake: RGB, settings: MultiscaleSettings | None = None) ->
     """
     if min(real.shape[:2]) < SMALLEST_SIDE:
         return float("nan")
-    first, second = (moments(to_planes(rgb), _SIMILARITY) for rgb in (real, fake))
-    return _product_of_scales(first, second, settings or MultiscaleSettings())
+    settings = settings or MultiscaleSettings()
+    first, second = (_pyramid(moments(to_planes(rgb), _SIMILARITY), settings) for rgb in (real, fake))
+    return _product_of_scales(first, second, _terms(first[0], second[0]), settings)
 
 
-def _product_of_scales(real: WindowMoments, fake: WindowMoments, settings: MultiscaleSettings) -> float:
-    product, last = 1.0, len(settings.exponents) - 1
-    for scale, exponent in enumerate(settings.exponents):
-        if scale:
-            planes = [_halved(one.planes) for one in (real, fake)]
-            if scale == last and settings.coarsest_border == "mirrored":
-                planes = [np.pad(one, ((0, 0), (5, 5), (5, 5)), mode="reflect") for one in planes]
-            real, fake = (moments(one, _SIMILARITY) for one in planes)
-        cross = window_means(real.planes * fake.planes, _SIMILARITY)
-        luminance, structure = ssim_terms(real, fake, cross, _SIMILARITY)
-        value = float((luminance * structure if scale == last else structure).mean())
-        product *= max(value, 0.0) ** exponent
-    return product
+def _pyramid(image: WindowMoments, settings: MultiscaleSettings) -> list[WindowMoments]:
+    """Moments at all scales, finest first."""
+    scales, last = [image], len(settings.exponents) - 1
+    planes = image.planes
+    for scale in range(1, last + 1):
+        planes = _halved(planes)
+        mirrored = scale == last and settings.coarsest_border == "mirrored"
+        padded = np.pad(planes, ((0, 0), (5, 5), (5, 5)), mode="reflect") if mirrored else planes
+        scales.append(moments(padded, _SIMILARITY))
+    return scales
+
+
+@lru_cache
+def _pyramid_under(settings: MultiscaleSettings) -> Callable[[MeasuredImage], list[WindowMoments]]:
+    return lambda image: _pyramid(image.once(moments_under(_SIMILARITY)), settings)
+
+
+def _terms(real: WindowMoments, fake: WindowMoments) -> tuple[Floats, Floats]:
+    return ssim_terms(real, fake, window_means(real.planes * fake.planes, _SIMILARITY), _SIMILARITY)
+
+
+def _product_of_scales(
+    real: Sequence[WindowMoments],
+    fake: Sequence[WindowMoments],
+    finest: tuple[Floats, Floats],
+    settings: MultiscaleSettings,
+) -> float:
+    terms = [finest, *(_terms(one, other) for one, other in zip(real[1:], fake[1:], strict=True))]
+    means = [float(structure.mean()) for _, structure in terms[:-1]]
+    luminance, structure = terms[-1]
+    means.append(float((luminance * structure).mean()))
+    return float(np.prod([max(mean, 0.0) ** power for mean, power in zip(means, settings.exponents, strict=True)]))
 
 
 def _halved(planes: Floats) -> Floats:
@@ -65,8 +96,8 @@ def _measure(pair: MeasuredPair) -> tuple[float]:
     settings = pair.protocol.ms_ssim
     if settings is None or min(pair.real.rgb.shape[:2]) < SMALLEST_SIDE:
         return (float("nan"),)
-    first, second = (image.once(moments_under(_SIMILARITY)) for image in (pair.real, pair.fake))
-    return (_product_of_scales(first, second, settings),)
+    first, second = (image.once(_pyramid_under(settings)) for image in (pair.real, pair.fake))
+    return (_product_of_scales(first, second, pair.once(terms_under(_SIMILARITY)), settings),)
 
 
 MS_SSIM = Metric(

@@ -8,14 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from restain.images import RGB
 from restain.metrics.measures import MeasuredPair, PairMeasure
 from restain.metrics.metric import Metric
-from restain.metrics.pixels.windows import (
-    WindowMoments,
-    moments,
-    moments_under,
-    ssim_terms,
-    to_planes,
-    window_means,
-)
+from restain.metrics.pixels.windows import moments, ssim_terms, terms_under, to_planes, window_means
 from restain.metrics.protocols import GAUSSIAN_11, SsimSettings
 
 WANG = "Wang et al., IEEE Trans. Image Process. 13 (2004)"
@@ -38,18 +31,14 @@ def ssim(real: RGB, fake: RGB, settings: SsimSettings = GAUSSIAN_11) -> float:
     Source: Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13 (2004), Eq. 13; equals scikit-image.
     """
     first, second = (moments(to_planes(rgb), settings) for rgb in (real, fake))
-    return _ssim(first, second, settings)
-
-
-def _ssim(real: WindowMoments, fake: WindowMoments, settings: SsimSettings) -> float:
-    luminance, structure = ssim_terms(real, fake, window_means(real.planes * fake.planes, settings), settings)
+    cross = window_means(first.planes * second.planes, settings)
+    luminance, structure = ssim_terms(first, second, cross, settings)
     return float((luminance * structure).mean())
 
 
 def _measure(pair: MeasuredPair) -> tuple[float]:
-    settings = pair.protocol.ssim
-    under = moments_under(settings)
-    return (_ssim(pair.real.once(under), pair.fake.once(under), settings),)
+    luminance, structure = pair.once(terms_under(pair.protocol.ssim))
+    return (float((luminance * structure).mean()),)
 
 
 def psnr(real: RGB, fake: RGB, data_range: float = 255.0) -> float:
@@ -73,9 +62,7 @@ SSIM = Metric(
     direction="higher",
     definition="structural similarity to the real stain",
     source=WANG,
-    measures=(
-        PairMeasure(names=("ssim",), function=lambda pair: (ssim(pair.real.rgb, pair.fake.rgb, pair.protocol.ssim),)),
-    ),
+    measures=(PairMeasure(names=("ssim",), function=_measure),),
     columns=("ssim",),
     family="pixels",
     range="[-1, 1]",

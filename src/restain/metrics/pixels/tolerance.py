@@ -17,6 +17,7 @@ from restain.metrics.pixels.windows import (
     moments_under,
     shifted,
     ssim_terms,
+    terms_under,
     to_planes,
     window_means,
 )
@@ -65,12 +66,20 @@ def tolerant_ssim(real: RGB, fake: RGB, settings: SsimSettings = GAUSSIAN_11, re
     if min(real.shape[:2]) < 2 * reach + max(_BLOCK, settings.size):
         return TolerantSsim(*4 * [float("nan")])
     first, second = (moments(to_planes(rgb), settings) for rgb in (real, fake))
-    return _best_shift(real, fake, first, second, settings, reach)
+    whole = ssim_terms(first, second, window_means(first.planes * second.planes, settings), settings)
+    return _best_shift(real, fake, first, second, whole, settings, reach)
 
 
 def _best_shift(
-    real: RGB, fake: RGB, of_real: WindowMoments, of_fake: WindowMoments, settings: SsimSettings, reach: int
+    real: RGB,
+    fake: RGB,
+    of_real: WindowMoments,
+    of_fake: WindowMoments,
+    unshifted: tuple[Floats, Floats],
+    settings: SsimSettings,
+    reach: int,
 ) -> TolerantSsim:
+    """The best shift, from the moments of both images and their SSIM terms without a shift."""
     height, width = (side - 2 * reach for side in real.shape[:2])
     shifts = sorted(
         product(range(-reach, reach + 1), repeat=2), key=lambda shift: (shift[0] ** 2 + shift[1] ** 2, shift)
@@ -79,8 +88,9 @@ def _best_shift(
     coarse = _block_ssim(grey, _grey(fake), [(dy + reach, dx + reach) for dy, dx in shifts])
     best = np.argsort(-coarse, kind="stable")[:_CANDIDATES]
     core = shifted(of_real, reach, reach, height, width, settings.size)
-    values = {}
-    for dy, dx in dict.fromkeys([(0, 0), *(shifts[index] for index in best)]):
+    inner = np.s_[..., reach : reach + height - settings.size + 1, reach : reach + width - settings.size + 1]
+    values = {(0, 0): float((unshifted[0][inner] * unshifted[1][inner]).mean())}
+    for dy, dx in (shifts[index] for index in best if shifts[index] != (0, 0)):
         moved = shifted(of_fake, reach + dy, reach + dx, height, width, settings.size)
         luminance, structure = ssim_terms(core, moved, window_means(core.planes * moved.planes, settings), settings)
         values[dy, dx] = float((luminance * structure).mean())
@@ -131,8 +141,8 @@ def _measure(pair: MeasuredPair) -> tuple[float, float, float]:
     real, fake, settings = pair.real.rgb, pair.fake.rgb, pair.protocol.ssim
     if min(real.shape[:2]) < 2 * REACH + max(_BLOCK, settings.size):
         return float("nan"), float("nan"), float("nan")
-    under = moments_under(settings)
-    best = _best_shift(real, fake, pair.real.once(under), pair.fake.once(under), settings, REACH)
+    of_real, of_fake = (image.once(moments_under(settings)) for image in (pair.real, pair.fake))
+    best = _best_shift(real, fake, of_real, of_fake, pair.once(terms_under(settings)), settings, REACH)
     return best.value, best.dy, best.dx
 
 

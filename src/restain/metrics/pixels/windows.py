@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import correlate1d, uniform_filter1d
 
 from restain.images import RGB
-from restain.metrics.measures import MeasuredImage
+from restain.metrics.measures import MeasuredImage, MeasuredPair
 from restain.metrics.protocols import SsimSettings
 from restain.stains import Floats
 
@@ -56,6 +56,17 @@ def moments(planes: Floats, settings: SsimSettings) -> WindowMoments:
 def moments_under(settings: SsimSettings) -> Callable[[MeasuredImage], WindowMoments]:
     """``moments`` of an image, for ``MeasuredImage.once``; one function for one setting."""
     return lambda image: moments(to_planes(image.rgb), settings)
+
+
+@lru_cache
+def terms_under(settings: SsimSettings) -> Callable[[MeasuredPair], tuple[Floats, Floats]]:
+    """``ssim_terms`` of a pair at full size, for ``MeasuredPair.once``; one function for one setting."""
+
+    def terms(pair: MeasuredPair) -> tuple[Floats, Floats]:
+        real, fake = (image.once(moments_under(settings)) for image in (pair.real, pair.fake))
+        return ssim_terms(real, fake, window_means(real.planes * fake.planes, settings), settings)
+
+    return terms
 
 
 def ssim_terms(

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from restain.images import write_png
+from restain.slides.record import PREVIEW_GAP
 from restain.types import Mpp
 from restain.wsi.reader import open_slide
 from restain.wsi.resample import grid_size, read_region
 from restain.wsi.slide import Slide
 
 LONGER_SIDE = 1024  # pixels of a thumbnail
-_GAP = 16  # pixels between two pictures
 
 
 def write_pictures(slide: Slide, stained: Path, thumbnail: Path, preview: Path) -> None:
@@ -30,7 +30,7 @@ def write_pictures(slide: Slide, stained: Path, thumbnail: Path, preview: Path) 
         before, after = (read_region(shown, grid_size(shown, mpp).region, mpp) for shown in (slide, virtual))
     write_png(thumbnail, after)
     height = max(before.shape[0], after.shape[0])
-    both = np.full((height, before.shape[1] + _GAP + after.shape[1], 3), 255, dtype=np.uint8)
+    both = np.full((height, before.shape[1] + PREVIEW_GAP + after.shape[1], 3), 255, dtype=np.uint8)
     both[: before.shape[0], : before.shape[1]] = before
     both[: after.shape[0], -after.shape[1] :] = after
     write_png(preview, both)

@@ -48,6 +48,7 @@ export class Navigator {
     const down = 100 / this.pane.height;
     const width = room.clientWidth * view.um;
     const height = room.clientHeight * view.um;
+    this.element.classList.toggle("whole", width >= this.pane.width && height >= this.pane.height);
     Object.assign(this.frame.style, {
       left: `${(view.x - width / 2) * across}%`,
       top: `${(view.y - height / 2) * down}%`,

@@ -1,0 +1,85 @@
+"""Commands of a reader study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from restain.cli.app import study_app
+
+
+@study_app.command("make")
+def make_study(
+    virtual: Annotated[
+        list[Path], typer.Option(help="folder of virtual stains; twice for a preference between two systems")
+    ],
+    design: Annotated[
+        Literal["score", "2afc", "quality", "preference"], typer.Option(case_sensitive=False, help="what is asked")
+    ],
+    marker: Annotated[
+        Literal["her2", "er", "pr", "ki67"], typer.Option(case_sensitive=False, help="stain; it sets the questions")
+    ],
+    cases: Annotated[int, typer.Option(help="cases that are read")],
+    out: Annotated[Path, typer.Option(help="new folder for the study")],
+    real: Annotated[Path | None, typer.Option(help="folder of real IHC, same names")] = None,
+    source: Annotated[Path | None, typer.Option(help="folder of H&E, same names, shown beside each image")] = None,
+    readers: Annotated[int, typer.Option(help="how many")] = 3,
+    repeats: Annotated[int, typer.Option(help="images that each reader reads again at the end")] = 0,
+    washout_days: Annotated[float, typer.Option(help="between two sessions of a reader")] = 14.0,
+    training_cases: Annotated[int, typer.Option(help="read first, not analysed")] = 2,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="of non-inferiority; by design 0.1 of kappa, 0.5 points, or 0.1 of the share"),
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="microns per pixel of all, instead of what the files state")] = None,
+    seed: Annotated[int, typer.Option(help="of the cases and their orders")] = 0,
+) -> None:
+    """Draw cases and their orders, encode the images alike, and write the key apart."""
+    import restain
+    from restain.console.studies import print_study
+
+    made = restain.make_study(
+        out,
+        virtual=virtual,
+        real=real,
+        source=source,
+        design=design,
+        marker=marker,
+        cases=cases,
+        readers=readers,
+        repeats=repeats,
+        washout_days=washout_days,
+        training_cases=training_cases,
+        margin=margin,
+        mpp=mpp,
+        seed=seed,
+    )
+    print_study(made)
+
+
+@study_app.command("serve")
+def serve_study(
+    study: Annotated[Path, typer.Argument(help="folder of restain study make")],
+    port: Annotated[int, typer.Option(help="0 takes any that is free")] = 8766,
+    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 lets other machines in")] = "127.0.0.1",
+) -> None:
+    """Show the cases to the readers, each by a link of their own, and save their answers."""
+    import restain
+    from restain.console.studies import show_study_server
+
+    with restain.serve_study(study, host=host, port=port) as server:
+        show_study_server(server)
+
+
+@study_app.command("analyse")
+def analyse_study(
+    study: Annotated[Path, typer.Argument(help="folder of restain study make, with the answers")],
+    out: Annotated[Path, typer.Option(help="folder for tables, JSON and the page")],
+) -> None:
+    """Agreement, confusion, choices and non-inferiority, as CSV, JSON and a page."""
+    import restain
+    from restain.console.studies import print_analysis
+
+    print_analysis(restain.analyse_study(study, out=out))
