@@ -34,7 +34,7 @@ CONFIG, WEIGHTS, STATISTICS, CARD = "config.json", "model.safetensors", "statist
 
 @dataclass(frozen=True)
 class StainerCard:
-    """What a stainer says of itself, in ``config.json``."""
+    """What is known of a stainer, in ``config.json``."""
 
     stain: str | None  # name of the marker
     mpp: float | None  # microns per pixel of the images that it was trained on

@@ -89,7 +89,7 @@ def pairs(
     Args:
         slides: a CSV (patient, he, ihc, stain; also split, he_mpp, ihc_mpp) or a folder whose names pair up.
         out: folder of the data set.
-        refine: in place of slides, a data set of pairs in any known layout; their IHC is aligned anew, locally. Only
+        refine: in place of slides, a data set of pairs in any known layout; their IHC is aligned again, locally. Only
             the thresholds and the scale of ``options`` are used then: splits and tiles are those of the data set.
         target: with ``refine``, which IHC where there are several.
         options: size, scale, splits and thresholds.
