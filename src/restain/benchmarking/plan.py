@@ -243,6 +243,8 @@ def contenders_of(recipes: Sequence[str], small: bool) -> tuple[Contender, ...]:
             forms = ", ".join(name for name in names if name.endswith("-small"))
             raise RestainError(f"recipes: {word} has no small form; expected one of {forms}")
         name = load_recipe(chosen).name
+        if chosen not in names:
+            chosen = str(Path(chosen).absolute())  # workers on a cluster have folders of their own
         if name in found:
             raise RestainError(f"recipes: two are called {name}; expected a name of its own for each")
         if "/" in name or name.startswith("."):
