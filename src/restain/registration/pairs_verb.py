@@ -83,7 +83,7 @@ def pairs(
 
     ``out`` receives ``trainA trainB valA valB testA testB`` as MIST has them, ``pairs.csv``, ``summary.json``,
     ``pairs.html`` and, of each pair of slides, ``slides/NAME/`` with what ``register`` writes. A run that was stopped
-    goes on where it was when the same command is given again. Memory: about 1 GB, and for each thread 40 bytes a pixel
+    continues when the same command is given again. Memory: about 1 GB, and for each thread 40 bytes a pixel
     of a tile.
 
     Args:
