@@ -67,7 +67,7 @@ SIZES = {
     "registration": {"width", "downs"},
     "estimator": {"width", "blocks"},
     "data": {"crop"},
-    "optim": {"epochs", "decay_epochs", "steps", "batch", "ema"},
+    "optim": {"epochs", "decay_epochs", "steps", "batch", "ema", "schedule.step_share"},
     "engine": {"workers"},
     "log": {"every", "samples", "checkpoint"},
     "validation": {"every", "fields", "crops"},

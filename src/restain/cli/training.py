@@ -24,6 +24,10 @@ def train(
         list[str] | None,
         typer.Option(help="tracker of the log, instead of the recipe's: tensorboard, wandb, mlflow; repeatable"),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="print what would happen, with time and memory of a few steps; write nothing"),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in --out")] = False,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="number of processes on each machine, one per GPU")] = 1,
@@ -36,6 +40,14 @@ def train(
     if track is not None:
         changes.append(f"log.trackers=[{', '.join(track)}]")
     machine = restain.Machine(device=device, devices=devices, nodes=nodes)
+    if dry_run:
+        from restain.console.training import print_estimate
+        from restain.training.estimate import estimate_training
+
+        estimate = estimate_training(data, out, recipe, overrides=changes, resume=resume, machine=machine)
+        if estimate is not None:
+            print_estimate(estimate)
+        return
     stainer = restain.train(data, out, recipe, overrides=changes, resume=resume, machine=machine)
     typer.echo(f"stainer: {stainer}")
 

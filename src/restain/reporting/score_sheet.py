@@ -65,6 +65,7 @@ class SheetCell:
     interval: tuple[float, float] | None = None  # 95 %, over images
     p: float | None = None  # of its difference from the first system, corrected
     mark: str = ""  # behind the number, explained in a note
+    whole: bool = False  # a count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +180,8 @@ def cell_text(cell: SheetCell | None) -> str:
     """A number, its spread over trainings, its interval over images, and its mark: ``0.51 ± 0.01 [0.49, 0.53]†``."""
     if cell is None:
         return "–"
+    if cell.whole:
+        return f"{cell.value:,.0f}{cell.mark}".replace(",", "\u2009")
     half = (cell.interval[1] - cell.interval[0]) / 2 if cell.interval else cell.spread
     half = math.nan if half is None else half
     text = number(cell.value, half)
