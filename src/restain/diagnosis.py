@@ -39,7 +39,7 @@ def doctor() -> list[Finding]:
     """Look at the installation and the machine.
 
     Returns:
-        findings in reading order; those that are not ``ok`` say what to do.
+        findings in reading order; those that are not ``ok`` have an advice.
     """
     return [
         Finding("python", platform.python_version(), True),

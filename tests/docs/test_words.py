@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import PAGES, ROOT, blocks, find_command, options
+from pages import IDIOMS, PAGES, ROOT, blocks, find_command, options
 
 import restain
-
-IDIOMS = r"anew|yardsticks?|at hand|does not suffice|goes on|no side doors|figures for|judged?|judges|foretells?"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -39,7 +39,7 @@ def _values(*names: str) -> Callable[[MeasuredImage], list[float]]:
 
 
 _ALL_CELLS = (
-    "counts stroma and lymphocytes with the tumour unless a mask says where it lies; needs nuclei that the "
+    "counts stroma and lymphocytes with the tumour unless a mask shows where it is; needs nuclei that the "
     "segmentation sees; for research only"
 )
 _WHERE = "of its nucleus (nuclear marker) or of the 3 µm around it (cytoplasmic); membranes by their completeness"
