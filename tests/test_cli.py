@@ -55,6 +55,8 @@ SAME = {
     ("study", "analyse"): restain.analyse_study,
     ("report",): restain.report,
     ("table",): restain.table,
+    ("push",): restain.push,
+    ("pull",): restain.pull,
     ("phantom",): restain.phantom,
     ("register",): restain.register,
     ("pairs",): restain.pairs,

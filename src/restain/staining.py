@@ -61,8 +61,8 @@ def stain(
         stainer: a stainer folder, a run folder, or a loaded stainer.
         input: an image file, a folder (searched below, its structure kept; ``out`` in it is passed over), or
             several of them.
-        out: folder for the results: the same names, as PNG, since JPEG would change the stain. Each file says in a
-            text which stainer and which source made it; ``staining.json`` lists them all.
+        out: folder for the results: the same names, as PNG, since JPEG would change the stain. Each file contains its
+            stainer and its source; ``staining.json`` lists them all.
         norm: where the generator's norms take their statistics from. ``stainer``: those that are stored with it, so
             that the stain follows the tissue. ``folder``: random crops of the input images, so that the stain depends
             on what else is in the folder. ``image``: each image, so that all images get about the same amount of
@@ -75,7 +75,7 @@ def stain(
             a CPU, and less than a quarter of a grey level off on average; see docs/performance.md.
 
     Returns:
-        what was written, skipped and failed. One bad file does not stop the others. A warning says so where the H&E
+        what was written, skipped and failed. One bad file does not stop the others. There is a warning if the H&E
         looks unlike that on which the stainer's statistics were measured.
 
     Raises:

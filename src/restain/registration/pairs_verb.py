@@ -83,13 +83,13 @@ def pairs(
 
     ``out`` receives ``trainA trainB valA valB testA testB`` as MIST has them, ``pairs.csv``, ``summary.json``,
     ``pairs.html`` and, of each pair of slides, ``slides/NAME/`` with what ``register`` writes. A run that was stopped
-    goes on where it was when the same command is given again. Memory: about 1 GB, and for each thread 40 bytes a pixel
+    continues when the same command is given again. Memory: about 1 GB, and for each thread 40 bytes a pixel
     of a tile.
 
     Args:
         slides: a CSV (patient, he, ihc, stain; also split, he_mpp, ihc_mpp) or a folder whose names pair up.
         out: folder of the data set.
-        refine: in place of slides, a data set of pairs in any known layout; their IHC is aligned anew, locally. Only
+        refine: in place of slides, a data set of pairs in any known layout; their IHC is aligned again, locally. Only
             the thresholds and the scale of ``options`` are used then: splits and tiles are those of the data set.
         target: with ``refine``, which IHC where there are several.
         options: size, scale, splits and thresholds.
