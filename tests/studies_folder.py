@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from restain.studies.answers import Answer, AnswerBook
-from restain.studies.study_files import read_study, steps_of
+from restain.studies.study_files import read_study, steps_of, study_fingerprint
 
 SIZE = (90, 70)  # pixels
 NAMES = [f"case{number:02d}" for number in range(16)]
@@ -85,7 +85,7 @@ def fill_in(folder: Path, answer: Callable[[str, str, str, bool], dict[str, Any]
     """
     study, key = read_study(folder), key_of(folder)
     book = AnswerBook(folder / "answers.sqlite")
-    book.fingerprint(study.fingerprint())
+    book.fingerprint(study_fingerprint(folder))
     for reader in study.readers:
         seen = set()
         for step in steps_of(study, reader):

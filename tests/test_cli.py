@@ -42,6 +42,8 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
 
 SAME = {
     ("train",): restain.train,
+    ("extract",): restain.extract,
+    ("bench",): restain.bench,
     ("stain",): restain.stain,
     ("calibrate",): restain.calibrate,
     ("slide",): restain.slide,
@@ -53,6 +55,8 @@ SAME = {
     ("study", "analyse"): restain.analyse_study,
     ("report",): restain.report,
     ("table",): restain.table,
+    ("push",): restain.push,
+    ("pull",): restain.pull,
     ("phantom",): restain.phantom,
     ("register",): restain.register,
     ("pairs",): restain.pairs,
@@ -75,6 +79,7 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
     },
     "evaluate options": {field.name for field in dataclasses.fields(restain.EvaluationOptions)},
     "slide options": {field.name for field in dataclasses.fields(restain.SlideOptions)},
+    "bench options": {field.name for field in dataclasses.fields(restain.BenchOptions)},
     "slide workers": {"workers"},
     "pairs options": {field.name for field in dataclasses.fields(restain.PairOptions)},
     "pairs workers": {"workers"},
@@ -94,7 +99,7 @@ def test_options_are_the_parameters_of_the_function(words: tuple[str, ...]) -> N
     expected: set[str] = set()
     for name in inspect.signature(SAME[words]).parameters:
         expected |= GROUPED.get(f"{words[-1]} {name}") or GROUPED.get(name, {name})
-    assert options - STOPPING - (ARGUMENTS - expected) - AFTERWARDS == expected
+    assert options - (STOPPING - expected) - (ARGUMENTS - expected) - AFTERWARDS == expected
 
 
 def test_every_command_is_a_verb_and_every_verb_resolves() -> None:

@@ -1,12 +1,13 @@
 """Piped output is plain lines: not too many, and one at the end."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from restain import progress
-from restain.progress import ProgressBar
+from restain.progress import ProgressBar, as_time
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_lines_come_at_intervals(piped: io.StringIO, monkeypatch: pytest.MonkeyP
             bar.advance()
     lines = piped.getvalue().splitlines()
     assert len(lines) == 5
-    assert "60/100 steps, 1.00 steps/s, 40 s left" in lines[0]
+    assert "work: 60/100 steps, 60 %, 0:00:40 left, 1.00 steps/s" in lines[0]
 
 
 def test_a_quiet_bar_says_nothing(piped: io.StringIO) -> None:
@@ -52,3 +53,29 @@ def test_a_terminal_gets_a_live_bar(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in range(3):
             bar.advance()
     assert "3/3" in text.getvalue() and "\x1b[" in text.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_step_share_and_time_are_seen_before_the_losses_at_any_width(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    text, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(
+        progress, "console", Console(file=text, force_terminal=True, width=width, get_time=lambda: now[0])
+    )
+    with ProgressBar("train asp-dgrank-no-attention", 418_000, "steps", 1000) as bar:
+        bar.note = "D 0.251 G 3.21 G_gan 0.31 G_patch_nce 2.41 G_a2sp 2.2 G_pyramid 0.123 D_real 0.2 D_fake 0.3"
+        for _ in range(3):
+            now[0] += 0.5
+            bar.advance()
+    last = [
+        line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue()).splitlines() if "1003/418000" in line
+    ][-1]
+    assert len(last) <= width
+    places = [last.index(word) for word in ("train asp-dgrank", "1003/418000", "0 %", ":", "D 0.251")]
+    assert places == sorted(places)
+    assert re.search(r"\d+:\d\d:\d\d", last)  # hours, minutes, seconds
+
+
+def test_time_is_written_in_hours_minutes_and_seconds() -> None:
+    assert [as_time(value) for value in (0.4, 59.6, 3723, 360000)] == ["0:00:00", "0:01:00", "1:02:03", "100:00:00"]

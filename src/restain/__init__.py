@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from restain.registration.register_verb import register
     from restain.reporting import report
     from restain.reporting.paper_table import table
+    from restain.sharing import pull, push
     from restain.slides.options import SlideOptions
     from restain.slides.run.batch import slide
     from restain.stainer import Stainer, StainerCard, load_stainer
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from restain.studies.making import StudyMade, make_study
     from restain.studies.serving import StudyServer, serve_study
     from restain.training.distributed import Machine
+    from restain.training.extraction import extract
     from restain.training.session import train
     from restain.viewer.launch import Viewer, view
     from restain.weights import add_weights, fetch_weights, list_weights, weights_path
@@ -64,6 +66,7 @@ _HOMES = {
     "doctor": "diagnosis",
     "evaluate": "evaluation",
     "export": "exporting",
+    "extract": "training.extraction",
     "fetch_weights": "weights",
     "import_weights": "published",
     "inspect": "data.inspection",
@@ -73,6 +76,8 @@ _HOMES = {
     "make_study": "studies.making",
     "pairs": "registration.pairs_verb",
     "phantom": "phantoms",
+    "pull": "sharing",
+    "push": "sharing",
     "recipe_names": "recipes",
     "register": "registration.register_verb",
     "report": "reporting",
@@ -92,6 +97,7 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "pairs",
     "inspect",
     "train",
+    "extract",
     "calibrate",
     "stain",
     "slide",
@@ -112,6 +118,8 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "add_weights",
     "fetch_weights",
     "export",
+    "push",
+    "pull",
     "load_stainer",
     "load_recipe",
     "recipe_names",

@@ -19,6 +19,7 @@ EXTRAS = {  # what the packages of each are for
     "dicom": "DICOM slides",
     "export": "restain export",
     "view": "restain view",
+    "hub": "restain push and pull",
     "ray": "restain slide --engine ray",
     "wandb": "tracking with Weights & Biases",
     "mlflow": "tracking with MLflow",
@@ -39,7 +40,7 @@ def doctor() -> list[Finding]:
     """Look at the installation and the machine.
 
     Returns:
-        findings in reading order; those that are not ``ok`` say what to do.
+        findings in reading order; those that are not ``ok`` have an advice.
     """
     return [
         Finding("python", platform.python_version(), True),

@@ -84,6 +84,12 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a PNG, a JPEG or a WebP does."""
+    with path.open("rb") as file:
+        return file.read(8).startswith(_BEGINNINGS)
+
+
 @contextmanager
 def open_picture(path: Path) -> Iterator[ImageFile.ImageFile]:
     """A PNG, JPEG or WebP file as Pillow's image, not yet decoded, after a look at what its header declares.
@@ -93,9 +99,7 @@ def open_picture(path: Path) -> Iterator[ImageFile.ImageFile]:
             bytes can hold. What Pillow raises for a damaged header is passed on.
     """
     size = require_file(path)
-    with path.open("rb") as file:
-        beginning = file.read(8)
-    if not beginning.startswith(_BEGINNINGS):
+    if not is_picture(path):
         raise RestainError(f"{path}: cannot be read as an image (not of a known format); expected {_known()}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below, in a sentence
@@ -243,6 +247,7 @@ def stated_mpp(path: Path) -> float | None:
 
 def is_pyramid(path: Path) -> bool:
     """Whether a TIFF holds one image at several resolutions, or is a scanner's: a slide, and no picture."""
+    require_file(path)
     if not is_tiff(path):
         return False
     with tifffile.TiffFile(path) as file:

@@ -8,9 +8,19 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 # File names and names of systems may hold brackets and colons, so no text is markup and none is an emoji.
 console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+_WIDE = 100  # columns of a terminal from which on a bar is drawn
+
+
+def as_time(seconds: float) -> str:
+    """Hours, minutes and seconds: 1:02:03."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
 def screen() -> Console:
@@ -45,14 +55,19 @@ class ProgressBar:
         self._printed = self._start
         if console.is_terminal and not self.quiet:
             columns = (
-                TextColumn("{task.description}", markup=False),  # a file name may have brackets
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                # What tells how far the work is comes first and whole; the note takes the room that is left.
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                TextColumn("{task.percentage:3.0f} %", table_column=Column(no_wrap=True)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
+                TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True)),
+                TextColumn("{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, ratio=1)),
             )
-            self._rich = Progress(*columns, console=console)
+            wide = console.width >= _WIDE  # with room for a bar
+            title = TextColumn(  # a file name may have brackets
+                "{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=None if wide else 24)
+            )
+            bar = [BarColumn(bar_width=24)] if wide else []
+            self._rich = Progress(title, *bar, *columns, console=console, expand=True)
             self._task = self._rich.add_task(self.title, total=self.total, completed=self.done, rate="", note="")
             self._rich.start()
         return self
@@ -77,7 +92,10 @@ class ProgressBar:
 
     def _print_line(self) -> None:
         left = self._seconds_per_unit() * (self.total - self.done)
-        line = f"{self.title}: {self.done}/{self.total} {self.unit}, {self._rate()}, {left:.0f} s left"
+        share = 100 * self.done / max(1, self.total)
+        line = (
+            f"{self.title}: {self.done}/{self.total} {self.unit}, {share:.0f} %, {as_time(left)} left, {self._rate()}"
+        )
         console.print(f"{line}, {self.note}" if self.note else line, soft_wrap=True)
 
     def __exit__(

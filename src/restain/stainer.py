@@ -21,6 +21,7 @@ from torch import Tensor
 from restain.appearance import Appearance
 from restain.errors import RestainError, in_short
 from restain.files import sha256, write_aside, write_text
+from restain.hub import HubReference, download, download_first, hub_reference
 from restain.model_card import model_card
 from restain.networks.generator import Generator, plain_state
 from restain.networks.norms import Statistics, check_channels, freeze, load_statistics, save_statistics
@@ -34,7 +35,7 @@ CONFIG, WEIGHTS, STATISTICS, CARD = "config.json", "model.safetensors", "statist
 
 @dataclass(frozen=True)
 class StainerCard:
-    """What a stainer says of itself, in ``config.json``."""
+    """What is known of a stainer, in ``config.json``."""
 
     stain: str | None  # name of the marker
     mpp: float | None  # microns per pixel of the images that it was trained on
@@ -196,12 +197,29 @@ def _aside(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old)
 
 
+def copy_stainer(source: Path, folder: Path) -> None:
+    """Copy a stainer's own files; one that is there is replaced in one step, and other files beside it stay.
+
+    Raises:
+        RestainError: ``folder`` holds something that is not a stainer.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not _replaceable(folder):
+        raise RestainError(f"{folder}: holds something that is not a stainer; expected a new or an empty folder")
+    with _aside(folder) as aside:
+        for name in (CONFIG, WEIGHTS, STATISTICS, CARD):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, aside / name)
+
+
 def stainer_folder(path: str | Path) -> Path:
-    """The folder itself, or the ``stainer`` folder in it where it is that of a run.
+    """The folder itself, or the ``stainer`` folder in it where it is that of a run, or the copy of one on the Hub.
 
     Raises:
         RestainError: there is no stainer.
     """
+    if (reference := hub_reference(path)) is not None:
+        return _downloaded(reference)
     folder = Path(path)
     if (folder / "stainer").is_dir():
         folder = folder / "stainer"
@@ -212,11 +230,23 @@ def stainer_folder(path: str | Path) -> Path:
     return folder
 
 
+def _downloaded(reference: HubReference) -> Path:
+    """Download the files of a stainer and nothing else; their hashes are compared when it is loaded."""
+    config, commit = download_first(reference, CONFIG)
+    made = read_config(config).calibration
+    download(commit, WEIGHTS)
+    if made is not None and made.statistics_sha256 is not None:
+        download(commit, STATISTICS)
+    download(commit, CARD)
+    return config.parent
+
+
 def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Stainer:
     """Load a stainer folder, or the one inside a run folder.
 
     Args:
-        path: a folder with ``model.safetensors`` and ``config.json``, or a run folder with ``stainer/`` in it.
+        path: a folder with ``model.safetensors`` and ``config.json``, a run folder with ``stainer/`` in it, or
+            hf://owner/name on the Hugging Face Hub, with @revision where it is to stay the same.
         device: where the generator is put.
 
     Raises:

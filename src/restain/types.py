@@ -29,6 +29,8 @@ class Batch:
     seeds: tuple[int, ...]  # one per image: where all its random draws of this step start
     maps: Mapping[str, torch.Tensor] = field(default_factory=dict)  # (N, 1, H, W) in [0, 1], where a method needs any
     weights: torch.Tensor | None = None  # (N,) in [0, 1], how much a pair counts where it is compared; None: all alike
+    labels: tuple[str, ...] = ()  # of each H&E, what its manifest says it shows; "" where it says nothing
+    target_labels: tuple[str, ...] = ()  # of each IHC; those of the H&E where the data are paired
 
     def to(self, device: torch.device, channels_last: bool = False) -> Batch:
         """The same batch on another device."""

@@ -141,6 +141,19 @@ def test_a_dry_run_trains_nothing_and_says_how_long_it_would_take(
     assert "pix2pix-small" in capsys.readouterr().out
 
 
+def test_a_fault_of_one_method_does_not_end_the_comparison(
+    fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(function: Any, plan: Any, contender: Any) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(bench_verb, "in_own_process", call)
+    compare(fields, tmp_path / "out", "pix2pix-small")
+    rows = rows_of(tmp_path / "out")
+    assert rows["pix2pix-small"]["note"] == "1 training failed: ZeroDivisionError: division by zero"
+    assert "1 training failed" in (tmp_path / "out" / "table.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("recipes", "named", "message"),
     [

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import typer
-from pages import ROOT
+from pages import IDIOMS, ROOT
 
 import restain
 from restain.cli import app
@@ -92,6 +92,12 @@ def test_every_public_name_is_there_with_its_arguments(reference: ModuleType) ->
         wanted = inspect.signature(value).parameters if inspect.isfunction(value) else ()
         assert all(re.search(rf"^ +{word}: ", sections[name], re.MULTILINE) for word in wanted), name
     assert "- <code>batch</code>: images per pass;" in sections["stain"]
+
+
+def test_docstrings_help_and_descriptions_are_plain(reference: ModuleType) -> None:
+    for place, page in reference.PAGES.items():
+        if place.startswith("reference/"):
+            assert not re.findall(rf"\b({IDIOMS})\b", html.unescape(page()), re.IGNORECASE), place
 
 
 def test_the_pages_need_no_torch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -44,16 +45,28 @@ def batch_for(recipe: Recipe, images: int = 2) -> Batch:
     """Noise in place of tissue."""
     stream, side = torch.Generator().manual_seed(1), recipe.data.crop
     source, target = torch.rand(2, images, 3, side, side, generator=stream) * 2 - 1
-    names = ("dab", "nuclei") if recipe.method.needs.maps else ()
-    maps = {name: torch.rand(images, 1, side, side, generator=stream) for name in names}
-    return Batch(source, target, tuple("abcd"[:images]), tuple(range(10, 10 + images)), maps)
+    bands = ("dab", "nuclei") if recipe.method.needs.maps else ()
+    maps = {name: torch.rand(images, 1, side, side, generator=stream) for name in bands}
+    words = recipe.method.needs.labels or ("",)
+    labels = tuple(words[n % len(words)] for n in range(images))
+    names, seeds = tuple("abcd"[:images]), tuple(range(10, 10 + images))
+    return Batch(source, target, names, seeds, maps, labels=labels, target_labels=labels[::-1])
 
 
 def part(batch: Batch, n: int) -> Batch:
     """One image of a batch."""
     one = slice(n, n + 1)
     maps = {name: values[one] for name, values in batch.maps.items()}
-    return Batch(batch.source[one], batch.target[one], batch.ids[one], batch.seeds[one], maps)
+    return replace(
+        batch,
+        source=batch.source[one],
+        target=batch.target[one],
+        ids=batch.ids[one],
+        seeds=batch.seeds[one],
+        labels=batch.labels[one],
+        target_labels=batch.target_labels[one],
+        maps=maps,
+    )
 
 
 def a_step_is_finite_and_reaches_its_phase_only(method: Method[Any], batch: Batch) -> None:

@@ -46,7 +46,15 @@ def test_a_batch_is_its_images(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def tissue(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pairs(tmp_path_factory.mktemp("tissue"), train=4, val=3, size=64)
+    """Pairs with labels, which some methods need."""
+    folder = write_pairs(tmp_path_factory.mktemp("tissue"), train=4, val=3, size=64)
+    rows = [
+        f"{path.stem},{split}A/{path.name},{split}B/{path.name},{split},{('tumour', 'normal')[number % 2]}"
+        for split in ("train", "val")
+        for number, path in enumerate(sorted((folder / f"{split}A").iterdir()))
+    ]
+    (folder / "manifest.csv").write_text("\n".join(["id,source,target,split,label", *rows]) + "\n")
+    return folder
 
 
 # Steps so long that an image is more than grey after four of them.

@@ -31,6 +31,12 @@ PUBLISHED = {
     "cyclegan",
     "staingan",
     "reggan",
+    "pspstain",
+    "unit",
+    "tdkstain",
+    "syndiff-rgb",
+    "oda-gan-reconstructed",
+    "confusion-gan-reconstructed",
 }
 
 
@@ -46,7 +52,12 @@ def test_every_published_row_ships_and_every_method_has_a_small_recipe() -> None
 
 
 SIZES = {
-    "generator": {"ngf", "blocks", "downs"},
+    "generator": {"ngf", "blocks", "downs", "latent", "style"},
+    "translator": {"ngf", "blocks"},
+    "confusion": {"slots"},
+    "pathology": {"steps"},
+    "classifier": {"width"},
+    "alignment": {"queue"},
     "discriminator": {"ndf", "layers", "scales"},
     "patches": {"count", "dim"},
     "diffusion": {"ramp_kimg"},
@@ -56,7 +67,7 @@ SIZES = {
     "registration": {"width", "downs"},
     "estimator": {"width", "blocks"},
     "data": {"crop"},
-    "optim": {"epochs", "decay_epochs", "steps", "batch", "ema"},
+    "optim": {"epochs", "decay_epochs", "steps", "batch", "ema", "schedule.step_share"},
     "engine": {"workers"},
     "log": {"every", "samples", "checkpoint"},
     "validation": {"every", "fields", "crops"},

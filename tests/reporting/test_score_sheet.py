@@ -29,7 +29,7 @@ SHEET = ScoreSheet(
             cells={
                 "ssim": SheetCell(value=0.51234, spread=0.0123, interval=(0.4901, 0.5312), p=0.03, mark="†"),
                 "fid": SheetCell(value=41.0),
-                "steps": SheetCell(value=600),
+                "steps": SheetCell(value=1600, whole=True),
             },
         ),
         SheetRow(name="cut", cells={"ssim": SheetCell(value=0.4, spread=0.01), "fid": SheetCell(value=38.0)}),
@@ -47,7 +47,7 @@ def test_markdown_marks_the_best_and_the_second_best_of_what_competes() -> None:
         line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines if "|" in line
     }
     assert cells[""] == ["SSIM ↑", "FID ↓", "steps"]
-    assert cells["asp_dgrank"] == ["**0.512 ± 0.012 [0.490, 0.531]†**", "<u>41.00</u>", "600.0"]
+    assert cells["asp_dgrank"] == ["**0.512 ± 0.012 [0.490, 0.531]†**", "<u>41.00</u>", "1\u2009600"]
     assert cells["cut"] == ["<u>0.400 ± 0.010</u>", "**38.00**", "–"]
     assert cells["asp"][:2] == ["0.3000", "50.00"]
     assert cells["truth"][0] == "0.9000"  # higher than the best, but it does not compete
@@ -88,3 +88,10 @@ def test_an_empty_cell_is_a_dash_and_infinity_is_no_best() -> None:
     values = {"a": float("inf"), "b": 20.0, "c": 20.0, "d": 10.0}
     rows = [SheetRow(name=name, cells={"psnr": SheetCell(value=value)}) for name, value in values.items()]
     assert ScoreSheet(title="", columns=[column], rows=rows).places(column) == {"b": 1, "c": 1, "d": 2}
+
+
+def test_a_sheet_without_scores_still_says_why() -> None:
+    sheet = ScoreSheet(title="t", columns=(), rows=(SheetRow(name="a", note="1 training not done yet"),))
+    table = [line for line in to_markdown(sheet).splitlines() if line.startswith("|")]
+    assert [line.count("|") for line in table] == [3, 3, 3] and "not done yet" in table[-1]
+    assert r"\begin{tabular}{lr}" in to_latex(sheet)

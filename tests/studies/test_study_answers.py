@@ -221,7 +221,9 @@ def test_questions_are_those_of_the_marker():
     assert isinstance(ki67, Percent)
     assert [ki67.measures()[0].class_of(value) for value in (0, 4.9, 5, 29, 30, 100)] == [0, 0, 1, 1, 2, 2]
     assert [type(question) for question in design_questions("2afc", "pr")] == [Side]
-    assert len(design_questions("quality", "her2")) == 4
+    quality = design_questions("quality", "her2")
+    assert len(quality) == 4 and quality[0].values(0) == {"nuclei": 1.0}  # the worst of 1 to 5
+    assert [quality[0].measures()[0].class_of(value) for value in (1, 5)] == [0, 4]
 
 
 @pytest.mark.parametrize(("marker", "answer", "words"), [

@@ -15,7 +15,7 @@ from restain.files import write_json
 from restain.stains import DAB, EOSIN, HEMATOXYLIN, separate
 from restain.viewer.library import BoundedCache, Library
 from restain.viewer.pictures import Case, Picture
-from restain.viewer.registered import read_transform
+from restain.viewer.registered import read_transform, scale_of
 from restain.wsi.geometry import Region, Size
 from restain.wsi.reader import open_slide
 from restain.wsi.resample import read_region
@@ -137,26 +137,83 @@ def test_tissue_outlines_follow_the_transform(tmp_path):
     assert 0 < x.min() < x.max() < 2000 and 0 < y.min() < y.max() < 1600
 
 
+NAMED = {"version": 1, "unit": "micron", "maps": "he to ihc", "he": "he.tif", "ihc": "ihc.tif"}
+
+
+def written(folder, **fields):
+    """A ``transform.json`` as ``restain register`` writes it, with changes."""
+    write_json(folder / "t.json", {**NAMED, "steps": [], **fields})
+    return folder / "t.json"
+
+
+def field_step(spacing, dx, dy):
+    return {"kind": "field", "origin": [0.0, 0.0], "spacing": spacing, "dx": dx, "dy": dy}
+
+
 def test_the_steps_of_restain_register_are_applied_in_their_order(tmp_path):
     affine, rigid = [[1.1, 0, 5], [0, 0.9, -3]], [[0, -1, 100], [1, 0, 20]]
-    steps = [{"kind": "field", "dx": [], "dy": []}, {"kind": "affine", "matrix": affine}]
+    steps = [
+        field_step(100.0, [[2.0, 2.0], [2.0, 2.0]], [[0.0, 0.0], [0.0, 0.0]]),
+        {"kind": "affine", "matrix": affine},
+    ]
     steps += [{"kind": "rigid", "matrix": rigid, "mirrored": False, "rotation_deg": 90.0}]
-    write_json(tmp_path / "t.json", {"version": 1, "unit": "micron", "maps": "he to ihc", "steps": steps})
+    transform = read_transform(written(tmp_path, steps=steps))
+    x, y = 1.1 * (70 + 2) + 5, 0.9 * 40 - 3  # of the place 70, 40
+    assert transform.at(np.array([[70.0, 40.0]]))[0] == pytest.approx((100 - y, 20 + x))
+    assert scale_of(transform) == pytest.approx((1.1 * 0.9) ** 0.5)
+
+
+def test_a_field_of_displacements_puts_the_mark_where_the_he_has_it(tmp_path):
+    """The IHC's mark lies 30 µm to the right of the H&E's and 20 µm above it; elsewhere the two agree."""
+    he = write_slide(tmp_path / "he.tif", marked(1200, 900, 1.0, HE), 1.0)
+    moved = np.full((900, 1200, 3), IHC, np.uint8)
+    left, top, right, bottom = (int(edge) for edge in MARK)
+    moved[top - 20 : bottom - 20, left + 30 : right + 30] = (30, 20, 40)
+    ihc = write_slide(tmp_path / "ihc.tif", moved, 1.0)
+    rows, columns = np.mgrid[0:19, 0:25] * 50.0
+    near = np.exp(-((((columns - 730) ** 2 + (rows - 290) ** 2) / 250**2) ** 2))  # 1 around the mark, 0 far away
+    steps = [field_step(50.0, (30 * near).tolist(), (-20 * near).tolist())]
+    picture = Picture(ihc, "real", "real IHC", transform=written(tmp_path, steps=steps))
+    library, ids = library_of(Picture(he, "he", "H&E"), picture)
+    about = library.description(ids[1])
+    assert about["notes"] == []
+    for level, scale in ((about["last_level"], 1), (about["last_level"] - 1, 2)):
+        found = []
+        for column in range(2 // scale):
+            tile = decoded(library.tile(ids[1], "image", level, column + (1 if scale == 1 else 0), 0)).astype(int)
+            if (tile.sum(axis=-1) < 200).any():
+                rows_, columns_ = np.nonzero(tile.sum(axis=-1) < 200)
+                shift = 512 * (column + (1 if scale == 1 else 0))
+                found = [columns_.min() + shift, rows_.min(), columns_.max() + shift + 1, rows_.max() + 1]
+                break
+        assert [edge * scale for edge in found] == pytest.approx(MARK, abs=3), level
+
+
+def test_outlines_follow_a_field_of_displacements(tmp_path):
+    tissue = write_slide(tmp_path / "he.tif", draw_tissue(800, 1000), 2.0)
+    rows, columns = np.mgrid[0:17, 0:21] * 100.0
+    wave = 25 * np.sin(columns / 500) * np.cos(rows / 400)
+    picture = Picture(
+        tissue, "real", "IHC", transform=written(tmp_path, steps=[field_step(100.0, wave.tolist(), wave.tolist())])
+    )
+    library, ids = library_of(Picture(tissue, "he", "H&E"), picture)
+    plain, moved = (np.concatenate([np.array(ring) for ring in library.tissue(id)]) for id in ids)
     transform = read_transform(tmp_path / "t.json")
-    x, y = 1.1 * 70 + 5, 0.9 * 40 - 3  # of the place 70, 40
-    assert transform.matrix @ (70, 40, 1) == pytest.approx((100 - y, 20 + x))
-    assert transform.has_displacement
-    assert transform.scale == pytest.approx((1.1 * 0.9) ** 0.5)
+    assert np.abs(moved - plain).max() > 10
+    assert np.abs(transform.at(moved) - plain).max() < 0.05
 
 
 @pytest.mark.parametrize(("fields", "words"), [
-    ({"version": 1, "unit": "px", "maps": "he to ihc", "steps": []}, "unit is 'px'; expected 'micron'"),
-    ({"version": 1, "unit": "micron", "maps": "he to ihc", "steps": [{"kind": "warp"}]}, "kind 'warp'"),
+    ({"version": 1, "unit": "px", "maps": "he to ihc", "steps": []}, "unit is not as a transform of version 1"),
+    ({**NAMED, "steps": [{"kind": "warp"}]}, "warp"),
+    ({**NAMED, "steps": [{"kind": "field", "origin": [0, 0], "spacing": 9, "dx": [[1, 2]], "dy": [[1], [2]]}]},
+     "not two grids of one size"),
+    ({**NAMED, "steps": [{"kind": "affine", "matrix": [[1, 2, 0], [2, 4, 0]]}]}, "invertible"),
     ({"version": 9, "units": "um", "matrix": [[1, 0, 0], [0, 1, 0]]}, "version is 9"),
     ({"version": 1, "units": "px", "matrix": [[1, 0, 0], [0, 1, 0]]}, "units is 'px'; expected 'um'"),
     ({"version": 1, "units": "um", "matrix": [[1, 0], [0, 1]]}, "expected two rows of three numbers"),
     ({"version": 1, "units": "um", "matrix": [[1, 2, 0], [2, 4, 0]]}, "invertible"),
-    ([1], "holds a list"),
+    ([1], "expected an object"),
 ])  # fmt: skip
 def test_a_transform_that_cannot_be_applied_is_refused(tmp_path, fields, words):
     (tmp_path / "t.json").write_text(json.dumps(fields))

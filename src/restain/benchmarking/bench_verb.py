@@ -19,7 +19,7 @@ from restain.benchmarking.plan import Contender, Cost, Job, JobRecord, Plan, con
 from restain.benchmarking.processes import in_own_process
 from restain.benchmarking.result_tables import write_tables
 from restain.benchmarking.seed_scores import gather
-from restain.errors import RestainError, Stopped
+from restain.errors import RestainError, Stopped, in_short
 from restain.evaluation.datasets import recognise
 from restain.evaluation.literature import known_data_sets, published
 from restain.images import list_images
@@ -81,7 +81,7 @@ def bench(
 
     Raises:
         RestainError: a choice, a recipe or the data set is wrong, or ``out`` holds another comparison.
-        Stopped: a training was told to stop, after its state was saved.
+        Stopped: a training was stopped, after its state was saved.
     """
     table = paper_table(paper) if paper is not None else None
     plan = open_plan(_plan(data, recipes, budget, seeds, Path(out), table, options))
@@ -224,9 +224,11 @@ def _calls(
         try:
             outcome = in_own_process(function, *arguments)
         except Stopped:
-            raise
+            raise Stopped("stopped; what is done is kept, and the same command continues") from None
         except RestainError as error:
             outcome = error
+        except Exception as error:  # a fault of one method must not end the comparison of the others
+            outcome = RestainError(f"{type(error).__name__}: {in_short(error)}")
         yield key, outcome
 
 

@@ -24,13 +24,22 @@ class PaperTable:
 PAPER_TABLES = {
     "table2": PaperTable(
         "Table 2: systems on BCI HER2",
-        ("asp-dgrank", "asp-dgrank-unpaired", "pix2pix", "cut", "staingan", "reggan", "unit"),
+        ("asp-dgrank", "asp-dgrank-unpaired", "syndiff-rgb", "pix2pix", "cut", "staingan", "reggan", "unit"),
         ("psnr", "ssim"),
         "bci",
     ),
     "table3": PaperTable(
         "Table 3: systems on MIST HER2",
-        ("asp-dgrank", "asp-dgrank-unpaired", "pix2pix", "pyramid-pix2pix", "tdkstain", "pspstain", "asp"),
+        (
+            "asp-dgrank",
+            "asp-dgrank-unpaired",
+            "pix2pix",
+            "pyramid-pix2pix",
+            "tdkstain",
+            "pspstain",
+            "asp",
+            "oda-gan-reconstructed",
+        ),
         ("kid", "fid", "lpips_alex", "ssim"),
         "mist-her2",
     ),

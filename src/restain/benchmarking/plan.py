@@ -36,7 +36,7 @@ class Cost(_FileModel):
     """What a system costs, measured before its training; the content of ``cost.json``."""
 
     seconds_per_step: float  # median
-    peak_memory_mb: float  # of the process on a CPU, else of PyTorch on the GPU
+    peak_memory_mb: float | None  # of the process on a CPU, else of PyTorch on the GPU; None where it is not known
     parameters: int  # of the stainer
     parameters_trained: int  # of all networks that the training holds
     macs_512: float  # of the stainer, for an image of 512 x 512 pixels
@@ -243,6 +243,8 @@ def contenders_of(recipes: Sequence[str], small: bool) -> tuple[Contender, ...]:
             forms = ", ".join(name for name in names if name.endswith("-small"))
             raise RestainError(f"recipes: {word} has no small form; expected one of {forms}")
         name = load_recipe(chosen).name
+        if chosen not in names:
+            chosen = str(Path(chosen).absolute())  # workers on a cluster have folders of their own
         if name in found:
             raise RestainError(f"recipes: two are called {name}; expected a name of its own for each")
         if "/" in name or name.startswith("."):

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-import resource
-import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,31 +14,14 @@ from restain.inference import prepare
 from restain.networks.generator import Generator
 from restain.networks.norms import freeze, measure
 from restain.networks.specs import GeneratorSpec
-from restain.run_folder import RunFolder
 from restain.training.distributed import Machine, launch
-from restain.training.hooks import Hook, LogLine
+from restain.training.estimate import STEPS, time_steps
 from restain.training.interruptions import out_of_memory_explained
 from restain.training.loop import Trainer
-from restain.training.session import device_name
+from restain.training.outline import device_name
 
-STEPS, WARM_UP = 10, 3  # of the training; the first ones fill caches
 SIDE = 512  # pixels of the image that is stained
 _PASSES = 3  # of the stainer; the fastest counts, since other work can only add to it
-
-
-class _Clock:
-    """A hook that notes the time after every step."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def due(self, step: int, total: int, stopping: bool) -> bool:
-        return True
-
-    def run(self, trainer: Trainer) -> None:
-        if trainer.fabric.device.type == "cuda":
-            torch.cuda.synchronize()
-        self.times.append(time.perf_counter())
 
 
 def measure_cost(plan: Plan, contender: Contender) -> Cost:
@@ -54,17 +33,13 @@ def measure_cost(plan: Plan, contender: Contender) -> Cost:
     words = [*batch_overrides(plan.batch), f"optim.steps={STEPS}", f"log.every={STEPS}", "log.trackers=[]"]
     recipe = plan.recipe(contender, words)
     fabric = launch(recipe, Machine(device=plan.device))
-    clock, on_gpu = _Clock(), fabric.device.type == "cuda"
-    with out_of_memory_explained(recipe), tempfile.TemporaryDirectory() as folder:
+    with out_of_memory_explained(recipe):
         trainer = Trainer(fabric, recipe, plan.manifest())
-        hooks: list[Hook] = [clock]
-        trainer.fit(LogLine(STEPS, None, RunFolder(Path(folder))), hooks, f"measure {contender.name}")
-        peak = torch.cuda.max_memory_allocated() if on_gpu else _peak_of_process()
+        steps = time_steps(trainer, f"measure {contender.name}")
         speed = _speed(trainer.stainer(), fabric.device)
-    laps = [after - before for before, after in zip(clock.times[WARM_UP - 1 :], clock.times[WARM_UP:], strict=False)]
     cost = Cost(
-        seconds_per_step=statistics.median(laps),
-        peak_memory_mb=peak / 1e6,
+        seconds_per_step=steps.seconds,
+        peak_memory_mb=None if steps.peak_bytes is None else steps.peak_bytes / 1e6,
         parameters=sum(p.numel() for p in trainer.stainer().parameters()),
         parameters_trained=sum(p.numel() for p in trainer.method.networks.parameters()),
         macs_512=count_macs(recipe.generator),
@@ -103,13 +78,3 @@ def _speed(generator: Generator, device: torch.device) -> float:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return side * side / 1e6 / min(times[1:])
-
-
-def _peak_of_process() -> float:
-    """The most memory that this process ever held, in bytes."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # the other counter starts at the peak of the process that started this one
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) * 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from restain.cluster import open_cluster
-from restain.errors import RestainError
+from restain.errors import RestainError, in_short
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -51,8 +51,9 @@ def on_ray(
             yield key, ray.get(done)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
-            if not isinstance(cause, RestainError):
-                raise
-            yield key, cause
+            if isinstance(cause, RestainError):
+                yield key, cause
+            else:  # a fault of one method must not end the comparison of the others
+                yield key, RestainError(f"{type(cause).__name__}: {in_short(cause)}")
         except ray.exceptions.RayError as error:
             yield key, RestainError(f"its process was lost {RETRIES + 1} times ({type(error).__name__})")

@@ -26,6 +26,7 @@ from restain.reporting.score_sheet import (
 RANK = "mean_rank"
 SYSTEMS, BASELINES = "trained here", "learn nothing"
 DIFFERENT = "†"
+_COUNTS = ("steps", "parameters", "parameters_trained")
 
 
 def write_tables(plan: Plan, found: Comparisons | None) -> ScoreSheet:
@@ -175,7 +176,11 @@ def cost_sheet(plan: Plan) -> ScoreSheet:
             rows.append(SheetRow(name=contender.name, ranked=False, note="not measured"))
             continue
         values = cost.model_dump() | {"gmacs_512": cost.macs_512 / 1e9, "steps": _steps(plan, contender.name)}
-        cells = {c.name: SheetCell(value=float(values[c.name])) for c in columns if values[c.name] is not None}
+        cells = {
+            c.name: SheetCell(value=float(values[c.name]), whole=c.name in _COUNTS)
+            for c in columns
+            if values[c.name] is not None
+        }
         rows.append(SheetRow(name=contender.name, cells=cells, ranked=False))
         machines[f"{cost.device}, {_counted(cost.threads, 'thread')}"] = None
     notes = [f"Measured on {'; '.join(machines)}, before the training."] if machines else []

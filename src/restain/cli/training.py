@@ -24,6 +24,10 @@ def train(
         list[str] | None,
         typer.Option(help="tracker of the log, instead of the recipe's: tensorboard, wandb, mlflow; repeatable"),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="print what would happen, with time and memory of a few steps; write nothing"),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="continue from the last checkpoint in --out")] = False,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(min=1, help="number of processes on each machine, one per GPU")] = 1,
@@ -36,6 +40,14 @@ def train(
     if track is not None:
         changes.append(f"log.trackers=[{', '.join(track)}]")
     machine = restain.Machine(device=device, devices=devices, nodes=nodes)
+    if dry_run:
+        from restain.console.training import print_estimate
+        from restain.training.estimate import estimate_training
+
+        estimate = estimate_training(data, out, recipe, overrides=changes, resume=resume, machine=machine)
+        if estimate is not None:
+            print_estimate(estimate)
+        return
     stainer = restain.train(data, out, recipe, overrides=changes, resume=resume, machine=machine)
     typer.echo(f"stainer: {stainer}")
 
@@ -98,6 +110,22 @@ def calibrate(
     typer.echo(written)
 
 
+@app.command(rich_help_panel="Train")
+def extract(
+    run: Annotated[Path, typer.Option(help="run folder of a training, finished or stopped")],
+    out: Annotated[Path, typer.Option(help="stainer folder to write")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="file in the run's checkpoints [default: the last one]", show_default=False)
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="training data, if they were moved since the training")] = None,
+    device: Device = "auto",
+) -> None:
+    """Write the stainer of a checkpoint, such as the last one of a run that was stopped."""
+    import restain
+
+    typer.echo(restain.extract(run, out, checkpoint=checkpoint, data=data, device=device))
+
+
 @app.command("import", rich_help_panel="Train")
 def import_weights(
     weights: Annotated[Path, typer.Argument(help="published weight file, latest_net_G.pth")],
@@ -133,3 +161,37 @@ def export(
 
     exported = restain.export(stainer, out, to=to, norm=norm)
     typer.echo(f"{exported.path}: differs from PyTorch by at most {exported.largest_difference:.2g} grey levels")
+
+
+@app.command(rich_help_panel="Share")
+def push(
+    stainer: Annotated[Path, typer.Argument(help="stainer folder, or a run folder", show_default=False)],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="repository on the Hugging Face Hub")],
+    licence: Annotated[str, typer.Option(help="licence of the weights, such as apache-2.0 or cc-by-nc-4.0")],
+    datasets: Annotated[
+        list[str] | None, typer.Option("--dataset", help="data set that it was trained on; repeatable")
+    ] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="output folder of restain evaluate; the card lists its scores")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="make the repository private, if it is new")] = False,
+) -> None:
+    """Upload a stainer to the Hugging Face Hub, with its model card."""
+    import restain
+
+    typer.echo(
+        restain.push(
+            stainer, repository, licence=licence, datasets=datasets or (), evaluation=evaluation, private=private
+        )
+    )
+
+
+@app.command(rich_help_panel="Share")
+def pull(
+    reference: Annotated[str, typer.Argument(metavar="hf://OWNER/NAME[@REVISION]", help="a stainer on the Hub")],
+    out: Annotated[Path, typer.Option(help="stainer folder to write")],
+) -> None:
+    """Download a stainer from the Hugging Face Hub and verify its hashes."""
+    import restain
+
+    typer.echo(restain.pull(reference, out))

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from restain.evaluation.inputs import UNCHANGED
 from restain.evaluation.results import Evaluation, System
 from restain.evaluation.schema import Ranks, SystemComparison
 from restain.evaluation.verdict import loses
@@ -175,6 +176,9 @@ def _ranking_lines(ranking: Ranks) -> Iterator[str]:
     yield f"mean rank over families of metrics ({', '.join(ranking.by_family)}): {ranks}"
     if ranking.displaced:
         yield f"last, since they stain the wrong places: {', '.join(ranking.displaced)}"
+    for name, families in ranking.failed.items():
+        if name != UNCHANGED:
+            yield f"behind, since the H&E unchanged is as good in {' and '.join(families)}: {name}"
     by_systems: dict[str, list[str]] = {}
     for metric, names in ranking.without_value.items():
         by_systems.setdefault(", ".join(names), []).append(metric)

@@ -300,4 +300,4 @@ def _csv_record(folder: Path, where: str, row: dict[str, str]) -> Record:
     source, target = (folder / row[side] if row[side] else None for side in ("source", "target"))
     group = row.get("group") or group_of(row["id"])
     weight = _weight(where, row.get("weight", ""))
-    return Record(row["id"], row["split"], group, _whole(source), _whole(target), weight)
+    return Record(row["id"], row["split"], group, _whole(source), _whole(target), weight, row.get("label", ""))

@@ -49,6 +49,8 @@ class Sample:
     seed: int
     maps: Mapping[str, torch.Tensor] = field(default_factory=dict)  # float32 (1, crop, crop) in [0, 1]
     weight: float = 1.0  # how much the pair counts where its two sides are compared
+    label: str = ""  # of the H&E; see ``Record``
+    target_label: str = ""  # of the IHC
 
 
 class PairedImages(Dataset[Sample]):
@@ -75,6 +77,7 @@ class PairedImages(Dataset[Sample]):
         self.maps, self.turns = maps, turns
         self.pairs = [(record.id, _side(record, "source"), _side(record, "target")) for record in records]
         self.weights = [record.weight if weighted else 1.0 for record in records]
+        self.labels = [record.label for record in records]
         if not self.pairs:
             raise RestainError("no H&E/IHC pairs to train on; paired training needs both sides of a name")
         self.crop, self.flip, self.scale, self.jitter = crop, flip, scale, jitter
@@ -96,7 +99,8 @@ class PairedImages(Dataset[Sample]):
         if self.maps is not None:
             values = window.apply(rescale(read_rgb(map_path(self.maps, name)), self.scale))
             maps = {title: (to_tensor(values)[[band]] + 1) / 2 for band, title in enumerate(MAP_BANDS)}
-        return Sample(to_tensor(he), to_tensor(window.apply(ihc)), name, key.seed, maps, self.weights[key.index])
+        weight, label = self.weights[key.index], self.labels[key.index]
+        return Sample(to_tensor(he), to_tensor(window.apply(ihc)), name, key.seed, maps, weight, label, label)
 
 
 class UnpairedImages(Dataset[Sample]):
@@ -115,6 +119,8 @@ class UnpairedImages(Dataset[Sample]):
     ) -> None:
         self.sources = [(record.id, _side(record, "source")) for record in sources]
         self.targets = [_side(record, "target") for record in targets]
+        self.labels = [record.label for record in sources]
+        self.target_labels = [record.label for record in targets]
         if not self.sources or not self.targets:
             missing = "H&E" if not self.sources else "IHC"
             raise RestainError(f"no {missing} images to train on; unpaired training needs both stains")
@@ -126,9 +132,17 @@ class UnpairedImages(Dataset[Sample]):
     def __getitem__(self, key: SampleKey) -> Sample:
         name, source = self.sources[key.index]
         rng = _random(key.seed, 1)
-        target = self.targets[int(rng.integers(0, len(self.targets)))]
+        drawn = int(rng.integers(0, len(self.targets)))
+        target = self.targets[drawn]
         he = self.jitter.apply(self._crop(source, _random(key.seed, 0)), _random(key.seed, 2))
-        return Sample(to_tensor(he), to_tensor(self._crop(target, rng)), name, key.seed)
+        return Sample(
+            to_tensor(he),
+            to_tensor(self._crop(target, rng)),
+            name,
+            key.seed,
+            label=self.labels[key.index],
+            target_label=self.target_labels[drawn],
+        )
 
     def _crop(self, image: ImageRef, rng: np.random.Generator) -> RGB:
         rgb = rescale(image.read(), self.scale)
@@ -180,6 +194,21 @@ def training_images(
         height, width = image.size()
         check_crop(scaled_size((height, width), scale), crop, str(image))
     return images
+
+
+def require_labels(manifest: Manifest, names: Sequence[str]) -> None:
+    """Refuse training images without a label, or with another one, before any of them is read.
+
+    Raises:
+        RestainError: names the first image, and what its label is.
+    """
+    for record in (record for record in manifest.records if record.split == "train"):
+        if record.label not in names:
+            found = f"the label {record.label!r}" if record.label else "no label"
+            raise RestainError(
+                f"{manifest.root}: the field {record.id} has {found}; "
+                f"expected {' or '.join(names)} for each training field, in the column label of a manifest.csv"
+            )
 
 
 def trusted_pairs(manifest: Manifest, min_weight: float) -> list[Record]:
@@ -257,6 +286,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
         target=torch.stack([sample.target for sample in samples]),
         ids=tuple(sample.id for sample in samples),
         seeds=tuple(sample.seed for sample in samples),
+        labels=tuple(sample.label for sample in samples),
+        target_labels=tuple(sample.target_label for sample in samples),
         maps={name: torch.stack([sample.maps[name] for sample in samples]) for name in samples[0].maps},
         weights=None if (weights == 1).all() else weights,
     )

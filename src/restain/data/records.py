@@ -58,6 +58,7 @@ class Record:
     source: ImageRef | None  # H&E
     target: ImageRef | None  # IHC
     weight: float = 1.0  # how much the pair should count where the IHC is compared with, 0 to 1
+    label: str = ""  # what the field shows, as a manifest says it, such as "tumour"; empty where nothing is said
 
 
 @dataclass(frozen=True)
@@ -94,10 +95,11 @@ class Manifest:
         return [split for split in SPLITS if split in present]
 
     def fingerprint(self) -> str:
-        """SHA-256 over splits, ids, weights below 1, paths and file sizes; a resumed run must find it unchanged."""
+        """SHA-256 over splits, ids, weights below 1, labels, paths and sizes; a resumed run must find it unchanged."""
         digest = hashlib.sha256()
         for record in self.records:
             line = [record.split, record.id, *([f"{record.weight:g}"] if record.weight != 1 else [])]
+            line += [f"label={record.label}"] if record.label else []
             for image in (record.source, record.target):
                 line += [self._describe(image)] if image else ["-"]
             digest.update(("\t".join(line) + "\n").encode("utf-8", "surrogateescape"))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Literal
 
+from restain.evaluation.inputs import UNCHANGED
 from restain.evaluation.results import System
 from restain.evaluation.schema import Ranks, SystemComparison
 from restain.metrics import Metric, NotComputed
@@ -121,12 +122,13 @@ def rank_all(
 ) -> Ranks:
     """The rank table as it stands in the summary; NotComputed where there can be none."""
     values = {system.name: {name: estimate.value for name, estimate in system.estimates.items()} for system in systems}
-    ranking = rank_systems(metrics, values, marker, stain)
+    ranking = rank_systems(metrics, values, marker, stain, UNCHANGED if UNCHANGED in values else None)
     return Ranks(
         systems=list(ranking.systems),
         mean_rank=dict(ranking.mean_rank),
         by_family={family: dict(ranks) for family, ranks in ranking.by_family.items()},
         metrics=list(ranking.metrics),
         displaced=list(ranking.displaced),
+        failed={name: list(families) for name, families in ranking.failed.items()},
         without_value={metric: list(names) for metric, names in ranking.without_value.items()},
     )

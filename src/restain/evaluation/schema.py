@@ -83,6 +83,7 @@ class Ranks(_Part):
     by_family: dict[str, dict[str, float]]  # family, system: mean rank over its metrics
     metrics: list[str]  # that voted
     displaced: list[str]  # systems that stain the wrong places; they rank behind all others
+    failed: dict[str, list[str]] = Field(default_factory=dict)  # system to families in which the H&E is as good
     without_value: dict[str, list[str]]  # metric to the systems that were worst in it for lack of a value
 
 

@@ -12,7 +12,7 @@ from restain.metrics import Metric
 from restain.metrics.statistics.ranking import PLACEMENT
 
 AMOUNT = "dab_mean_od"
-_AMISS = 1.5  # ratio of the amounts of DAB from which a stain is called too strong, or too weak
+_AMISS = 1.25  # ratio of the amounts of DAB from which a stain is called too strong, or too weak
 _LISTED = 6  # names of metrics before "and n more"
 _AREA_UM2 = (25.0, 70.0)  # median nuclear area that is usual in tissue
 
@@ -34,7 +34,12 @@ def verdict_on(
     unchanged = next((one for one in baselines if one.name == UNCHANGED), None)
     if unchanged and _same(system, unchanged, metrics):
         return "equals the H&E in all scores: nothing was stained"
-    parts = [_placement(system, ranking), _amount(system), _against_baselines(system, baselines, metrics, ranking)]
+    parts = [
+        _placement(system, ranking),
+        _families(system, ranking),
+        _amount(system),
+        _against_baselines(system, baselines, metrics, ranking),
+    ]
     return "; ".join(part for part in parts if part) or "has no score that votes, so it cannot be ranked"
 
 
@@ -50,6 +55,11 @@ def _placement(system: System, ranking: Ranks | None) -> str:
     found = system.estimates.get(PLACEMENT)
     r = f"{found.value:.2f}" if found else "no value"
     return f"stains the wrong places ({PLACEMENT} {r}, chance is 0), so it ranks behind all that do not"
+
+
+def _families(system: System, ranking: Ranks | None) -> str:
+    lost = ranking.failed.get(system.name, []) if ranking else []
+    return f"is no better than the H&E unchanged in {' and '.join(lost)}" if lost else ""
 
 
 def _amount(system: System) -> str:

@@ -12,6 +12,8 @@ from pydantic import Field
 from restain.methods.conditional_config import ConditionalConfig
 from restain.methods.contrastive_config import ContrastiveConfig
 from restain.methods.cycle_config import CycleConfig
+from restain.methods.decoupled_config import DecoupledConfig
+from restain.methods.diffusive_config import DiffusiveConfig
 from restain.methods.guided_config import GuidedConfig
 from restain.methods.latent_config import LatentSpaceConfig
 from restain.methods.registered_config import RegisteredConfig
@@ -21,6 +23,8 @@ MethodConfig: TypeAlias = Annotated[
     ConditionalConfig
     | ContrastiveConfig
     | CycleConfig
+    | DecoupledConfig
+    | DiffusiveConfig
     | GuidedConfig
     | LatentSpaceConfig
     | RegisteredConfig

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 class GuidedConfig(MethodSection):
     """pix2pixHD with a term under the DAB and one on the density of nuclei, from maps that are prepared (TDKStain)."""
 
-    needs: ClassVar[DataNeeds] = DataNeeds(maps=True)
-
     name: Literal["guided"] = "guided"
     discriminator: MultiscalePatchganSpec = MultiscalePatchganSpec(
         ndf=64, layers=3, spectral_norm=False, antialias=False, init="normal"
@@ -29,6 +27,11 @@ class GuidedConfig(MethodSection):
     l1: ReconstructionConfig = ReconstructionConfig(weight=10.0)
     mask: MaskConfig = Field(MaskConfig(), description="the DAB alone")
     density: DensityConfig = Field(DensityConfig(), description="the density of nuclei, and how it is found")
+
+    @property
+    def needs(self) -> DataNeeds:
+        """Maps of DAB and of nuclei."""
+        return DataNeeds(maps=True)
 
     def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
         """Sentences about fields of other sections that do not go together with these."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from restain.networks.specs import GeneratorSpec, ResnetSpec
 from restain.sections import Section
@@ -15,12 +14,18 @@ class DataNeeds:
     """What must be there, or be prepared, before the first step."""
 
     maps: bool = False  # where DAB is, and how dense nuclei are, for each real IHC: ``Batch.maps``
+    labels: tuple[
+        str, ...
+    ] = ()  # of which each training field must have one: ``Batch.labels``; none where none is needed
 
 
 class MethodSection(Section):
     """The base of a method's settings."""
 
-    needs: ClassVar[DataNeeds] = DataNeeds()
+    @property
+    def needs(self) -> DataNeeds:
+        """What must be there, or be prepared."""
+        return DataNeeds()
 
 
 def needs_pairs(paired: bool) -> Iterator[str]:

@@ -10,6 +10,8 @@ from restain.metrics.statistics.agreement import ICC, LOWER_LIMIT, UPPER_LIMIT, 
 from restain.metrics.statistics.averages import PEARSON
 from restain.metrics.statistics.moments import Statistic
 
+STEP = 0.02  # of scores that end at 1: smaller differences decide nothing in the ranks
+SHARE_STEP = 0.05  # of the real amount, about what counting and measuring themselves are off (docs/metrics.md)
 _BLIND_TO_SCALE = "blind to a wrong scale or offset; needs fields that differ; one extreme field can carry it"
 _BLAND = "Bland and Altman, Lancet 327 (1986)"
 _SHROUT = "Shrout and Fleiss, Psychological Bulletin 86 (1979)"
@@ -75,6 +77,8 @@ def amount(of: Amount) -> tuple[Metric, Metric, Metric]:
         ballot=of.ballot or of.column,
         markers=of.markers,
         stains=of.stains,
+        step=SHARE_STEP,
+        relative_to=f"{of.column}_real",
     )
     return virtual, real, error
 
@@ -96,6 +100,7 @@ def over_images(of: Amount, name: str, statistic: Statistic, definition: str) ->
         ballot=of.correlation_ballot or of.ballot or of.column,
         markers=of.markers,
         stains=of.stains,
+        step=STEP,
     )
 
 

@@ -68,6 +68,8 @@ class Metric:
     markers: tuple[Marker, ...] = ()  # for which it means something; empty: for all
     stains: tuple[str, ...] = ()  # for which it means something, such as "ki67"; empty: for all
     classes: ClassTable | None = None  # in which the two columns are compared; the counts stand beside the score
+    step: float = 0.0  # of the score: systems closer to each other than that tie in the ranks
+    relative_to: str = ""  # name of a score of which ``step`` is a share, such as the amount of an error
     complete: bool = True  # a set metric counts an image only where all its columns have a value
 
     @property

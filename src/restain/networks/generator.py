@@ -9,11 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restain.networks.noise import Place
 from restain.networks.specs import GeneratorSpec
 
 
@@ -40,6 +42,8 @@ class Generator(nn.Module, ABC):
     """H&E -> IHC, image tensor to image tensor, of any height and width from ``smallest`` pixels."""
 
     spec: GeneratorSpec
+    stochastic: ClassVar[bool] = False  # whether it draws noise; the noise then follows from the place of each pixel
+    place: Place  # of a stochastic one: where the images that it is given lie
 
     @property
     @abstractmethod

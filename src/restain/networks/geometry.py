@@ -12,7 +12,7 @@ from typing import TypeAlias
 from torch import nn
 
 from restain.networks.generator import NormSite, ReceptiveField
-from restain.networks.layers import BlurPool, BlurUpsample
+from restain.networks.layers import BlurPool, BlurUpsample, PixelNorm
 from restain.networks.norms import ChannelScale, ImageNorm, JointNorm
 
 Interval: TypeAlias = tuple[int, int]  # first and last pixel
@@ -28,6 +28,7 @@ _POINTWISE = (
     ImageNorm,
     JointNorm,
     ChannelScale,
+    PixelNorm,
 )
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from restain.networks.norms import ImageNorm
+from restain.networks.norms import EPS, ImageNorm
 from restain.networks.specs import Init, NormKind
 
 GAIN = 0.02  # of initial weights, in the published systems
@@ -44,6 +44,16 @@ class BlurUpsample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Upsample ``x``."""
         return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class PixelNorm(nn.Module):
+    """Each pixel at mean 0 and variance 1 over its channels, without weights of its own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W), of the same type."""
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        variance, mean = torch.var_mean(wide, dim=1, correction=0, keepdim=True)
+        return ((wide - mean) * torch.rsqrt(variance + EPS)).to(x.dtype)
 
 
 def conv(

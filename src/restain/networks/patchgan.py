@@ -57,6 +57,7 @@ class PatchDiscriminator(nn.Module):
             trunk += [convolution, norm_layer(spec.norm, after), nn.LeakyReLU(0.2)]
             trunk += [] if last else _blur(spec, after)
         self.trunk = nn.Sequential(*trunk)
+        self.width = widths[-1]  # channels behind the trunk
         self.head = _conv(spec, widths[-1], 1, 1)
         self.time = TimeEmbedding(widths[-1]) if timed else None
 

@@ -6,6 +6,7 @@ generator is one network file, one specification here, and its name in ``Generat
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, PositiveInt
@@ -14,12 +15,14 @@ from restain.sections import Section
 
 if TYPE_CHECKING:
     from restain.networks.autoencoder import AutoencoderGenerator
+    from restain.networks.denoising import DenoisingGenerator
     from restain.networks.generator import Generator
     from restain.networks.multiscale import Multiscale
     from restain.networks.patchgan import PatchDiscriminator
 
 NormKind: TypeAlias = Literal["instance", "batch"]
 Init: TypeAlias = Literal["xavier", "normal"]
+_EARLIEST = 1e-3  # of the times of a diffusion process: at 0 itself nothing would be noisy
 _INIT = "initial weights, at a gain of 0.02: xavier-normal (CUT, ASP) or normal (pix2pix, CycleGAN)"
 
 
@@ -134,7 +137,50 @@ class AutoencoderSpec(Section):
         return self
 
 
-GeneratorSpec: TypeAlias = Annotated[ResnetSpec | UnetSpec | AutoencoderSpec, Field(discriminator="kind")]
+class DenoiserSpec(Section):
+    """A generator that removes noise in a few large steps, given the H&E (SynDiff), on an anti-aliased ResNet."""
+
+    kind: Literal["denoiser"] = "denoiser"
+    ngf: Annotated[int, Field(ge=1, le=512)] = Field(default=64, description="channels after the first convolution")
+    downs: Annotated[int, Field(ge=1, le=5)] = Field(default=2, description="halvings")
+    blocks: Annotated[int, Field(ge=1, le=64)] = Field(default=6, description="residual blocks")
+    steps: Annotated[int, Field(ge=1, le=16)] = Field(default=4, description="steps from pure noise to the image")
+    beta_min: Annotated[float, Field(gt=0, le=100)] = Field(default=0.1, description="rate of noise at the image")
+    beta_max: Annotated[float, Field(gt=0, le=100)] = Field(default=20.0, description="rate of noise at pure noise")
+    latent: Annotated[int, Field(ge=1, le=1024)] = Field(default=100, description="numbers of the latent vector")
+    style: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=256, description="numbers that time and latent vector are embedded in"
+    )
+    init: Init = Field(default="xavier", description=_INIT)
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per pixel of the coarsest feature map."""
+        return int(2**self.downs)
+
+    def signal_shares(self) -> list[float]:
+        """alpha_bar_0 to alpha_bar_T of the variance-preserving process, at even times from 0.001 to 1.
+
+        alpha_bar(s) = exp(-(beta_max - beta_min) s^2 / 2 - beta_min s). Source: Song et al., Score-based generative
+        modeling through stochastic differential equations (2021), Eq. 33, as Xiao et al. (2022) take it in few steps.
+        """
+        times = [_EARLIEST + (1 - _EARLIEST) * step / self.steps for step in range(self.steps + 1)]
+        return [math.exp(-(self.beta_max - self.beta_min) * s**2 / 2 - self.beta_min * s) for s in times]
+
+    def build(self) -> DenoisingGenerator:
+        """The network, freshly initialised."""
+        from restain.networks.denoising import DenoisingGenerator
+
+        return DenoisingGenerator(self)
+
+    def plain(self) -> DenoiserSpec:
+        """Itself: this network has no spectral normalisation."""
+        return self
+
+
+GeneratorSpec: TypeAlias = Annotated[
+    ResnetSpec | UnetSpec | AutoencoderSpec | DenoiserSpec, Field(discriminator="kind")
+]
 
 
 class PatchganSpec(Section):
@@ -218,6 +264,12 @@ class RegistrationSpec(Section):
     width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels of the first halving")
     downs: Annotated[int, Field(ge=1, le=8)] = Field(default=7, description="halvings")
     blocks: Annotated[int, Field(ge=1, le=16)] = Field(default=3, description="residual blocks at the bottom")
+
+
+class ClassifierSpec(Section):
+    """The classifier of Confusion-GAN that separates tumour from normal in an IHC, and that restain trains itself."""
+
+    width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels at full resolution")
 
 
 class SegmenterSpec(Section):

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy.ndimage import map_coordinates
 
 from restain.alignment.fitting import Affine
 from restain.errors import RestainError
-from restain.files import write_json
+from restain.files import read_bytes, write_json
 from restain.stains import Floats
 
 VERSION: Literal[1] = 1
@@ -122,10 +122,9 @@ class Transform:
         Raises:
             RestainError: no such file, of another version, or not what ``write`` writes.
         """
+        content = read_bytes(path)
         try:
-            file = _File.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise RestainError(f"{path}: cannot be read ({error.strerror})") from error
+            file = _File.model_validate_json(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
@@ -153,6 +152,13 @@ class _FieldStep(_Model):
     spacing: Annotated[float, Field(gt=0)]
     dx: list[list[float]]
     dy: list[list[float]]
+
+    @model_validator(mode="after")
+    def _grids(self) -> _FieldStep:
+        columns = {len(row) for row in (*self.dx, *self.dy)}
+        if len(self.dx) != len(self.dy) or not self.dx or len(columns) != 1 or 0 in columns:
+            raise ValueError("dx and dy are not two grids of one size")
+        return self
 
 
 class _AffineStep(_Model):

@@ -54,8 +54,8 @@ def table(
     """Make a table for a paper: systems as rows, metrics as columns, the best bold, the second underlined.
 
     Args:
-        evaluations: folders of ``restain evaluate``; their systems stand below each other. A system without a name of
-            its own takes that of its folder.
+        evaluations: folders of ``restain evaluate``; their systems are listed below each other. A system without a
+            name of its own takes that of its folder.
         format: markdown, latex (needs the package booktabs) or csv; by default as the suffix of ``out`` asks for
             (.md, .tex, .csv), else markdown.
         out: file to write.

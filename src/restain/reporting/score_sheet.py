@@ -65,6 +65,7 @@ class SheetCell:
     interval: tuple[float, float] | None = None  # 95 %, over images
     p: float | None = None  # of its difference from the first system, corrected
     mark: str = ""  # behind the number, explained in a note
+    whole: bool = False  # a count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ class ScoreSheet:
 
 def to_markdown(sheet: ScoreSheet) -> str:
     """A Markdown table with its title and notes; the best of a column is bold, the second best underlined."""
-    titles = [f"{column.title} {_ARROWS[column.direction]}".strip() for column in sheet.columns]
+    titles = [f"{column.title} {_ARROWS[column.direction]}".strip() for column in sheet.columns] or ["state"]
     lines = [f"**{sheet.title}**", "", "| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
     places = {column.name: sheet.places(column) for column in sheet.columns}
     for section, rows in _sections(sheet):
@@ -127,7 +128,7 @@ def to_markdown(sheet: ScoreSheet) -> str:
 
 def to_latex(sheet: ScoreSheet) -> str:
     """A ``table`` for LaTeX, which needs the package booktabs; the notes stand in its caption."""
-    titles = [latex_text(column.title) + _LATEX_ARROWS[column.direction] for column in sheet.columns]
+    titles = [latex_text(column.title) + _LATEX_ARROWS[column.direction] for column in sheet.columns] or ["state"]
     width = len(titles) + 1
     lines = [
         r"\begin{table}",
@@ -179,6 +180,8 @@ def cell_text(cell: SheetCell | None) -> str:
     """A number, its spread over trainings, its interval over images, and its mark: ``0.51 ± 0.01 [0.49, 0.53]†``."""
     if cell is None:
         return "–"
+    if cell.whole:
+        return f"{cell.value:,.0f}{cell.mark}".replace(",", "\u2009")
     half = (cell.interval[1] - cell.interval[0]) / 2 if cell.interval else cell.spread
     half = math.nan if half is None else half
     text = number(cell.value, half)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from restain.images import RGB
-from restain.networks.generator import Generator
+from restain.networks.generator import Generator, plain_copy
+from restain.networks.noise import Place
 from restain.networks.norms import Statistics, freeze
-from restain.slides.seamless.local import LocalStatistics, Place, localise
+from restain.slides.seamless.local import LocalStatistics, localise
 from restain.slides.tiling import Tile
 from restain.tensors import to_rgb, to_tensor
 
@@ -48,7 +49,9 @@ class SlideStainer:
         elif isinstance(statistics, LocalStatistics):
             network = localise(generator, statistics, self._place)
         else:
-            network = generator
+            network = plain_copy(generator) if generator.stochastic else generator
+        if network.stochastic:
+            network.place = self._place
         self._run = prepare(network)
 
     def stain(self, inputs: Sequence[RGB], tiles: Sequence[Tile]) -> list[RGB]:

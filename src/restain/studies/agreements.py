@@ -92,7 +92,7 @@ def agreements(of: Readings) -> Iterator[Agreement]:
         yield from _with_pool(of, measure, "same reader, same image read twice", within)
     if of.study.paired:
         again: Parts = {(reader,): _again(of, "chosen", reader, None) for reader in of.readers}
-        chosen = Measure("chosen", of.study.questions[0].text, "", (first, "neither", second), (0.5, 1.0))
+        chosen = Measure("chosen", "Choice", "", (first, "neither", second), (0.5, 1.0))
         yield from _with_pool(of, chosen, "same reader, same pair read twice", again)
 
 

@@ -17,7 +17,7 @@ from restain.studies.answers import AnswerBook
 from restain.studies.outcomes import choices, noninferiority, ratings
 from restain.studies.readings import Arm, Reading, read_readings
 from restain.studies.results import Analysis, Comment, Estimate, Reader, Seconds
-from restain.studies.study_files import ANSWERS, Study, read_key, read_study, steps_of
+from restain.studies.study_files import ANSWERS, Study, read_key, read_study, steps_of, study_fingerprint
 from restain.studies.study_page import render_page
 
 ANALYSIS, READINGS, AGREEMENT, PAGE = "analysis.json", "readings.csv", "agreement.csv", "study.html"
@@ -48,13 +48,14 @@ def analyse_study(study: str | Path, *, out: str | Path) -> Analysis:
     book = AnswerBook(folder / ANSWERS)
     try:
         found = read_readings(decided, key, book)
-        unchanged = book.fingerprint(decided.fingerprint()) == decided.fingerprint()
+        fingerprint = study_fingerprint(folder)
+        unchanged = book.fingerprint(fingerprint) == fingerprint
     finally:
         book.close()
     if not found:
         raise RestainError(f"{folder / ANSWERS}: holds no answer to a case that is analysed; expected at least one")
     readings = Readings(decided, key.arms, found)
-    analysis = _analyse(readings, unchanged)
+    analysis = _analyse(readings, fingerprint, unchanged)
     write_json(out / ANALYSIS, analysis.model_dump(mode="json"))
     write_text(out / READINGS, _readings_table(readings))
     write_text(out / AGREEMENT, _agreement_table(analysis))
@@ -62,7 +63,7 @@ def analyse_study(study: str | Path, *, out: str | Path) -> Analysis:
     return analysis
 
 
-def _analyse(of: Readings, unchanged: bool) -> Analysis:
+def _analyse(of: Readings, fingerprint: str, unchanged: bool) -> Analysis:
     study = of.study
     chosen = tuple(choices(of))
     return Analysis(
@@ -73,7 +74,7 @@ def _analyse(of: Readings, unchanged: bool) -> Analysis:
         seed=study.seed,
         margin=study.margin,
         restain=metadata.version("restain"),
-        study_sha256=study.fingerprint(),
+        study_sha256=fingerprint,
         warnings=tuple(_warnings(of, unchanged)),
         readers=tuple(_reader(of, reader) for reader in of.readers),
         cases=len({one.case for one in of.readings}),

@@ -68,6 +68,9 @@ class Desk:
         self._readers = {token: reader for reader, token in links.tokens.items()}
         self._steps = {reader: steps_of(study, reader) for reader in study.readers}
         self._home = study.case_of
+        self._cases = {
+            picture: case for case in study.cases.values() for picture in (*case.pictures, case.he) if picture
+        }
 
     def reader(self, token: str) -> str:
         """Whose link it is."""
@@ -100,7 +103,7 @@ class Desk:
             KeyError: no such image, or not now.
         """
         picture = self._shown(reader)[id]
-        case = self._case(picture)
+        case = self._cases[picture]
         return {
             "id": id,
             "width": case.width,
@@ -181,7 +184,9 @@ class Desk:
             "training": step.training,
             "pictures": pictures,
             "unreadable_allowed": not self._study.paired,
-            "questions": [question.model_dump(mode="json", exclude={"cutoffs"}) for question in self._study.questions],
+            "questions": [
+                question.model_dump(mode="json", exclude={"cutoffs", "lowest"}) for question in self._study.questions
+            ],
             "answers": dict(draft.answers) if draft else {},
             "comment": draft.comment if draft else "",
             "unreadable": draft.unreadable if draft else False,
@@ -207,9 +212,3 @@ class Desk:
 
     def _he(self, step: Step) -> str | None:
         return self._study.cases[self._home[step.item[0]]].he
-
-    def _case(self, picture: str) -> Any:
-        for case in self._study.cases.values():
-            if picture in case.pictures or picture == case.he:
-                return case
-        raise KeyError(picture)

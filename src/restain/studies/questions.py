@@ -58,7 +58,8 @@ class Choice(_Asked):
     kind: Literal["choice"] = "choice"
     options: Annotated[tuple[Line, ...], Field(min_length=2, max_length=12)]
     ends: tuple[Line, Line] | None = None  # what the lowest and the highest class mean
-    cutoffs: tuple[int, ...] = ()
+    lowest: int = 0  # number of the lowest class; each further one is one more
+    cutoffs: tuple[int, ...] = ()  # places of options, from 1
 
     @model_validator(mode="after")
     def _checked(self) -> Choice:
@@ -67,14 +68,15 @@ class Choice(_Asked):
         return self
 
     def measures(self) -> tuple[Measure, ...]:
-        """The class itself, as 0, 1, 2 and so on."""
-        return (Measure(self.id, self.text, "", self.options, tuple(range(1, len(self.options)))),)
+        """The number of the class."""
+        starts = tuple(float(self.lowest + place) for place in range(1, len(self.options)))
+        return (Measure(self.id, self.text, "", self.options, starts),)
 
     def values(self, answer: Any) -> dict[str, float]:
         """Raises RestainError where the answer is no option."""
         if type(answer) is not int or not 0 <= answer < len(self.options):
             raise RestainError(f"{self.id}: is {quoted(answer)}; expected the place of an option")
-        return {self.id: float(answer)}
+        return {self.id: float(self.lowest + answer)}
 
 
 class Percent(_Asked):
@@ -188,7 +190,9 @@ def design_questions(design: Design, marker: Marker) -> tuple[Question, ...]:
             "artefacts": "Free of artefacts",
         }
         return tuple(
-            Choice(id=id, text=text, options=("1", "2", "3", "4", "5"), ends=("poor", "excellent"), cutoffs=(3,))
+            Choice(
+                id=id, text=text, options=("1", "2", "3", "4", "5"), ends=("poor", "excellent"), lowest=1, cutoffs=(3,)
+            )
             for id, text in texts.items()
         )
     if marker == "her2":

@@ -11,7 +11,7 @@ from restain.errors import RestainError
 from restain.studies.answers import AnswerBook
 from restain.studies.desk import Desk
 from restain.studies.image_store import ImageStore
-from restain.studies.study_files import ANSWERS, IMAGES, read_links, read_study
+from restain.studies.study_files import ANSWERS, IMAGES, read_links, read_study, study_fingerprint
 from restain.viewer.page_server import Hosts, PageServer
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class StudyServer(PageServer):
         self._images = ImageStore(folder / IMAGES, study.encoding.bytes)
         self._book = AnswerBook(folder / ANSWERS)
         try:
-            if self._book.fingerprint(study.fingerprint()) != study.fingerprint():
+            current = study_fingerprint(folder)
+            if self._book.fingerprint(current) != current:
                 raise RestainError(
                     f"{folder}: study.yaml was changed after the first answer; expected it as it was, since what is "
                     "decided afterwards proves nothing"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,10 +100,6 @@ class Study(Section):
         """Whether an item is two images side by side."""
         return self.design in ("2afc", "preference")
 
-    def fingerprint(self) -> str:
-        """Of all that is decided: it changes where anything does."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
 
 class PictureOrigin(Section):
     """What an image is: the secret of the study."""
@@ -173,6 +170,12 @@ def read_study(folder: Path) -> Study:
     if not path.is_file():
         raise RestainError(f"{folder}: holds no {STUDY}; expected a folder that restain study make wrote")
     return _validated(Study, load_yaml(read_bytes(path), str(path)), path)
+
+
+def study_fingerprint(folder: Path) -> str:
+    """SHA-256 of what ``study.yaml`` says: it changes where anything that is decided does, whatever the layout."""
+    said = load_yaml(read_bytes(folder / STUDY), str(folder / STUDY))
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def read_key(folder: Path) -> Key:

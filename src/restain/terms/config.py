@@ -151,12 +151,52 @@ class StLpipsConfig(Section):
         return int({"alex": 21, "vgg": 18}[self.network] * max(factor for factor, _ in self.scales))
 
 
+class DenoisingConfig(Section):
+    """The terms of SynDiff beside the adversarial ones."""
+
+    reconstruction: NonNegativeFloat = Field(0.5, description="weight of the difference of predicted and real IHC")
+    cycle: NonNegativeFloat = Field(0.5, description="weight of the cycle terms of the translators")
+    penalty: NonNegativeFloat = Field(
+        1.0, description="weight gamma of R1, the squared gradient of a score of a real image (halved in the sum)"
+    )
+    penalty_every: PositiveInt = Field(10, description="steps between two penalties")
+
+
 class CycleConsistencyConfig(Section):
     """Cycle consistency of two generators (CycleGAN)."""
 
     weight: NonNegativeFloat = Field(10.0, description="weight of the cycle terms, the same in both directions")
     identity: NonNegativeFloat = Field(0.5, description="weight of the identity terms, as a share of the cycle terms'")
     pool: PositiveInt = Field(50, description="earlier virtual images that each discriminator may be shown again")
+
+
+class RelatedConfig(Section):
+    """Contrast of classes on the features that separate them (ODA-GAN)."""
+
+    weight: NonNegativeFloat = Field(1.0, description="weight of the term; not published")
+
+
+class AlignmentConfig(Section):
+    """Maximum mean discrepancy of virtual and real features of one class (ODA-GAN)."""
+
+    weight: NonNegativeFloat = Field(1.0, description="weight of the term; not published")
+    sigma: PositiveFloat = Field(1.0, description="width of the Gaussian kernel")
+    queue: PositiveInt = Field(1024, description="features of earlier real images that are kept of each class")
+
+
+class ConfusionConfig(Section):
+    """A virtual image hidden among real ones (Confusion-GAN)."""
+
+    weight: NonNegativeFloat = Field(0.0, description="weight of the term")
+    slots: int = Field(32, ge=2, le=256, description="images that are looked at together")
+
+
+class PathologyConfig(Section):
+    """The H&E's label found again in the virtual IHC by a classifier (Confusion-GAN)."""
+
+    weight: NonNegativeFloat = Field(0.0, description="weight of the term")
+    steps: PositiveInt = Field(2000, description="steps in which the classifier is trained before the first step")
+    lr: PositiveFloat = Field(1e-3, description="learning rate of that training")
 
 
 class CorrectionConfig(Section):

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from restain.data.pairs import EpochSampler, collate, training_images
+from restain.data.pairs import EpochSampler, collate, require_labels, training_images
 from restain.data.records import Manifest
 from restain.data.transforms import Jitter
 from restain.errors import RestainError, Stopped
@@ -47,6 +47,8 @@ class Trainer:
         self.fabric, self.recipe, self.manifest = fabric, recipe, manifest
         data, optim, engine = recipe.data, recipe.optim, recipe.engine
         self.processes = Processes(fabric)
+        if recipe.method.needs.labels:
+            require_labels(manifest, recipe.method.needs.labels)
         self.dataset = training_images(
             manifest,
             paired=data.paired,

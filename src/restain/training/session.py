@@ -27,6 +27,7 @@ from restain.training.distributed import Machine, Processes, launch
 from restain.training.hooks import Checkpoints, Hook, LogLine, Samples
 from restain.training.interruptions import out_of_memory_explained
 from restain.training.loop import Trainer
+from restain.training.outline import device_name, outline_of
 from restain.training.pretraining import pretrain
 from restain.training.previews import find_previews
 from restain.training.state import load_state
@@ -59,9 +60,29 @@ def train(
         the path of the stainer folder.
 
     Raises:
-        RestainError: bad recipe, data or folder; a loss that is not finite; too little memory; or the run was told to
-            stop, after its state was saved.
+        RestainError: bad recipe, data or folder; a loss that is not finite; too little memory; or the run was
+            stopped, after its state was saved.
     """
+    trainer, run = open_trainer(data, out, recipe, overrides=overrides, resume=resume, machine=machine)
+    with out_of_memory_explained(trainer.recipe), _locked(run, trainer.processes):
+        _prepare(trainer, run)
+        _fit(trainer, run)
+        if trainer.is_first:
+            _finish(trainer, run)
+    trainer.processes.leave()
+    return run.stainer
+
+
+def open_trainer(
+    data: str | Path,
+    out: str | Path,
+    recipe: str | Path | None,
+    *,
+    overrides: Sequence[str],
+    resume: bool,
+    machine: Machine,
+) -> tuple[Trainer, RunFolder]:
+    """Check everything that ``train`` is given, start its processes and build its networks; nothing is written."""
     run = RunFolder(Path(out))
     if recipe is None:
         recipe = run.recipe if resume and run.recipe.is_file() else DEFAULT_RECIPE
@@ -71,14 +92,7 @@ def train(
     manifest = find_pairs(Path(data), settings.data.target)
     fabric = launch(settings, machine)
     with out_of_memory_explained(settings):
-        trainer = Trainer(fabric, settings, manifest)
-        with _locked(run, trainer.processes):
-            _prepare(trainer, run)
-            _fit(trainer, run)
-            if trainer.is_first:
-                _finish(trainer, run)
-    trainer.processes.leave()
-    return run.stainer
+        return Trainer(fabric, settings, manifest), run
 
 
 def _refuse_foreign_folder(run: RunFolder, resume: bool) -> None:
@@ -120,7 +134,10 @@ def _prepare(trainer: Trainer, run: RunFolder) -> None:
     saved = checkpoints(run.checkpoints)
     if saved:
         load_state(trainer, saved[-1])
-    else:
+    if trainer.is_first and not trainer.finished:
+        for line in outline_of(trainer, run).lines():
+            console.print(line, soft_wrap=True)
+    if not saved:
         pretrain(trainer)
     trainer.processes.barrier()
     if not trainer.is_first or trainer.finished:
@@ -186,17 +203,17 @@ def _tracker(trainer: Trainer, run: RunFolder) -> Iterator[Tracker | None]:
 
 def _finish(trainer: Trainer, run: RunFolder) -> None:
     """Write the stainer first: what is only looked at must not keep it from being written."""
-    _write_stainer(trainer, run.stainer)
+    write_stainer(trainer, run.stainer)
     if previews := find_previews(trainer.manifest):
         maps = trainer.method.pictures(previews.as_batch(trainer.fabric.device))
         previews.write_maps(run.root / "attention", maps)
     best = run.checkpoints / "best.pt"
     if best.exists() and trainer.best.step != trainer.step:
         load_state(trainer, best)
-        _write_stainer(trainer, run.best_stainer)
+        write_stainer(trainer, run.best_stainer)
 
 
-def _write_stainer(trainer: Trainer, folder: Path) -> None:
+def write_stainer(trainer: Trainer, folder: Path) -> None:
     """The stainer of the present state, with the statistics of its norms on training crops."""
     manifest, side = trainer.manifest, trainer.recipe.data.crop
     generator = trainer.stainer()
@@ -213,7 +230,7 @@ def _card(trainer: Trainer) -> StainerCard:
     trained: dict[str, Any] = {
         "steps": trainer.step,
         "stopped_by_validation": trainer.out_of_patience,
-        "epochs": trainer.step / trainer.steps_per_epoch,
+        "epochs": trainer.step * trainer.images_per_step / len(trainer.dataset),
         "images_per_step": trainer.images_per_step,
         "training_images": len(trainer.dataset),
         "data_fingerprint": trainer.manifest.fingerprint(),
@@ -225,8 +242,3 @@ def _card(trainer: Trainer) -> StainerCard:
     return StainerCard(
         stain=recipe.data.stain, mpp=recipe.data.mpp, tile_size=recipe.data.crop, recipe=recipe.name, trained=trained
     )
-
-
-def device_name(device: torch.device) -> str:
-    """What a run's records call a device."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

@@ -48,13 +48,18 @@ def load_state(trainer: Trainer, path: Path) -> None:
     """
     state = load_checkpoint(path)
     refuse_other_run(path, state, trainer.recipe, trainer.manifest.fingerprint(), trainer.images_per_step)
-    trainer.step = state["step"]
     if not differences(state["recipe"], trainer.recipe.to_flat()).keys() & set(SCORE_FIELDS):
         for name, value in state["best"].items():
             setattr(trainer.best, name, value)
     trainer.out_of_patience = trainer.best.exhausts(trainer.recipe.validation.patience)
-    trainer.method.load_state_dict(state["method"])
     trainer.optimizers.load_state_dict(state["optimizers"])
+    take_weights(trainer, state)
+
+
+def take_weights(trainer: Trainer, state: Mapping[str, Any]) -> None:
+    """Take up the step and the weights of a saved state."""
+    trainer.step = state["step"]
+    trainer.method.load_state_dict(state["method"])
     if trainer.average is not None:
         trainer.average.load_state_dict(state["average"])
 

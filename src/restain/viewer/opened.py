@@ -11,11 +11,12 @@ import numpy as np
 
 from restain.errors import RestainError
 from restain.images import RGB
+from restain.registration.transform import Transform
 from restain.stains import Floats
 from restain.viewer.maps import SlideMap, find_maps
 from restain.viewer.overlays import ColourMap, stain_amount, stain_overlays
 from restain.viewer.pictures import Case, Picture
-from restain.viewer.registered import Transform, read_registered, read_transform
+from restain.viewer.registered import read_registered, read_transform, scale_of
 from restain.wsi.geometry import Region, Size
 from restain.wsi.reader import FileSlide, open_slide
 from restain.wsi.resample import read_region
@@ -116,11 +117,9 @@ def open_picture(picture: Picture, case: Case) -> OpenPicture:
         frame = next((other for other in case.pictures if other.transform is None and other is not picture), None)
         if frame is None:
             raise RestainError(f"{picture.transform}: needs the H&E beside the IHC; the case holds one picture alone")
-        if transform.has_displacement:
-            notes.append("its transform has a field of displacements, of which only the affine part is applied")
         under, _, _ = _open_scaled(frame, case.pictures)
         with under:
-            mpp = mpp / transform.scale
+            mpp = mpp / scale_of(transform)
             extent = under.levels[0].size
             size = Size(ceil(extent.width * under.mpp / mpp), ceil(extent.height * under.mpp / mpp))
     maps = () if transform else find_maps(picture.path)
@@ -165,7 +164,4 @@ def _reference(picture: Picture, others: Sequence[Picture]) -> _Width | None:
 def contours_on_frame(rings: Sequence[Sequence[tuple[float, float]]], transform: Transform | None) -> list[np.ndarray]:
     """Rings in microns of a slide, float64 (n, 2), on the frame of its case."""
     arrays = [np.asarray(ring, dtype=np.float64) for ring in rings]
-    if transform is None:
-        return arrays
-    inverse = np.linalg.inv(transform.matrix[:, :2])
-    return [(ring - transform.matrix[:, 2]) @ inverse.T for ring in arrays]
+    return arrays if transform is None else [transform.inverse_at(ring) for ring in arrays]

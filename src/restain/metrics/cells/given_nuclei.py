@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from restain.images import RGB
+from restain.metrics.amounts import STEP
 from restain.metrics.cells.nuclei import Labels, Nuclei
 from restain.metrics.cells.scores import INTENSITY_OD, cell_density
 from restain.metrics.measures import GivenMeasure, Marker
@@ -121,6 +122,7 @@ def _row(name: str, columns: tuple[str, ...], statistic: Statistic, definition: 
         range="[0, 1]",
         weakness=f"{weakness}; needs a virtual stain and a truth of one section",
         ballot="given nuclei",
+        step=STEP,
     )
 
 

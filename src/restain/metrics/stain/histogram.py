@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from restain.images import RGB
-from restain.metrics.amounts import Amount, amount, correlation
+from restain.metrics.amounts import STEP, Amount, amount, correlation
 from restain.metrics.measures import ImageMeasure, MeasuredPair, PairMeasure
 from restain.metrics.metric import Metric
 from restain.metrics.stain.dab import CORRELATION, DISTRIBUTION, density_of
@@ -88,7 +88,7 @@ _TOP_DECILE = Amount(
 )
 
 
-def _divergence(name: str, definition: str, range_: str, weakness: str) -> Metric:
+def _divergence(name: str, definition: str, range_: str, weakness: str, step: float) -> Metric:
     return Metric(
         name=name,
         unit="nats",
@@ -101,16 +101,18 @@ def _divergence(name: str, definition: str, range_: str, weakness: str) -> Metri
         range=range_,
         weakness=f"blind to place; {weakness}",
         ballot=DISTRIBUTION,
+        step=step,
     )
 
 
 TOP_DECILE = (*amount(_TOP_DECILE), correlation(_TOP_DECILE, "dab_top_decile_pearson_r"))
 HISTOGRAM_JSD = _divergence(
-    "dab_histogram_jsd", "Jensen-Shannon divergence", "[0, 0.693]", "moves with a small change of the whole stain"
+    "dab_histogram_jsd", "Jensen-Shannon divergence", "[0, 0.693]", "moves with a small change of the whole stain", STEP
 )
 HISTOGRAM_KL = _divergence(
     "dab_histogram_kl",
     "Kullback-Leibler divergence, virtual from real,",
     "[0, 29]",
     "a bin that the real stain leaves empty costs as much as the floor of 1e-10 sets",
+    step=1.0,  # a twenty-seventh of the pixels in bins that the real stain leaves empty
 )

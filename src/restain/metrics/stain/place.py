@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from restain.metrics.amounts import STEP
 from restain.metrics.measures import MeasuredImage, MeasuredPair, PairMeasure
 from restain.metrics.metric import Metric
 from restain.metrics.stain.dab import POSITIVE_OD, density_of
@@ -138,6 +139,7 @@ GRID_R = Metric(
     range="[-1, 1]",
     weakness="blind to the amount of stain and to what is finer than 32 µm; noisy where a field is stained evenly",
     undefined="the real stain is the same in all tiles of 32 µm, or a field has fewer than 9 of them",
+    step=STEP,
 )
 NEAR_F = Metric(
     name="dab_near_f",
@@ -150,6 +152,7 @@ NEAR_F = Metric(
     range="[0, 1]",
     weakness="chance grows with the stained area: above half of the field it means little",
     undefined="no pixel is positive on either side",
+    step=STEP,
 )
 
 
@@ -166,6 +169,7 @@ def _of_overlap(name: str, definition: str, weakness: str, votes: bool) -> Metri
         weakness=f"{weakness}; needs agreement to the pixel, which consecutive sections do not have",
         undefined="the mask that is divided by is empty in every image",
         ballot="dab_overlap",
+        step=STEP,
         votes=votes,
     )
 

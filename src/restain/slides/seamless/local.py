@@ -8,7 +8,7 @@ Ideas of KIN (Ho et al., "Ultra-high-resolution unpaired stain transformation vi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from restain.errors import RestainError, in_short
 from restain.files import write_aside
 from restain.networks.generator import Generator, plain_copy, replace_module
+from restain.networks.noise import Place
 from restain.networks.norms import EPS, check_channels, moments
 from restain.slides.tiling import Read
 from restain.tensors import to_tensor
@@ -41,17 +42,6 @@ class LocalStatistics:
     spacing: int  # pixels of the image
     means: tuple[Tensor, ...]  # float32 (rows, columns, C), on the CPU
     deviations: tuple[Tensor, ...]  # sqrt(variance + eps), likewise
-
-
-@dataclass
-class Place:
-    """Where the images of the batch in the network lie: their upper left corners (x, y), in pixels of the slide."""
-
-    corners: list[tuple[int, int]] = field(default_factory=list)
-
-    def __deepcopy__(self, memo: object) -> Place:
-        """Itself: whoever sets the corners sets them for the copies of the network, too."""
-        return self
 
 
 def measure_local(

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from restain.errors import RestainError, in_short
+from restain.files import require_file
 from restain.images import is_tiff
 from restain.wsi.check.reader_agreement import (
     Difference,
@@ -113,8 +114,8 @@ def check(file: Path | str) -> CheckResult:
         RestainError: no such file, or no reader opens it.
     """
     path = Path(file)
-    if not path.exists():
-        raise RestainError(f"{path}: no such file or folder")
+    if not path.is_dir():
+        require_file(path)
     tiff_file, dicom = path.is_file() and is_tiff(path), is_dicom(path)
     if path.is_dir() and not dicom:
         raise RestainError(f"{path}: is a folder without DICOM files; name one slide file")

@@ -1,0 +1,35 @@
+"""A comparison on a local Ray cluster of two workers."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from benchmarking.conftest import compare
+
+from restain.benchmarking.ray_tasks import on_ray
+from restain.errors import RestainError
+from restain.files import read_json, write_json
+
+ray = pytest.importorskip("ray", reason="Ray is not installed (restain[ray])")
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_trainings_are_spread_and_their_failures_come_back(cluster: None, fields: Path, tmp_path: Path) -> None:
+    write_json(tmp_path / "there.json", {"seed": 3})
+    calls = {name: (tmp_path / f"{name}.json",) for name in ("there", "absent")}
+    found = dict(on_ray(read_json, calls, device="cpu", workers=2))
+    assert found["there"] == {"seed": 3}
+    assert isinstance(found["absent"], RestainError) and "absent.json: no such file" in str(found["absent"])
+
+    run = compare(fields, tmp_path / "out", "pix2pix-small", "pix2pix-resnet-small", engine="ray", workers=2)
+    assert run.page is not None and run.page.is_file()
+    with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as file:
+        rows = {row["system"]: row for row in csv.DictReader(file)}
+    assert all(rows[name]["ssim"] and not rows[name]["note"] for name in ("pix2pix-small", "pix2pix-resnet-small"))
