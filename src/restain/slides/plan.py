@@ -20,8 +20,6 @@ from restain.wsi.tissue import Colour, Tissue, find_tissue
 
 WARN_RATIO, REFUSE_RATIO = 1.1, 2.0  # of two resolutions that ought to be the same
 _LEFT_OUT = 0.25  # share of what is darker than the glass; 0.00 to 0.07 in sections, 0.45 to 0.94 in cytology
-    0.25  # share of what is darker than the glass; of sections 0.00 to 0.07 was measured, of cytology 0.45 to 0.94
-)
 
 
 @dataclass(frozen=True)
