@@ -16,6 +16,7 @@ Precision = Annotated[
         case_sensitive=False, help="precision of the network; auto: bf16 where the device computes it natively"
     ),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON instead of a table")]
 Marker = Annotated[
     Literal["her2", "er", "pr", "ki67"], typer.Option(case_sensitive=False, help="stain of the virtual tissue")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from restain.cli.app import Device, Precision, app
+from restain.cli.app import AsJson, Device, Precision, app
 
 
 @app.command(rich_help_panel="Stain")
@@ -107,6 +107,7 @@ def slide(
     ] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="number of processes, with --engine ray")] = None,
     device: Device = "auto",
+    as_json: AsJson = False,
 ) -> None:
     """Stain whole slides, without seams and aligned with the H&E, as pyramidal OME-TIFF.
 
@@ -114,7 +115,7 @@ def slide(
     a slide failed or is being stained by another process.
     """
     import restain
-    from restain.console.slides import print_estimates, print_run, signals_as_interrupt
+    from restain.console.slides import estimates_json, print_estimates, print_run, run_json, signals_as_interrupt
 
     inputs = [*(slides or ()), *(input or ())]
     options = restain.SlideOptions(
@@ -137,7 +138,10 @@ def slide(
         estimates = estimate_slides(
             stainer, inputs, out, options=options, device=device, tissue=tissue, roi=roi, mpp_table=mpp_table
         )
-        print_estimates(estimates)
+        if as_json:
+            typer.echo(estimates_json(estimates))
+        else:
+            print_estimates(estimates)
         if any(estimate.error for estimate in estimates):
             raise typer.Exit(1)
         return
@@ -159,7 +163,10 @@ def slide(
     except KeyboardInterrupt:
         typer.echo("restain: stopped; the same command continues from here", err=True)
         raise typer.Exit(130) from None
-    print_run(run)
+    if as_json:
+        typer.echo(run_json(run))
+    else:
+        print_run(run)
     if run.failed or any(record.status == "busy" for record in run.records):
         raise typer.Exit(1)
 
@@ -167,12 +174,16 @@ def slide(
 @app.command(rich_help_panel="Stain")
 def check(
     file: Annotated[Path, typer.Argument(help="a slide file, or the folder of a DICOM series")],
+    as_json: AsJson = False,
 ) -> None:
     """Open a slide file with every installed reader and compare what they see."""
     import restain
-    from restain.console.check import print_check
+    from restain.console.check import check_json, print_check
 
     result = restain.check(file)
-    print_check(result)
+    if as_json:
+        typer.echo(check_json(result))
+    else:
+        print_check(result)
     if not result.ok:
         raise typer.Exit(1)
