@@ -98,9 +98,9 @@ def evaluate(
             colours=colours.colours if colours else None,
             transferred=transferred,
         )
+        own = _ask_own_models(options, matches, plan, grouping.numbers)  # first: what was given may be wrong
         measured = measure_all(matches, plan)
         seen = {name: ask_networks(learned, matches, name, transferred) for name in plan.names}
-        own = _ask_own_models(options, matches, plan, grouping.numbers)
         if options.overlays:
             write_overlays(out, matches, plan)
     missing = plan.missing(f"the pixel size is {mpp.source if mpp.value is None else f'{mpp.value:g} µm, too coarse'}")
