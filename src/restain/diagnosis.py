@@ -19,10 +19,10 @@ EXTRAS = {  # what the packages of each are for
     "dicom": "DICOM slides",
     "export": "restain export",
     "view": "restain view",
+    "hub": "restain push and pull",
     "ray": "restain slide --engine ray",
     "wandb": "tracking with Weights & Biases",
     "mlflow": "tracking with MLflow",
-    "hub": "stainers on the Hugging Face Hub",
 }
 
 

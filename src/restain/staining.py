@@ -23,7 +23,7 @@ from restain.networks.generator import Generator
 from restain.networks.norms import measure
 from restain.progress import ProgressBar
 from restain.stainer import Stainer, load_stainer
-from restain.staining_record import ImageOrigin, Stained, StainingRecord, origin_of, write_staining
+from restain.staining_record import ImageOrigin, Stained, StainingRecord, origin_of, read_staining, write_staining
 from restain.tensors import find_device, is_out_of_memory, to_rgb, to_tensor
 
 StainNorm: TypeAlias = Literal["stainer", "folder", "image"]
@@ -90,6 +90,7 @@ def stain(
     ready = stainer if isinstance(stainer, Stainer) else load_stainer(stainer, find_device(device))
     inputs = [input] if isinstance(input, str | Path) else list(input)
     jobs = _jobs([Path(path) for path in inputs], Path(out))
+    read_staining(Path(out))  # a damaged one is refused before the work
     result = StainingResult(norm=norm or ready.default_norm)
     network = _network(ready, result.norm, list(jobs.values()))
     made_by = ImageOrigin(

@@ -70,6 +70,13 @@ def slide(
         Path | None,
         typer.Option(help="GeoJSON of the tissue in pixels of the H&E: a file, or a folder of NAME.tissue.geojson"),
     ] = None,
+    roi: Annotated[
+        Path | None,
+        typer.Option(
+            help="GeoJSON of the region of interest, outside which nothing is stained: a file, or a folder of "
+            "NAME.roi.geojson"
+        ),
+    ] = None,
     norm: Annotated[
         Literal["stainer", "slide", "local", "tile"] | None,
         typer.Option(
@@ -100,8 +107,11 @@ def slide(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print tiles, memory, time and file size; write nothing")
     ] = False,
+    devices: Annotated[
+        int, typer.Option(min=1, help="processes on this machine, one per GPU; each stains one slide at a time")
+    ] = 1,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="where it runs: in this process, or on a Ray cluster")
+        Literal["local", "ray"], typer.Option(help="where it runs: on this machine, or on a Ray cluster")
     ] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="number of processes, with --engine ray")] = None,
     device: Device = "auto",
@@ -135,7 +145,7 @@ def slide(
         from restain.slides.run.estimate import estimate_slides
 
         estimates = estimate_slides(
-            stainer, inputs, out, options=options, device=device, tissue=tissue, mpp_table=mpp_table
+            stainer, inputs, out, options=options, device=device, tissue=tissue, roi=roi, mpp_table=mpp_table
         )
         if as_json:
             print_json(estimates=estimates)
@@ -153,7 +163,9 @@ def slide(
                 options=options,
                 device=device,
                 tissue=tissue,
+                roi=roi,
                 mpp_table=mpp_table,
+                devices=devices,
                 engine=engine,
                 workers=workers,
             )

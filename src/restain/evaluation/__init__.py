@@ -18,8 +18,10 @@ from restain.evaluation.options import EvaluationOptions
 from restain.evaluation.overlays import write_overlays
 from restain.evaluation.own_models import Given, from_features, under_nuclei
 from restain.evaluation.results import Evaluation, Evidence, System, combine, score_all, write_evaluation
+from restain.evaluation.schema import SUMMARY
 from restain.evaluation.stainers import read_stainers
 from restain.evaluation.summary import Circumstances, summarize
+from restain.files import read_json
 from restain.metrics import Metric, explain, find_protocol, select_metrics
 from restain.metrics.cells.nuclei import MPP_RANGE
 from restain.metrics.statistics.bootstrap import Groups
@@ -98,9 +100,9 @@ def evaluate(
             colours=colours.colours if colours else None,
             transferred=transferred,
         )
+        own = _ask_own_models(options, matches, plan, grouping.numbers)  # first: what was given may be wrong
         measured = measure_all(matches, plan)
         seen = {name: ask_networks(learned, matches, name, transferred) for name in plan.names}
-        own = _ask_own_models(options, matches, plan, grouping.numbers)
         if options.overlays:
             write_overlays(out, matches, plan)
     missing = plan.missing(f"the pixel size is {mpp.source if mpp.value is None else f'{mpp.value:g} µm, too coarse'}")
@@ -174,3 +176,13 @@ def _refuse_bad_arguments(
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise RestainError(f"{nearest}: is a file; expected a folder for the results")
+    summary = out / SUMMARY
+    if summary.exists() and not _is_own(summary):
+        raise RestainError(f"{summary}: was not written by restain evaluate; move it, or name another folder")
+
+
+def _is_own(summary: Path) -> bool:
+    try:
+        return "format" in read_json(summary)
+    except RestainError:
+        return False

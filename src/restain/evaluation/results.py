@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -108,18 +108,25 @@ def score_all(
     evidence: Mapping[str, Evidence], metrics: Sequence[Metric], seed: int, groups: Groups | None
 ) -> list[System]:
     """Compute the scores of every system from the evidence on it."""
-    with ProgressBar("scores and intervals", total=len(evidence), unit="systems") as bar:
-        systems = []
-        for name, found in evidence.items():
-            systems.append(score_system(name, found, metrics, seed, groups))
-            bar.advance()
-    return systems
+    with ProgressBar("scores and intervals", total=len(evidence) * len(metrics), unit="scores") as bar:
+        return [score_system(name, found, metrics, seed, groups, bar.advance) for name, found in evidence.items()]
 
 
-def score_system(name: str, evidence: Evidence, metrics: Sequence[Metric], seed: int, groups: Groups | None) -> System:
-    """Compute the score of every metric from the evidence on a system, or say why it has no value."""
+def score_system(
+    name: str,
+    evidence: Evidence,
+    metrics: Sequence[Metric],
+    seed: int,
+    groups: Groups | None,
+    done: Callable[[], None] = lambda: None,
+) -> System:
+    """Compute the score of every metric from the evidence on a system, or say why it has no value.
+
+    ``done`` is called after each metric.
+    """
     estimates, reasons = {}, {}
     for metric in metrics:
+        done()
         try:
             found = _estimate(metric, evidence, seed, groups)
         except NotComputed as reason:
