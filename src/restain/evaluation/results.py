@@ -8,16 +8,22 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from restain.errors import RestainError
 from restain.evaluation.schema import PER_IMAGE, PER_IMAGE_BASELINES, SUMMARY, Score, Scores, Summary, to_json
 from restain.files import write_json, write_text
 from restain.metrics import Estimate, Metric, NotComputed, estimate
 from restain.metrics.statistics.bootstrap import Groups
 from restain.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_SHOWN = {"mean", "std", "n", "level", "family", "direction", "unit"}  # of a score in a table of pandas
 
 Column: TypeAlias = npt.NDArray[np.floating]  # (n,), one entry per image
 
@@ -52,6 +58,33 @@ class Evaluation:
     baselines: tuple[System, ...]
     ceiling: tuple[System, ...]  # the second section of the truth, where there is one
     summary: Summary
+
+    def to_frame(self, *, images: bool = False) -> DataFrame:
+        """The scores as a table of pandas: a row for each system and metric.
+
+        Args:
+            images: a row for each system and image instead, with a column for each measure.
+
+        Raises:
+            RestainError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise RestainError("pandas is not installed, and a table of it was asked for; pip install pandas") from None
+        every = (*self.systems, *self.baselines)
+        if images:
+            return pandas.concat(
+                [pandas.DataFrame({"id": self.ids, "system": one.name, **one.columns}) for one in every],
+                ignore_index=True,
+            )
+        rows = [
+            {"system": name, "metric": metric, **score.model_dump(include=_SHOWN)}
+            | dict(zip(("low", "high"), score.ci95 or (None, None), strict=True))
+            for name, scores in (self.summary.systems | self.summary.baselines).items()
+            for metric, score in scores.items()
+        ]
+        return pandas.DataFrame(rows)
 
     @property
     def virtual(self) -> System:
