@@ -12,13 +12,17 @@ from restain.images import RGB
 
 
 def find_device(name: str) -> str:
-    """``auto``, ``cpu`` or ``cuda`` -> ``cpu`` or ``cuda``; auto takes CUDA where there is a device.
+    """``auto``, ``cpu``, ``cuda`` or ``mps`` -> one of the last three; auto takes CUDA where there is a device.
 
     Raises:
-        RestainError: another name, or cuda where PyTorch sees none.
+        RestainError: another name, or a device that PyTorch does not see.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise RestainError(f"device is {name!r}; expected auto, cpu or cuda")
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise RestainError(f"device is {name!r}; expected auto, cpu, cuda or mps")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise RestainError("device is mps, but this PyTorch sees no Apple GPU; see restain doctor")
+        return "mps"
     if name == "cuda" and not torch.cuda.is_available():
         raise RestainError("device is cuda, but this PyTorch sees no CUDA device; see restain doctor")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -39,7 +39,7 @@ def test_from_the_scanner_to_qupath(stainer_folder: Path, other_stainer: Path, t
 
     told = slide(stainer_folder, "--dry-run")
     assert "1 slides, not stained" in told and "640 x 480" in told and "6 of 6" in told
-    (estimate,) = json.loads(slide(stainer_folder, "--dry-run", "--json"))
+    (estimate,) = json.loads(slide(stainer_folder, "--dry-run", "--json"))["estimates"]
     assert estimate["tiles"] == 6 and estimate["output"] == {"width": 640, "height": 480} and estimate["seconds"] > 0
     assert not out.exists()
 
@@ -52,7 +52,7 @@ def test_from_the_scanner_to_qupath(stainer_folder: Path, other_stainer: Path, t
     assert "readers agree" in command("check", target)
     assert "readers agree" in command("check", he)
     checked = json.loads(command("check", target, "--json"))
-    assert checked["ok"] and {reader["reader"] for reader in checked["readers"]} >= {"tifffile", "openslide"}
+    assert checked["ok"] and {reader["reader"] for reader in checked["views"]} >= {"tifffile", "openslide"}
 
     script = (out / "qupath.groovy").read_text()
     for path in (he, target, out / "case 1.tissue.geojson"):

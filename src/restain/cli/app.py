@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 Device = Annotated[
-    Literal["auto", "cpu", "cuda"],
+    Literal["auto", "cpu", "cuda", "mps"],
     typer.Option(case_sensitive=False, help="device of the computation; auto: cuda if available"),
 ]
 Precision = Annotated[
@@ -16,10 +16,11 @@ Precision = Annotated[
         case_sensitive=False, help="precision of the network; auto: bf16 where the device computes it natively"
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON instead of a table")]
 Marker = Annotated[
     Literal["her2", "er", "pr", "ki67"], typer.Option(case_sensitive=False, help="stain of the virtual tissue")
 ]
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of a table")]
 
 app = typer.Typer(
     name="restain",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -41,22 +38,6 @@ def print_check(result: CheckResult, console: Console | None = None) -> None:
         console.print(printable(f"problem: {problem}"), soft_wrap=True)
     if result.ok:
         console.print(f"{len(result.views)} readers agree" if len(result.views) > 1 else "one reader, no problem")
-
-
-def check_json(result: CheckResult) -> str:
-    """The same as JSON; levels and differences finest first."""
-    content = {
-        "path": str(result.path),
-        "ok": result.ok,
-        "readers": [asdict(view) for view in result.views],
-        "reference": result.reference,
-        "differences": [asdict(difference) for difference in result.differences],
-        "steps": [asdict(size) | {"grey_levels": apart} for size, apart in result.steps.items()],
-        "tiff": dict(result.tiff_info),
-        "notes": list(result.notes),
-        "problems": list(result.problems),
-    }
-    return json.dumps(content, indent=2)
 
 
 def _cell(result: CheckResult, view: View, size: Size) -> str | Text:

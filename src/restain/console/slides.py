@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
@@ -57,17 +55,6 @@ def print_run(run: SlideRun, console: Console | None = None) -> None:
         _print_sentences(console, Path(record.slide), record.warnings, record.error)
     for line in _ignored_line(run.ignored):
         console.print(line, soft_wrap=True)
-
-
-def run_json(run: SlideRun) -> str:
-    """The records of a run, and the files that were ignored, as JSON."""
-    slides = [record.model_dump(mode="json", exclude={"made_by"}) for record in run.records]
-    return json.dumps({"out": str(run.out), "slides": slides, "ignored": list(map(str, run.ignored))}, indent=2)
-
-
-def estimates_json(estimates: Sequence[Estimate]) -> str:
-    """What the slides will need, as JSON: seconds, bytes, mm² and pixels."""
-    return json.dumps([asdict(estimate) | {"slide": str(estimate.slide)} for estimate in estimates], indent=2)
 
 
 def print_estimates(estimates: Sequence[Estimate], console: Console | None = None) -> None:
