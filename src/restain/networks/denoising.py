@@ -47,10 +47,10 @@ class StyledBlock(nn.Module):
         self.layers = nn.Sequential(
             nn.ReLU(),
             nn.ReflectionPad2d(1),
-            conv(channels, channels, 3, init=spec.init),
+            conv(channels, channels, 3, gain=1.0),
             nn.ReLU(),
             nn.ReflectionPad2d(1),
-            conv(channels, channels, 3, init=spec.init),
+            conv(channels, channels, 3),  # small at first: the block begins as what it is given
         )
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
@@ -81,16 +81,16 @@ class DenoisingGenerator(Generator):
             nn.ReLU(),
             initialised(nn.Linear(spec.style, spec.style), gain=1.0),
         )
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), conv(6, ngf, 7, init=spec.init), PixelNorm()]
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), conv(6, ngf, 7, gain=1.0), PixelNorm()]
         for level in range(spec.downs):
             wide = ngf * 2 ** (level + 1)
-            layers += [nn.ReLU(), conv(wide // 2, wide, 3, padding=1, init=spec.init), BlurPool(wide), PixelNorm()]
+            layers += [nn.ReLU(), conv(wide // 2, wide, 3, padding=1, gain=1.0), BlurPool(wide), PixelNorm()]
         layers += [StyledBlock(ngf * spec.stride, spec) for _ in range(spec.blocks)]
         for level in reversed(range(spec.downs)):
             narrow = ngf * 2**level
-            layers += [BlurUpsample(), conv(2 * narrow, narrow, 3, padding=1, init=spec.init)]
+            layers += [BlurUpsample(), conv(2 * narrow, narrow, 3, padding=1, gain=1.0)]
             layers += [PixelNorm(), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), conv(ngf, 3, 7, init=spec.init), nn.Tanh()]
+        layers += [nn.ReflectionPad2d(3), conv(ngf, 3, 7), nn.Tanh()]
         self.layers = nn.ModuleList(layers)
         self._field = receptive_field(self._sources, spec.stride)
 
