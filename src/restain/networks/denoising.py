@@ -69,6 +69,7 @@ class DenoisingGenerator(Generator):
     """
 
     stochastic = True
+    latents: Tensor
 
     def __init__(self, spec: DenoiserSpec) -> None:
         super().__init__()
@@ -92,6 +93,9 @@ class DenoisingGenerator(Generator):
             layers += [PixelNorm(), nn.ReLU()]
         layers += [nn.ReflectionPad2d(3), conv(ngf, 3, 7), nn.Tanh()]
         self.layers = nn.ModuleList(layers)
+        keys, cpu = range(_LATENT_KEY + 1, _LATENT_KEY + 1 + spec.steps), torch.device("cpu")
+        drawn = torch.cat([noise_field(key, spec.latent, 1, 1, cpu) for key in keys])
+        self.register_buffer("latents", drawn.flatten(1), persistent=False)  # of step 1, 2, ...
         self._field = receptive_field(self._sources, spec.stride)
 
     @property
@@ -142,9 +146,9 @@ class DenoisingGenerator(Generator):
         noisy = noise_field(spec.steps, *shape, device, corners).expand(x.shape[0], -1, -1, -1)
         clean = x
         for step in range(spec.steps, 0, -1):
-            latent = noise_field(_LATENT_KEY + step, spec.latent, 1, 1, device)[:, :, 0, 0].expand(x.shape[0], -1)
+            latent = self.latents[step - 1].to(x).expand(x.shape[0], -1)
             steps = torch.full_like(latent[:, 0], step)
-            clean = full_precision(self.denoise(noisy, x, steps, latent.to(x.dtype)))
+            clean = full_precision(self.denoise(noisy, x, steps, latent))
             if step > 1:
                 of_clean, of_noisy, spread = posterior(alphas[step - 1], alphas[step])
                 drawn = noise_field(step - 1, *shape, device, corners)
