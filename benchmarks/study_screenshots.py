@@ -110,7 +110,6 @@ def shoot_reading(browser: Browser, folder: Path, out: Path, widths: list[int]) 
         ("score", "her2", "light", folder / "he"),
         ("2afc", "her2", "dark", None),
         ("quality", "her2", "light", None),
-        ("score", "er", "dark", None),
     ):
         study = folder / f"{design}-{marker}"
         restain.make_study(study, design=design, marker=marker, source=source, mpp=0.5, **common)

@@ -148,6 +148,8 @@ def test_percentages_give_an_h_score_and_cannot_exceed_a_hundred(open_study, pag
     assert page.is_enabled("#save")
     page.locator("input[type=number]").nth(0).fill("60")
     assert "more than 100 %" in page.inner_text(".sum") and page.is_disabled("#save")
+    page.click("text=None stained")
+    assert page.evaluate("restain.form.answers") == {"er": [0, 0, 0]} and page.is_enabled("#save")
 
 
 def test_an_image_that_cannot_be_assessed_needs_no_score(open_study, page):

@@ -153,7 +153,7 @@ def test_two_systems_are_compared_under_their_own_names(make, images, tmp_path):
     ({"readers": 51}, "readers: is 51"),
     ({"washout_days": float("nan")}, "washout_days: is nan"),
     ({"margin": -1.0}, "margin: is -1"),
-    ({"real": None}, "score: is given 1 virtual folders without a real one; expected real and one virtual folder"),
+    ({"real": None}, "the folders given are 1 virtual and 0 real; expected a real and a virtual folder"),
     ({"mpp": 900.0}, "mpp is 900"),
     ({"source": "/nowhere"}, "/nowhere: is no folder"),
 ])  # fmt: skip

@@ -16,25 +16,31 @@ def make_study(
         list[Path], typer.Option(help="folder of virtual stains; twice for a preference between two systems")
     ],
     design: Annotated[
-        Literal["score", "2afc", "quality", "preference"], typer.Option(case_sensitive=False, help="what is asked")
+        Literal["score", "2afc", "quality", "preference"],
+        typer.Option(case_sensitive=False, help="form of the study and its question"),
     ],
     marker: Annotated[
-        Literal["her2", "er", "pr", "ki67"], typer.Option(case_sensitive=False, help="stain; it sets the questions")
+        Literal["her2", "er", "pr", "ki67"],
+        typer.Option(case_sensitive=False, help="stain of the IHC; it sets the questions"),
     ],
     cases: Annotated[int, typer.Option(help="cases that are read")],
     out: Annotated[Path, typer.Option(help="new folder for the study")],
     real: Annotated[Path | None, typer.Option(help="folder of real IHC, same names")] = None,
     source: Annotated[Path | None, typer.Option(help="folder of H&E, same names, shown beside each image")] = None,
-    readers: Annotated[int, typer.Option(help="how many")] = 3,
-    repeats: Annotated[int, typer.Option(help="images that each reader reads again at the end")] = 0,
-    washout_days: Annotated[float, typer.Option(help="between two sessions of a reader")] = 14.0,
-    training_cases: Annotated[int, typer.Option(help="read first, not analysed")] = 2,
+    readers: Annotated[int, typer.Option(help="number of readers")] = 3,
+    repeats: Annotated[int, typer.Option(help="images that each reader reads a second time, in a last session")] = 0,
+    washout_days: Annotated[float, typer.Option(help="days between two sessions of a reader")] = 14.0,
+    training_cases: Annotated[int, typer.Option(help="cases that are read first and not analysed")] = 2,
     margin: Annotated[
         float | None,
-        typer.Option(help="of non-inferiority; by design 0.1 of kappa, 0.5 points, or 0.1 of the share"),
+        typer.Option(
+            help="margin of non-inferiority; default by design: 0.1 of kappa, 0.5 points, or 0.1 of the share"
+        ),
     ] = None,
-    mpp: Annotated[float | None, typer.Option(help="microns per pixel of all, instead of what the files state")] = None,
-    seed: Annotated[int, typer.Option(help="of the cases and their orders")] = 0,
+    mpp: Annotated[
+        float | None, typer.Option(help="microns per pixel of all images, instead of what the files state")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="seed of the drawn cases and their orders")] = 0,
 ) -> None:
     """Draw cases and their orders, encode the images alike, and write the key apart."""
     import restain

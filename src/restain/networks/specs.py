@@ -266,7 +266,7 @@ class RegistrationSpec(Section):
 
 
 class ClassifierSpec(Section):
-    """The classifier of Confusion-GAN that tells tumour from normal in an IHC, and that restain trains itself."""
+    """The classifier of Confusion-GAN that separates tumour from normal in an IHC, and that restain trains itself."""
 
     width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels at full resolution")
 

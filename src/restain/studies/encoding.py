@@ -11,7 +11,7 @@ import numpy as np
 
 from restain.errors import RestainError
 from restain.progress import ProgressBar
-from restain.studies.image_store import GLASS, Canvas, ImageWriter, Painter
+from restain.studies.image_writer import GLASS, Canvas, ImageWriter, Painter
 from restain.studies.orders import Pair
 from restain.studies.study_files import CasePictures, Encoding, PictureOrigin
 from restain.viewer.library import QUALITY
@@ -75,8 +75,10 @@ def encode_cases(path: Path, drawn: Sequence[Case], mpp: float | None, generator
     cases: dict[str, CasePictures] = {}
     names: dict[str, str] = {}
     origins: dict[str, PictureOrigin] = {}
-    writer = ImageWriter(path)
-    with ProgressBar("encoding", total=sum(len(case.pictures) for case in drawn), unit="images") as bar:
+    with (
+        ImageWriter(path) as writer,
+        ProgressBar("encoding", total=sum(len(case.pictures) for case in drawn), unit="images") as bar,
+    ):
         for number, (case, stated) in enumerate(zip(drawn, sizes, strict=True), 1):
             canvas = _canvas(case, stated, scale)
             ids: dict[Arm, str] = {}
@@ -90,10 +92,12 @@ def encode_cases(path: Path, drawn: Sequence[Case], mpp: float | None, generator
             shown = (ids["first"], ids["second"]) if generator.integers(2) else (ids["second"], ids["first"])
             id = f"c{number:04d}"
             names[id] = case.title
-            size = canvas.size
-            cases[id] = CasePictures(pictures=shown, he=ids.get("he"), width=size.width, height=size.height)
+            cases[id] = CasePictures(
+                pictures=shown, he=ids.get("he"), width=canvas.size.width, height=canvas.size.height
+            )
+        size = writer.finish()
     encoding = Encoding(
-        quality=QUALITY, tile=TILE, mpp=scale, scale_known=known == {True}, background=GLASS, bytes=writer.close()
+        quality=QUALITY, tile=TILE, mpp=scale, scale_known=known == {True}, background=GLASS, bytes=size
     )
     return EncodedCases(tuple(pairs), cases, names, origins, encoding)
 
@@ -150,7 +154,7 @@ def _write(writer: ImageWriter, id: str, arm: Arm, picture: Picture, stated: _Si
     with open_slide(picture.path, mpp) as slide:
         whole = stated.known and min(stated.microns(arm)) > _SLIDE
         tissue = find_tissue(slide) if whole else None
-        light = writer.add(id, canvas, Painter(slide, canvas, tissue))
+        light = writer.add(id, canvas, Painter(slide, tissue))
     return PictureOrigin(
         arm=arm,
         file=str(picture.path),

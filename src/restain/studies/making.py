@@ -186,11 +186,11 @@ def _arms(
         if len({one.resolve().name for one in systems}) == 1:
             raise RestainError(f"virtual: both folders are called {systems[0].resolve().name}; expected two names")
         return {one.resolve().name: (one, "virtual") for one in systems}
-    wanted = "real and one virtual folder"
+    wanted = "a real and a virtual folder"
     if design == "preference":
-        wanted += ", or two virtual folders and no real one"
-    given = f"{len(systems)} virtual folders {'and' if real else 'without'} a real one"
-    raise RestainError(f"{design}: is given {given}; expected {wanted}")
+        wanted += ", or two virtual folders"
+    given = f"{len(systems)} virtual and {0 if real is None else 1} real"
+    raise RestainError(f"design is {design} and the folders given are {given}; expected {wanted}")
 
 
 def _complete_cases(arms: Mapping[str, tuple[Path, Role]], source: str | Path | None) -> list[Case]:

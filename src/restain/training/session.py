@@ -60,8 +60,8 @@ def train(
         the path of the stainer folder.
 
     Raises:
-        RestainError: bad recipe, data or folder; a loss that is not finite; too little memory; or the run was told to
-            stop, after its state was saved.
+        RestainError: bad recipe, data or folder; a loss that is not finite; too little memory; or the run was
+            stopped, after its state was saved.
     """
     trainer, run = open_trainer(data, out, recipe, overrides=overrides, resume=resume, machine=machine)
     with out_of_memory_explained(trainer.recipe), _locked(run, trainer.processes):

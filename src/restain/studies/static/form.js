@@ -74,12 +74,20 @@ function share(name, answer, changed) {
   number.addEventListener("input", () => { slider.value = number.value || 0; changed(); });
   const row = make("label", "", make("b", "", name), slider, number, "%");
   const value = () => (number.value !== "" && number.checkValidity() ? Number(number.value) : null);
-  return { row, value };
+  return { row, value, clear: () => { number.value = slider.value = 0; } };
+}
+
+function none(shares, changed) { // most cases of a negative stain need one click
+  const button = make("button", "none", "None stained");
+  button.type = "button";
+  button.addEventListener("click", () => { for (const one of shares) one.clear(); changed(); });
+  return button;
 }
 
 function percent(question, answer, changed) {
   const only = share("", answer, changed);
-  return { id: question.id, element: fieldset(question, make("div", "shares", only.row)), value: only.value };
+  const element = fieldset(question, make("div", "shares", only.row), none([only], changed));
+  return { id: question.id, element, value: only.value };
 }
 
 function intensities(question, answer, changed) {
@@ -95,7 +103,7 @@ function intensities(question, answer, changed) {
   show();
   return {
     id: question.id,
-    element: fieldset(question, make("div", "shares", ...shares.map(({ row }) => row)), sum),
+    element: fieldset(question, make("div", "shares", ...shares.map(({ row }) => row)), sum, none(shares, update)),
     value: () => {
       const values = shares.map((one) => one.value());
       if (values.every((value) => value === null) || total() > 100) return null;
