@@ -161,7 +161,7 @@ def _passes(crops: Iterable[Tensor]) -> Iterator[Tensor]:
 def with_settled_batch_norms(generator: Generator, crops: Iterable[Tensor], batch: int) -> Generator:
     """A plain copy whose batch norms hold averages over crops in place of running ones; itself where it has none.
 
-    A running average is that of the last few batches only, under weights that still moved. Here each norm takes the mean
+    A running average is that of the last few batches, under weights that still moved. Here each norm takes the mean
     over all batches of what it met in them, normalised as in training.
 
     Args:
