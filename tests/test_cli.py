@@ -89,8 +89,8 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
 }
 
 STOPPING = {"explain", "dry_run"}  # print something and stop, whatever else was asked for
-ARGUMENTS = {"slides"}  # another way to name the input
-AFTERWARDS = {"browser"}  # what the command does with the result
+ARGUMENTS = {"slides", "images"}  # another way to name the input
+AFTERWARDS = {"browser", "as_json"}  # what the command does with the result
 
 
 @pytest.mark.parametrize("words", SAME, ids=" ".join)

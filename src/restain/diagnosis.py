@@ -87,7 +87,9 @@ def _devices() -> Iterator[Finding]:
         yield Finding("devices", f"unknown, torch cannot be imported: {in_short(error)}", False, "reinstall torch")
         return
     yield Finding("CPU", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads used by torch", True)
-    if not torch.cuda.is_available():
+    if torch.backends.mps.is_available():
+        yield Finding("MPS", "an Apple GPU; use it with --device mps", True)
+    elif not torch.cuda.is_available():
         advice = "training on a CPU is for small trials; a CUDA build of torch is at https://pytorch.org"
         yield Finding("CUDA", "no device seen by torch", False, advice)
     for index in range(torch.cuda.device_count()):

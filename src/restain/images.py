@@ -7,6 +7,7 @@ is taken for it.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from restain.errors import RestainError, in_short
 from restain.files import require_file, write_aside
+
+# What tifffile finds odd in a file ends in a sentence here, or does not matter; it would log each such tag, too.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 RGB: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), 0..255, sRGB
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})

@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
+import numpy as np
 import torch
+from PIL import Image
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -22,13 +24,17 @@ from restain.appearance import Appearance
 from restain.errors import RestainError, in_short
 from restain.files import sha256, write_aside, write_text
 from restain.hub import HubReference, download, download_first, hub_reference
+from restain.images import RGB
 from restain.model_card import model_card
 from restain.networks.generator import Generator, plain_state
 from restain.networks.norms import Statistics, check_channels, freeze, load_statistics, save_statistics
 from restain.networks.specs import GeneratorSpec
 from restain.stainer_config import CalibrationRecord, StainerConfig, first_problem, read_config, write_config
+from restain.tensors import to_rgb, to_tensor
 
 Norm: TypeAlias = Literal["stainer", "image"]
+
+PictureType = TypeVar("PictureType", RGB, Image.Image)
 
 CONFIG, WEIGHTS, STATISTICS, CARD = "config.json", "model.safetensors", "statistics.safetensors", "README.md"
 
@@ -90,6 +96,31 @@ class Stainer:
     def default_norm(self) -> Norm:
         """``stainer`` where its norms are fixed or it has statistics to fix them to, else ``image``."""
         return "stainer" if self.fixed or self.statistics is not None else "image"
+
+    @torch.inference_mode()
+    def __call__(self, picture: PictureType) -> PictureType:
+        """Stain one picture, as ``restain stain --precision 32`` does.
+
+        Args:
+            picture: H&E, uint8 (H, W, 3), or a Pillow image of mode RGB.
+
+        Returns:
+            the virtual stain, of the same type and size.
+
+        Raises:
+            RestainError: the picture is of another type or mode, or smaller than the network allows.
+        """
+        pixels = np.asarray(picture)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise RestainError(
+                f"picture: is {pixels.dtype} of shape {pixels.shape}; expected 8-bit RGB, uint8 (height, width, 3)"
+            )
+        device = next(self.generator.parameters()).device
+        try:
+            stained = to_rgb(self.network()(to_tensor(np.array(pixels))[None].to(device))[0])
+        except ValueError as error:  # smaller than the network allows
+            raise RestainError(f"picture: {error}") from None
+        return stained if isinstance(picture, np.ndarray) else Image.fromarray(stained)
 
     def network(self, norm: Norm | None = None, *, statistics: Statistics | None = None) -> Generator:
         """The generator with its normalisation decided.

@@ -219,6 +219,8 @@ def _warnings(stainer: Stainer, meter: AppearanceMeter) -> list[str]:
 def _jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
     """Output path -> input path."""
     jobs: dict[Path, Path] = {}
+    if not inputs:
+        raise RestainError("no input was given; expected images, or folders of images")
     for path in inputs:
         if not path.exists():
             raise RestainError(f"{path}: no such file or folder")

@@ -176,6 +176,12 @@ def out_is_a_file(folder: Path) -> Bad:
 
 
 @case("training")
+def a_million_processes(folder: Path) -> Bad:
+    _data(folder)
+    return Bad([*TRAIN, *SMALL, "--devices", "1000000"], ("devices is 1000000; expected at most",))
+
+
+@case("training")
 def a_vast_crop(folder: Path) -> Bad:
     _data(folder)
     return Bad([*TRAIN, *SMALL, "--set", "data.crop=4096"], ("expected at least the crop, 4096",))

@@ -14,6 +14,16 @@ SLIDE = ["slide", "he.tif", "--stainer", "stainer", "--out", "out", "--device", 
 SUMMARY = ("out", "out/summary.*", "out/qupath.groovy")  # what is written about slides that failed
 
 
+def _no_index(folder: Path) -> None:
+    """The offsets of its tiles lie behind the end of the file."""
+    write_svs(folder / "he.tif", draw_tissue(300, 300))
+    content = bytearray((folder / "he.tif").read_bytes())
+    with tifffile.TiffFile(folder / "he.tif") as file:
+        place = file.pages.first.tags["TileOffsets"].offset
+    content[place + 4 : place + 8] = (2**32 - 16).to_bytes(4, "little")
+    (folder / "he.tif").write_bytes(content)
+
+
 def _cut_slide(folder: Path) -> None:
     big = RGB.repeat(8, axis=0).repeat(8, axis=1)
     tifffile.imwrite(folder / "he.tif", big, photometric="rgb", tile=(256, 256), resolution=(20_000, 20_000))
@@ -24,6 +34,7 @@ SLIDES_MADE: dict[str, Callable[[Path], object]] = {
     "cut": _cut_slide,
     "petabytes": lambda folder: (folder / "he.tif").write_bytes(tiff_bytes(2**31, 2**31)),
     "pipe": lambda folder: os.mkfifo(folder / "he.tif"),
+    "no-index": _no_index,
     "words": lambda folder: (folder / "he.tif").write_text("none"),
     "half-a-header": lambda folder: (folder / "he.tif").write_bytes(b"II*\0\x08\0"),
     "eps": lambda folder: (folder / "he.tif").write_text(
@@ -33,17 +44,17 @@ SLIDES_MADE: dict[str, Callable[[Path], object]] = {
 }
 
 
-@case("slides", {name: make for name, make in SLIDES_MADE.items() if name != "cut"})
+@case("slides", {name: make for name, make in SLIDES_MADE.items() if name not in ("cut", "no-index")})
 def checked(folder: Path, make: Callable[[Path], object]) -> Bad:
     make(folder)
     return Bad(["check", "he.tif"], ("he.tif",))
 
 
-@case("slides")
-def checked_in_part(folder: Path) -> Bad:
+@case("slides", {"cut": "the file at byte 100000", "no-index": "its first directory is damaged"})
+def checked_in_part(folder: Path, sentence: str) -> Bad:
     """libvips opens a file that was cut off, the others do not: a table that says so, and 1."""
-    _cut_slide(folder)
-    return Bad(["check", "he.tif"], ("problem: tifffile cannot open it", "the file at byte 100000"), status=1)
+    SLIDES_MADE["cut" if "100000" in sentence else "no-index"](folder)
+    return Bad(["check", "he.tif"], ("problem: tifffile cannot open it", sentence), status=1)
 
 
 @case("slides", {name: SLIDES_MADE[name] for name in ("absent", "pipe")})
@@ -57,6 +68,7 @@ def not_there(folder: Path, make: Callable[[Path], object]) -> Bad:
 UNREADABLE = {
     "cut": "cannot be opened as a slide (its pixels end at byte 786752, the file at byte 100000)",
     "petabytes": "declares a tile or strip of 2147483648 x 2147483648 pixels; expected at most 89 million",
+    "no-index": "cannot be decoded at level 0, x 0, y 0, 300 x 300 pixels (it declares 300 x 300 pixels",
     "words": "cannot be opened as a slide; its first bytes are those of no known format",
     "half-a-header": "cannot be opened as a slide (",
     "eps": "cannot be opened as a slide; its first bytes are those of no known format",
@@ -163,6 +175,14 @@ def files_of_others_among_finished_tiles(folder: Path) -> Bad:
     (folder / "out" / ".he.unfinished").mkdir(parents=True)
     (folder / "out" / ".he.unfinished" / "thesis.txt").write_text("mine")
     return Bad(SLIDE, ("thesis.txt: was not written by restain",), status=1, leaves=SUMMARY)
+
+
+@case("slides")
+def a_long_name(folder: Path) -> Bad:
+    """Its tissue could not be written at the end."""
+    write_stainer(folder)
+    write_slide(folder / ("x" * 242 + ".tif"), RGB)
+    return Bad(["slide", ".", *SLIDE[2:]], ("results would have names of 257 bytes; expected at most 250",))
 
 
 @case("slides", {"small": "8", "vast": "1000000000", "odd": "65"})

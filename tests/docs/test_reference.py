@@ -11,11 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import typer
-from pages import IDIOMS, ROOT
+from pages import IDIOMS, PROGRAM, ROOT
 
 import restain
-from restain.cli import app
 from restain.metrics.catalogue import CATALOGUE
 from restain.recipes import load_recipe, recipe_names, recipe_schema
 
@@ -41,7 +39,7 @@ def _commands(command: Any, name: str = "restain") -> Iterator[tuple[str, Any]]:
 def test_every_command_and_option_is_there_with_its_help(reference: ModuleType) -> None:
     page = html.unescape(reference.commands_page())
     sections = {part.splitlines()[0].strip("# "): " ".join(part.split()) for part in page.split("\n##")}
-    for name, command in _commands(typer.main.get_command(app)):
+    for name, command in _commands(PROGRAM):
         assert " ".join(command.help.split()) in sections[name]
         for parameter in command.params:
             assert parameter.help, f"{name} {parameter.name} has no help"

@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
-from pages import IDIOMS, PAGES, ROOT, blocks, find_command, options
+from pages import IDIOMS, PAGES, PROGRAM, ROOT, blocks, find_command, options
 
 import restain
-from restain.cli import app
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -39,7 +37,7 @@ def test_every_command_and_option_exists(page: Path) -> None:
 
 def test_the_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in typer.main.get_command(app).commands:  # type: ignore[attr-defined]
+    for name in PROGRAM.commands:
         assert f"restain {name}" in readme, name
 
 

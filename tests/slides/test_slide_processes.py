@@ -77,6 +77,7 @@ def test_a_signal_ends_all_processes_and_leaves_no_lock(stainer_folder: Path, tm
     ("changes", "words"),
     [
         ({"devices": 0}, "devices is 0; expected at least 1"),
+        ({"devices": 10**6}, "devices is 1000000; expected at most"),
         ({"workers": 2}, "workers is 2 with engine local; expected devices instead"),
         ({"devices": 2, "engine": "ray"}, "devices is 2 with engine ray; expected workers instead"),
         ({"engine": "magic"}, "engine is 'magic'; expected local or ray"),

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from restain.errors import RestainError
 from restain.evaluation.baselines import read_reference
-from restain.evaluation.datasets import find_marker, find_mpp, recognise
+from restain.evaluation.datasets import find_marker, find_mpp, recognise, second_section
 from restain.evaluation.grouping import group_images
 from restain.evaluation.inputs import CEILING, MASK, Match, crop_all, match_images, name_systems, parse_systems, role_of
 from restain.evaluation.literature import published
@@ -70,7 +70,8 @@ def evaluate(
     _refuse_bad_arguments(out, seed, options, metrics, systems)
     folders: dict[str, Path | None] = {"real": Path(real)}
     folders |= {role_of(name): folder for name, folder in systems.items()} | {"source": source}
-    folders |= {role: Path(folder) for role, folder in (("repeat", options.repeat), (MASK, options.mask)) if folder}
+    repeat = options.repeat or second_section(Path(real))
+    folders |= {role: Path(folder) for role, folder in (("repeat", repeat), (MASK, options.mask)) if folder}
     matches = match_images({role: folder for role, folder in folders.items() if folder}, chosen.ssim.size)
     ids = tuple(match.id for match in matches)
     grouping, data = group_images(ids, options.groups), recognise(ids, Path(real))
@@ -95,14 +96,14 @@ def evaluate(
             marker=marker.value,
             stain=marker.stain,
             source=source is not None,
-            repeat=options.repeat is not None,
+            repeat=repeat is not None,
             given=frozenset(name for name in ("nuclei", "features") if getattr(options, name)),
             colours=colours.colours if colours else None,
             transferred=transferred,
         )
+        own = _ask_own_models(options, matches, plan, grouping.numbers)  # first: what was given may be wrong
         measured = measure_all(matches, plan)
         seen = {name: ask_networks(learned, matches, name, transferred) for name in plan.names}
-        own = _ask_own_models(options, matches, plan, grouping.numbers)
         if options.overlays:
             write_overlays(out, matches, plan)
     missing = plan.missing(f"the pixel size is {mpp.source if mpp.value is None else f'{mpp.value:g} µm, too coarse'}")

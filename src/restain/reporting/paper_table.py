@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from restain.errors import RestainError
+from restain.errors import RestainError, meant
 from restain.evaluation.schema import PER_IMAGE, Literature, Score, Scores, Summary
 from restain.files import write_text
 from restain.reporting.evaluation_files import read_evaluation
@@ -190,7 +190,7 @@ def _columns(parts: Sequence[_Part], metrics: Sequence[str]) -> list[SheetColumn
     for word in words:
         if word not in families and word not in described:
             raise RestainError(
-                f"metrics: {word!r} is in none of the evaluations; expected families "
+                f"metrics: {word!r} is in none of the evaluations{meant(word, described)}; expected families "
                 f"({', '.join(sorted(families))}) or names ({', '.join(described)})"
             )
     directed = [name for name, score in described.items() if score.direction != "none"]

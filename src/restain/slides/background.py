@@ -14,14 +14,14 @@ from restain.wsi.tissue import Colour, Tissue
 
 KEPT = 50.0  # µm around tissue that stay as the network paints them
 FADED = 100.0  # µm around tissue beyond which there is plain background
-_CUT = 8.0, 24.0  # µm, the same where the network's glass and the background are of different colours
+_CUT = 0.0, 16.0  # µm, the same where the network's glass and the background are of different colours
 
 
 class Background:
     """Where a slide's virtual stain fades into its background colour.
 
     The border follows the tissue, not the tiles, so that it cannot show a seam: the share of the network's image is 1
-    up to 50 µm from tissue and falls linearly to 0 at 100 µm, or from 8 to 24 µm where it is ``cut``.
+    up to 50 µm from tissue and falls linearly to 0 at 100 µm, or within 16 µm where it is ``cut``.
 
     Args:
         tissue: mask at low resolution over the whole slide.

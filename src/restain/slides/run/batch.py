@@ -13,12 +13,12 @@ from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord
 from restain.slides.run.existing import check_summary
 from restain.slides.run.job import Job, list_jobs
-from restain.slides.run.processes import check_devices, stain_in_processes
+from restain.slides.run.processes import stain_in_processes
 from restain.slides.run.single import stain_slide
 from restain.slides.run.summary import update_summary
 from restain.slides.seamless.normalisation import needs_of
 from restain.stainer import Stainer, load_stainer
-from restain.tensors import find_device
+from restain.tensors import check_devices, find_device
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from types import FrameType
 
 import torch
 
-from restain.errors import RestainError
 from restain.progress import ProgressBar
 from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord
@@ -53,14 +52,6 @@ class _Worker:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
-
-
-def check_devices(devices: int, device: str) -> None:
-    """RestainError where there are not as many GPUs as processes."""
-    if devices < 1:
-        raise RestainError(f"devices is {devices}; expected at least 1")
-    if device == "cuda" and devices > torch.cuda.device_count():
-        raise RestainError(f"devices is {devices}, but PyTorch sees {torch.cuda.device_count()} CUDA devices")
 
 
 def stain_in_processes(

@@ -131,7 +131,12 @@ def check(file: Path | str) -> CheckResult:
         differences, steps = _compare(reference, sources, problems)
     problems += [*_missing_levels(views), *_scales(views), *_pixels(differences), *_steps(steps)]
     notes += _without_scale(views)
-    info = read_tiff_info(path) if tiff_file else {}
+    info: Mapping[str, str] = {}
+    if tiff_file:
+        try:
+            info = read_tiff_info(path)
+        except Exception as error:  # a directory without what it must have
+            problems.append(f"its first directory is damaged: {in_short(error)}")
     return CheckResult(path, views, reference.reader, tuple(differences), steps, info, tuple(notes), tuple(problems))
 
 

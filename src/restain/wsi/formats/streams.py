@@ -37,6 +37,16 @@ def segments(page: tifffile.TiffPage, region: Region) -> Iterator[tuple[int, Reg
             yield row * across + column, Region(column * width, row * height, width, height)
 
 
+def require_index(page: tifffile.TiffPage) -> None:
+    """ValueError where the file does not state for each tile or strip of a page where it is."""
+    part = segment_size(page)
+    expected = -(-page.imagewidth // part.width) * -(-page.imagelength // part.height)
+    held = min(len(page.dataoffsets), len(page.databytecounts))
+    if held < expected:
+        size = Size(page.imagewidth, page.imagelength)
+        raise ValueError(f"it declares {size} pixels and holds {held} of {expected} tiles")
+
+
 def refuse_cut_off(page: tifffile.TiffPage, last: bytes) -> None:
     """ValueError where a stream of a page, of which ``last`` are the last bytes, has no end."""
     kind = _WITH_END.get(int(page.compression))
@@ -67,6 +77,7 @@ class TileStreams:
         page = self._pages.get(size)
         if page is None:
             return
+        require_index(page)
         with self._lock:
             for index, _ in segments(page, region.clip(size)):
                 if (size, index) not in self._whole:

@@ -15,7 +15,7 @@ from restain.errors import RestainError
 from restain.images import MAX_PIXELS, OTHER_COLOURS, RGB
 from restain.wsi.formats.alpha import compose_on
 from restain.wsi.formats.pixelsize import pixel_size_of_tiff
-from restain.wsi.formats.streams import refuse_cut_off, segment_size, segments
+from restain.wsi.formats.streams import refuse_cut_off, require_index, segment_size, segments
 from restain.wsi.geometry import Region, Size
 from restain.wsi.slide import Level, pyramid_levels
 
@@ -151,9 +151,7 @@ def _check_index(pages: Sequence[tifffile.TiffPage], path: Path) -> None:
             raise RestainError(
                 f"{path}: declares a tile or strip of {part} pixels; expected at most {millions:.0f} million pixels"
             )
-        expected = -(-page.imagewidth // part.width) * -(-page.imagelength // part.height)
-        if len(page.dataoffsets) < expected:
-            raise ValueError(f"it declares {_size(page)} pixels and holds {len(page.dataoffsets)} of {expected} tiles")
-        end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)), default=0)
+        require_index(page)
+        end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=False)))
         if end > length:
             raise ValueError(f"its pixels end at byte {end}, the file at byte {length}")
