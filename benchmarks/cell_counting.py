@@ -114,8 +114,8 @@ class Marker:
         if name == "positive_index" and self.name != "her2":
             classes = ki67_class if self.name == "ki67" else hormone_receptor_class
             one, other = classes(counted), classes(truth)
-            kappa = quadratic_kappa(one, other)
-            print(f"  {'clinical class':15} kappa {kappa:.3f}, right in {np.mean(one == other):.0%} of the fields")
+            kappa = f"kappa {quadratic_kappa(one, other):.3f}" if np.ptp(other) else "all true fields in one class"
+            print(f"  {'clinical class':15} {kappa}, right in {np.mean(one == other):.0%} of the fields")
 
 
 def main() -> None:

@@ -39,6 +39,32 @@ def write_slide(path: Path, image: RGB, mpp: float | None = MPP) -> Path:
     return path
 
 
+def write_svs(path: Path, image: RGB, mpp: float = MPP) -> Path:
+    """As Aperio's scanners write it: JPEG tiles and the pixel size in the description; OpenSlide reads it."""
+    height, width = image.shape[:2]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    description = f"Aperio Image Library v12\n{width}x{height} (256x256) JPEG/RGB Q=90|AppMag = 20|MPP = {mpp}"
+    coarse = image[: height // 4 * 4, : width // 4 * 4].reshape(height // 4, 4, width // 4, 4, 3).mean(axis=(1, 3))
+    with tifffile.TiffWriter(path) as file:
+        for number, level in enumerate((image, coarse.round().astype(np.uint8))):
+            file.write(
+                level, tile=(256, 256), photometric="rgb", compression="jpeg", metadata=None,
+                compressionargs={"level": 90}, description=description, subfiletype=min(number, 1),
+            )  # fmt: skip
+    return path
+
+
+def cut_tile_off(path: Path, index: int, share: float = 0.5) -> Path:
+    """Write zeros over the end of a tile of a TIFF's first page, as a copy that was interrupted leaves them."""
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        offset, count = file.pages.first.dataoffsets[index], file.pages.first.databytecounts[index]
+    start = offset + round(count * share)
+    content[start : offset + count] = bytes(offset + count - start)
+    path.write_bytes(content)
+    return path
+
+
 def identity(weights: str = "a") -> JournalIdentity:
     """Of a journal whose tiles nobody stained."""
     return JournalIdentity(
@@ -55,7 +81,7 @@ def make_plan(size: Size, side: int, footprint: Footprint, policy: SeamPolicy | 
     grid, tiling = Grid(Mpp(MPP), size), Tiling(size, side, policy.feather)
     return Plan(
         grid=grid, tiling=tiling, footprint=footprint, norm="slide", seams=policy, tiles=tuple(tiling),
-        tissue=Tissue(mask, Mpp(8.0), (240, 240, 240), Mpp(MPP)), background=None, fill=(240, 240, 240),
+        tissue=Tissue(mask, Mpp(8.0), (240, 240, 240), Mpp(MPP)), roi=None, background=None, fill=(240, 240, 240),
         output=grid, warnings=(),
     )  # fmt: skip
 

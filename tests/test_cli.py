@@ -55,6 +55,8 @@ SAME = {
     ("study", "analyse"): restain.analyse_study,
     ("report",): restain.report,
     ("table",): restain.table,
+    ("push",): restain.push,
+    ("pull",): restain.pull,
     ("phantom",): restain.phantom,
     ("register",): restain.register,
     ("pairs",): restain.pairs,
@@ -87,8 +89,8 @@ GROUPED = {  # parameters of a Python call that hold several options, or that th
 }
 
 STOPPING = {"explain", "dry_run"}  # print something and stop, whatever else was asked for
-ARGUMENTS = {"slides"}  # another way to name the input
-AFTERWARDS = {"browser"}  # what the command does with the result
+ARGUMENTS = {"slides", "images"}  # another way to name the input
+AFTERWARDS = {"browser", "as_json"}  # what the command does with the result
 
 
 @pytest.mark.parametrize("words", SAME, ids=" ".join)

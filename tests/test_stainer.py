@@ -6,15 +6,19 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import restain
 from restain.calibration import calibrated
 from restain.errors import RestainError
 from restain.files import sha256
+from restain.images import read_rgb, write_png
 from restain.networks.generator import plain_copy
 from restain.networks.norms import Statistics, freeze, measure
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
@@ -332,3 +336,32 @@ def test_an_unfinished_run_is_named_as_one(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(RestainError, match="the training run has not finished"):
         load_stainer(tmp_path)
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_a_stainer_stains_one_picture(tmp_path: Path, statistics: bool) -> None:
+    """The same pixels as a file gives, and the type that was given."""
+    generator = ResnetSpec(ngf=4, blocks=2, init="normal").build().eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 52, 3), dtype=np.uint8)
+    found = None
+    if statistics:
+        crops = (torch.rand(1, 3, 32, 32) * 2 - 1 for _ in range(60))
+        found = calibrated(generator, crops, data="data", fingerprint="f")
+    save_stainer(tmp_path / "stainer", generator, CARD, found)
+    stainer = load_stainer(tmp_path / "stainer")
+    write_png(tmp_path / "he" / "a.png", pixels)
+    restain.stain(stainer, tmp_path / "he", tmp_path / "out", precision="32")
+    expected = read_rgb(tmp_path / "out" / "a.png")
+    array, picture = stainer(pixels), stainer(Image.fromarray(pixels))
+    assert isinstance(array, np.ndarray) and isinstance(picture, Image.Image)
+    # channels last rounds differently
+    assert np.abs(array.astype(int) - expected).max() <= 1 and np.array_equal(np.asarray(picture), array)
+
+
+def test_a_picture_of_another_kind_is_refused(folder: Path) -> None:
+    stainer = load_stainer(folder)
+    for wrong in (Image.new("L", (40, 40)), Image.new("RGBA", (40, 40)), np.zeros((40, 40, 3))):
+        with pytest.raises(RestainError, match=r"picture: is .* of shape .*; expected 8-bit RGB"):
+            stainer(wrong)
+    with pytest.raises(RestainError, match="picture: "):
+        stainer(np.zeros((2, 2, 3), dtype=np.uint8))

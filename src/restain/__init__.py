@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from restain.registration.register_verb import register
     from restain.reporting import report
     from restain.reporting.paper_table import table
+    from restain.sharing import pull, push
     from restain.slides.options import SlideOptions
     from restain.slides.run.batch import slide
     from restain.stainer import Stainer, StainerCard, load_stainer
@@ -75,6 +76,8 @@ _HOMES = {
     "make_study": "studies.making",
     "pairs": "registration.pairs_verb",
     "phantom": "phantoms",
+    "pull": "sharing",
+    "push": "sharing",
     "recipe_names": "recipes",
     "register": "registration.register_verb",
     "report": "reporting",
@@ -115,6 +118,8 @@ __all__ = [  # noqa: RUF022 - the verbs in the order of a day's work
     "add_weights",
     "fetch_weights",
     "export",
+    "push",
+    "pull",
     "load_stainer",
     "load_recipe",
     "recipe_names",

@@ -19,6 +19,7 @@ EXTRAS = {  # what the packages of each are for
     "dicom": "DICOM slides",
     "export": "restain export",
     "view": "restain view",
+    "hub": "restain push and pull",
     "ray": "restain slide --engine ray",
     "wandb": "tracking with Weights & Biases",
     "mlflow": "tracking with MLflow",
@@ -39,7 +40,7 @@ def doctor() -> list[Finding]:
     """Look at the installation and the machine.
 
     Returns:
-        findings in reading order; those that are not ``ok`` say what to do.
+        findings in reading order; those that are not ``ok`` have an advice.
     """
     return [
         Finding("python", platform.python_version(), True),
@@ -86,7 +87,9 @@ def _devices() -> Iterator[Finding]:
         yield Finding("devices", f"unknown, torch cannot be imported: {in_short(error)}", False, "reinstall torch")
         return
     yield Finding("CPU", f"{os.cpu_count()} cores, {torch.get_num_threads()} threads used by torch", True)
-    if not torch.cuda.is_available():
+    if torch.backends.mps.is_available():
+        yield Finding("MPS", "an Apple GPU; use it with --device mps", True)
+    elif not torch.cuda.is_available():
         advice = "training on a CPU is for small trials; a CUDA build of torch is at https://pytorch.org"
         yield Finding("CUDA", "no device seen by torch", False, advice)
     for index in range(torch.cuda.device_count()):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 _LONGEST = 80  # characters of a value in a message
 
@@ -31,6 +33,12 @@ def quoted(value: object) -> str:
     except (ValueError, RecursionError):  # a number of thousands of digits, a list that holds itself
         return f"a value of type {type(value).__name__} that is too large to be shown"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+
+
+def meant(word: str, choices: Iterable[str]) -> str:
+    """The choice that is nearest to a word, as ", did you mean X?"; empty where none is near."""
+    close = get_close_matches(word, list(choices), n=1)
+    return f", did you mean {close[0]}?" if close else ""
 
 
 def printable(text: str) -> str:

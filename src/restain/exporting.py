@@ -62,6 +62,8 @@ def export(stainer: str | Path | Stainer, out: str | Path, *, to: str = "onnx", 
         raise RestainError(f"to is {to!r}; expected onnx")
     if path.suffix != ".onnx":
         raise RestainError(f"{path}: ends in {path.suffix or 'nothing'!r}; expected .onnx")
+    if path.is_dir():
+        raise RestainError(f"{path}: is a folder; expected the name of a file")
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise RestainError(f"export to onnx needs {', '.join(missing)}: pip install 'restain[export]'")

@@ -7,6 +7,7 @@ is taken for it.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from restain.errors import RestainError, in_short
 from restain.files import require_file, write_aside
+
+# What tifffile finds odd in a file ends in a sentence here, or does not matter; it would log each such tag, too.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 RGB: TypeAlias = npt.NDArray[np.uint8]  # (H, W, 3), 0..255, sRGB
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
@@ -84,6 +88,12 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file begins as a PNG, a JPEG or a WebP does."""
+    with path.open("rb") as file:
+        return file.read(8).startswith(_BEGINNINGS)
+
+
 @contextmanager
 def open_picture(path: Path) -> Iterator[ImageFile.ImageFile]:
     """A PNG, JPEG or WebP file as Pillow's image, not yet decoded, after a look at what its header declares.
@@ -93,9 +103,7 @@ def open_picture(path: Path) -> Iterator[ImageFile.ImageFile]:
             bytes can hold. What Pillow raises for a damaged header is passed on.
     """
     size = require_file(path)
-    with path.open("rb") as file:
-        beginning = file.read(8)
-    if not beginning.startswith(_BEGINNINGS):
+    if not is_picture(path):
         raise RestainError(f"{path}: cannot be read as an image (not of a known format); expected {_known()}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # refused below, in a sentence
@@ -243,6 +251,7 @@ def stated_mpp(path: Path) -> float | None:
 
 def is_pyramid(path: Path) -> bool:
     """Whether a TIFF holds one image at several resolutions, or is a scanner's: a slide, and no picture."""
+    require_file(path)
     if not is_tiff(path):
         return False
     with tifffile.TiffFile(path) as file:

@@ -32,6 +32,8 @@ def find_precision(name: str, device: str | torch.device) -> Precision:
         raise RestainError(f"precision is {name!r}; expected auto, 32 or bf16")
     if torch.device(device).type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif torch.device(device).type == "mps":  # not measured
+        native = False
     else:
         features: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         native = any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16"))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import date
 
 from restain.stainer_config import StainerConfig
 
 
-def model_card(config: StainerConfig, parameters: int) -> str:
+def model_card(
+    config: StainerConfig, parameters: int, *, head: Mapping[str, object] | None = None, evaluated: str = ""
+) -> str:
     """Markdown with a YAML head, as the Hugging Face Hub reads it.
 
     Args:
         config: of the stainer.
         parameters: of the generator, how many.
+        head: further fields of the YAML head.
+        evaluated: a section about its scores, Markdown.
     """
     stain = _safe(config.stain or "IHC (marker not recorded)")
     rows = {
@@ -26,11 +32,13 @@ def model_card(config: StainerConfig, parameters: int) -> str:
         **{key.replace("_", " "): value for key, value in config.trained.items()},
     }
     facts = "\n".join(f"| {_safe(str(name))} | {_safe(str(value))} |" for name, value in rows.items())
+    more = "".join(f"{key}: {json.dumps(value)}\n" for key, value in (head or {}).items())  # YAML holds all of JSON
+    section = f"\n{evaluated}\n" if evaluated else ""
     return f"""---
 library_name: restain
 pipeline_tag: image-to-image
 tags: [virtual-staining, digital-pathology, histopathology]
----
+{more}---
 # Virtual {stain} from H&E
 
 A generator that turns an H&E image into a virtual {stain} image. Its output is **a virtual stain, not a real
@@ -52,7 +60,7 @@ stainer = restain.load_stainer(".")
 network = stainer.network()  # with the stainer's own normalisation statistics, where it has them
 ihc = network(he)  # float tensors (N, 3, H, W) in [-1, 1]
 ```
-
+{section}
 ## Limits
 
 It knows the tissue, scanner, laboratory and resolution of its training images only. Nothing guarantees that a

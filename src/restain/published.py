@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from restain.errors import RestainError, in_short
-from restain.files import sha256
+from restain.files import require_file, sha256
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
 from restain.stainer import StainerCard, refuse_nonfinite, save_stainer
 from restain.stainer_config import first_problem
@@ -89,12 +89,13 @@ def import_weights(
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
+    require_file(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise RestainError(f"{path}: no such file") from None
     except Exception as error:  # torch raises pickle, zip, key and runtime errors for a foreign file
-        raise RestainError(f"{path}: cannot be loaded as plain weights ({in_short(error)})") from error
+        # Of a file that holds more than tensors it advises to load it all the same, which would run it as a program.
+        reason = "it holds more than tensors, or is damaged" if "weights_only" in str(error) else in_short(error)
+        raise RestainError(f"{path}: cannot be loaded as plain weights ({reason})") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise RestainError(f"{path}: holds {type(state).__name__}; expected a state dict of tensors")
     return dict(state)

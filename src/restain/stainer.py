@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
+import numpy as np
 import torch
+from PIL import Image
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -21,20 +23,25 @@ from torch import Tensor
 from restain.appearance import Appearance
 from restain.errors import RestainError, in_short
 from restain.files import sha256, write_aside, write_text
+from restain.hub import HubReference, download, download_first, hub_reference
+from restain.images import RGB
 from restain.model_card import model_card
 from restain.networks.generator import Generator, plain_state
 from restain.networks.norms import Statistics, check_channels, freeze, load_statistics, save_statistics
 from restain.networks.specs import GeneratorSpec
 from restain.stainer_config import CalibrationRecord, StainerConfig, first_problem, read_config, write_config
+from restain.tensors import to_rgb, to_tensor
 
 Norm: TypeAlias = Literal["stainer", "image"]
+
+PictureType = TypeVar("PictureType", RGB, Image.Image)
 
 CONFIG, WEIGHTS, STATISTICS, CARD = "config.json", "model.safetensors", "statistics.safetensors", "README.md"
 
 
 @dataclass(frozen=True)
 class StainerCard:
-    """What a stainer says of itself, in ``config.json``."""
+    """What is known of a stainer, in ``config.json``."""
 
     stain: str | None  # name of the marker
     mpp: float | None  # microns per pixel of the images that it was trained on
@@ -89,6 +96,31 @@ class Stainer:
     def default_norm(self) -> Norm:
         """``stainer`` where its norms are fixed or it has statistics to fix them to, else ``image``."""
         return "stainer" if self.fixed or self.statistics is not None else "image"
+
+    @torch.inference_mode()
+    def __call__(self, picture: PictureType) -> PictureType:
+        """Stain one picture, as ``restain stain --precision 32`` does.
+
+        Args:
+            picture: H&E, uint8 (H, W, 3), or a Pillow image of mode RGB.
+
+        Returns:
+            the virtual stain, of the same type and size.
+
+        Raises:
+            RestainError: the picture is of another type or mode, or smaller than the network allows.
+        """
+        pixels = np.asarray(picture)
+        if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+            raise RestainError(
+                f"picture: is {pixels.dtype} of shape {pixels.shape}; expected 8-bit RGB, uint8 (height, width, 3)"
+            )
+        device = next(self.generator.parameters()).device
+        try:
+            stained = to_rgb(self.network()(to_tensor(np.array(pixels))[None].to(device))[0])
+        except ValueError as error:  # smaller than the network allows
+            raise RestainError(f"picture: {error}") from None
+        return stained if isinstance(picture, np.ndarray) else Image.fromarray(stained)
 
     def network(self, norm: Norm | None = None, *, statistics: Statistics | None = None) -> Generator:
         """The generator with its normalisation decided.
@@ -196,12 +228,29 @@ def _aside(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old)
 
 
+def copy_stainer(source: Path, folder: Path) -> None:
+    """Copy a stainer's own files; one that is there is replaced in one step, and other files beside it stay.
+
+    Raises:
+        RestainError: ``folder`` holds something that is not a stainer.
+    """
+    folder = folder.resolve()
+    if folder.exists() and not _replaceable(folder):
+        raise RestainError(f"{folder}: holds something that is not a stainer; expected a new or an empty folder")
+    with _aside(folder) as aside:
+        for name in (CONFIG, WEIGHTS, STATISTICS, CARD):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, aside / name)
+
+
 def stainer_folder(path: str | Path) -> Path:
-    """The folder itself, or the ``stainer`` folder in it where it is that of a run.
+    """The folder itself, or the ``stainer`` folder in it where it is that of a run, or the copy of one on the Hub.
 
     Raises:
         RestainError: there is no stainer.
     """
+    if (reference := hub_reference(path)) is not None:
+        return _downloaded(reference)
     folder = Path(path)
     if (folder / "stainer").is_dir():
         folder = folder / "stainer"
@@ -212,11 +261,23 @@ def stainer_folder(path: str | Path) -> Path:
     return folder
 
 
+def _downloaded(reference: HubReference) -> Path:
+    """Download the files of a stainer and nothing else; their hashes are compared when it is loaded."""
+    config, commit = download_first(reference, CONFIG)
+    made = read_config(config).calibration
+    download(commit, WEIGHTS)
+    if made is not None and made.statistics_sha256 is not None:
+        download(commit, STATISTICS)
+    download(commit, CARD)
+    return config.parent
+
+
 def load_stainer(path: str | Path, device: str | torch.device = "cpu") -> Stainer:
     """Load a stainer folder, or the one inside a run folder.
 
     Args:
-        path: a folder with ``model.safetensors`` and ``config.json``, or a run folder with ``stainer/`` in it.
+        path: a folder with ``model.safetensors`` and ``config.json``, a run folder with ``stainer/`` in it, or
+            hf://owner/name on the Hugging Face Hub, with @revision where it is to stay the same.
         device: where the generator is put.
 
     Raises:

@@ -23,7 +23,7 @@ from restain.networks.generator import Generator
 from restain.networks.norms import measure
 from restain.progress import ProgressBar
 from restain.stainer import Stainer, load_stainer
-from restain.staining_record import ImageOrigin, Stained, StainingRecord, origin_of, write_staining
+from restain.staining_record import ImageOrigin, Stained, StainingRecord, origin_of, read_staining, write_staining
 from restain.tensors import find_device, is_out_of_memory, to_rgb, to_tensor
 
 StainNorm: TypeAlias = Literal["stainer", "folder", "image"]
@@ -61,8 +61,8 @@ def stain(
         stainer: a stainer folder, a run folder, or a loaded stainer.
         input: an image file, a folder (searched below, its structure kept; ``out`` in it is passed over), or
             several of them.
-        out: folder for the results: the same names, as PNG, since JPEG would change the stain. Each file says in a
-            text which stainer and which source made it; ``staining.json`` lists them all.
+        out: folder for the results: the same names, as PNG, since JPEG would change the stain. Each file contains its
+            stainer and its source; ``staining.json`` lists them all.
         norm: where the generator's norms take their statistics from. ``stainer``: those that are stored with it, so
             that the stain follows the tissue. ``folder``: random crops of the input images, so that the stain depends
             on what else is in the folder. ``image``: each image, so that all images get about the same amount of
@@ -75,7 +75,7 @@ def stain(
             a CPU, and less than a quarter of a grey level off on average; see docs/performance.md.
 
     Returns:
-        what was written, skipped and failed. One bad file does not stop the others. A warning says so where the H&E
+        what was written, skipped and failed. One bad file does not stop the others. There is a warning if the H&E
         looks unlike that on which the stainer's statistics were measured.
 
     Raises:
@@ -90,6 +90,7 @@ def stain(
     ready = stainer if isinstance(stainer, Stainer) else load_stainer(stainer, find_device(device))
     inputs = [input] if isinstance(input, str | Path) else list(input)
     jobs = _jobs([Path(path) for path in inputs], Path(out))
+    read_staining(Path(out))  # a damaged one is refused before the work
     result = StainingResult(norm=norm or ready.default_norm)
     network = _network(ready, result.norm, list(jobs.values()))
     made_by = ImageOrigin(
@@ -218,6 +219,8 @@ def _warnings(stainer: Stainer, meter: AppearanceMeter) -> list[str]:
 def _jobs(inputs: Sequence[Path], out: Path) -> dict[Path, Path]:
     """Output path -> input path."""
     jobs: dict[Path, Path] = {}
+    if not inputs:
+        raise RestainError("no input was given; expected images, or folders of images")
     for path in inputs:
         if not path.exists():
             raise RestainError(f"{path}: no such file or folder")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import torch
 
@@ -10,16 +12,39 @@ from restain.images import RGB
 
 
 def find_device(name: str) -> str:
-    """``auto``, ``cpu`` or ``cuda`` -> ``cpu`` or ``cuda``; auto takes CUDA where there is a device.
+    """``auto``, ``cpu``, ``cuda`` or ``mps`` -> one of the last three; auto takes CUDA where there is a device.
 
     Raises:
-        RestainError: another name, or cuda where PyTorch sees none.
+        RestainError: another name, or a device that PyTorch does not see.
     """
-    if name not in ("auto", "cpu", "cuda"):
-        raise RestainError(f"device is {name!r}; expected auto, cpu or cuda")
+    if name not in ("auto", "cpu", "cuda", "mps"):
+        raise RestainError(f"device is {name!r}; expected auto, cpu, cuda or mps")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise RestainError("device is mps, but this PyTorch sees no Apple GPU; see restain doctor")
+        return "mps"
     if name == "cuda" and not torch.cuda.is_available():
         raise RestainError("device is cuda, but this PyTorch sees no CUDA device; see restain doctor")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def check_devices(devices: int, device: str) -> None:
+    """Refuse a number of processes that this machine has no room for.
+
+    Args:
+        devices: processes, one per GPU or on a CPU.
+        device: cpu or cuda.
+
+    Raises:
+        RestainError: fewer than one, more than GPUs, or on a CPU more than cores (and more than 8).
+    """
+    if devices < 1:
+        raise RestainError(f"devices is {devices}; expected at least 1")
+    if device == "cuda" and devices > torch.cuda.device_count():
+        raise RestainError(f"devices is {devices}, but PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    most = max(os.cpu_count() or 1, 8)
+    if device == "cpu" and devices > most:
+        raise RestainError(f"devices is {devices}; expected at most {most} processes on this CPU")
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
-from bad_files import tiff_bytes
 from corpus.registry import Bad, case
 from small import FAST, write_pairs
 
 from restain.images import write_png
 
-SLIDES = "slides: a header that lies, and files cut off"
 RGB = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
 
-def _stainer(folder: Path) -> Path:
+def write_stainer(folder: Path) -> Path:
     import torch
 
     from restain.networks.specs import ResnetSpec
@@ -59,7 +56,7 @@ FIELDS: dict[str, tuple[str, Any]] = {
 
 @case("stainers", FIELDS)
 def config(folder: Path, change: tuple[str, Any]) -> Bad:
-    path = _stainer(folder) / "config.json"
+    path = write_stainer(folder) / "config.json"
     values = json.loads(path.read_text())
     path.write_text(json.dumps(values | {change[0]: change[1]}))
     return Bad(_stain(folder), ("stainer",))
@@ -70,13 +67,13 @@ CONFIGS = {"deep": '{"a": ' * 100_000, "digits": '{"a": ' + "7" * 5000 + "}", "l
 
 @case("stainers", CONFIGS)
 def config_text(folder: Path, text: str) -> Bad:
-    (_stainer(folder) / "config.json").write_bytes(text.encode("latin-1"))
+    (write_stainer(folder) / "config.json").write_bytes(text.encode("latin-1"))
     return Bad(_stain(folder), ("config.json",))
 
 
 @case("stainers")
 def config_is_a_pipe(folder: Path) -> Bad:
-    path = _stainer(folder) / "config.json"
+    path = write_stainer(folder) / "config.json"
     path.unlink()
     os.mkfifo(path)
     return Bad(_stain(folder), ("config.json",))
@@ -84,7 +81,7 @@ def config_is_a_pipe(folder: Path) -> Bad:
 
 @case("stainers", {"cut": 0.5, "empty": 0.0})
 def weights(folder: Path, share: float) -> Bad:
-    path = _stainer(folder) / "model.safetensors"
+    path = write_stainer(folder) / "model.safetensors"
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
     return Bad(_stain(folder), ("model.safetensors",))
 
@@ -106,15 +103,13 @@ def _other_shape(state: dict[str, Any]) -> None:
 
 
 STATES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "nan": _nonfinite,
     "shape": _other_shape,
     "missing": lambda state: state.pop("model.1.bias"),
     "number": lambda state: state.update(epoch=3),
 }
 
 
-@case(
-    "imports", {"nan": _nonfinite}, off="networks: names the file that would be written, not the one that is imported"
-)
 @case("imports", STATES)
 def state(folder: Path, change: Callable[[dict[str, Any]], object]) -> Bad:
     import torch
@@ -181,6 +176,12 @@ def out_is_a_file(folder: Path) -> Bad:
 
 
 @case("training")
+def a_million_processes(folder: Path) -> Bad:
+    _data(folder)
+    return Bad([*TRAIN, *SMALL, "--devices", "1000000"], ("devices is 1000000; expected at most",))
+
+
+@case("training")
 def a_vast_crop(folder: Path) -> Bad:
     _data(folder)
     return Bad([*TRAIN, *SMALL, "--set", "data.crop=4096"], ("expected at least the crop, 4096",))
@@ -229,59 +230,3 @@ def option(folder: Path, option: tuple[list[str], str]) -> Bad:
 def a_full_disk_at_its_end(folder: Path) -> Bad:
     _data(folder)
     return Bad([*EVALUATE, "--metrics", "ssim"], ("cannot be written (No space left",), leaves=("out",), full=True)
-
-
-def _cut_slide(folder: Path) -> None:
-    big = RGB.repeat(8, axis=0).repeat(8, axis=1)
-    tifffile.imwrite(folder / "he.tif", big, photometric="rgb", tile=(256, 256), resolution=(20_000, 20_000))
-    (folder / "he.tif").write_bytes((folder / "he.tif").read_bytes()[:100_000])
-
-
-SLIDES_MADE: dict[str, Callable[[Path], object]] = {
-    "cut": _cut_slide,
-    "petabytes": lambda folder: (folder / "he.tif").write_bytes(tiff_bytes(2**31, 2**31)),
-    "pipe": lambda folder: os.mkfifo(folder / "he.tif"),
-    "words": lambda folder: (folder / "he.tif").write_text("none"),
-    "half-a-header": lambda folder: (folder / "he.tif").write_bytes(b"II*\0\x08\0"),
-    "absent": lambda folder: None,
-}
-
-
-NO_SLIDES = {name: SLIDES_MADE[name] for name in ("words", "half-a-header", "absent")}
-
-
-@case("slides", {"pipe": SLIDES_MADE["pipe"]}, off="no end: slides: a pipe is opened and waited for")
-@case("slides", NO_SLIDES)
-def checked(folder: Path, make: Callable[[Path], object]) -> Bad:
-    make(folder)
-    return Bad(["check", "he.tif"], ("he.tif",))
-
-
-@case("slides", {name: SLIDES_MADE[name] for name in ("cut", "petabytes")}, off=SLIDES)
-def checked_in_part(folder: Path, make: Callable[[Path], object]) -> Bad:
-    """Readers disagree, or one fails: a table that says so, and 1."""
-    make(folder)
-    return Bad(["check", "he.tif"], ("cannot be read",), status=1)
-
-
-@case("slides", {"absent": SLIDES_MADE["absent"]})
-@case("slides", {"pipe": SLIDES_MADE["pipe"]}, off="no end: slides: a pipe is opened and waited for")
-def not_there(folder: Path, make: Callable[[Path], object]) -> Bad:
-    _stainer(folder)
-    make(folder)
-    words = ["slide", "--stainer", "stainer", "--input", "he.tif", "--out", "out", "--mpp", "0.5", "--dry-run"]
-    return Bad([*words, "--device", "cpu"], ("he.tif",))
-
-
-@case("slides", {name: SLIDES_MADE[name] for name in ("cut", "petabytes", "words", "half-a-header")}, off=SLIDES)
-def dry_run(folder: Path, make: Callable[[Path], object]) -> Bad:
-    """A slide that cannot be read is named, and the dry run ends with 1."""
-    return Bad(not_there(folder, make).words, ("he.tif", "cannot be read"), status=1)
-
-
-@case("slides", {"zero": "0", "tiny": "1e-9", "nan": "nan", "infinite": "inf", "negative": "-1"})
-def slide_mpp(folder: Path, value: str) -> Bad:
-    _stainer(folder)
-    tifffile.imwrite(folder / "he.tif", RGB, photometric="rgb")
-    words = ["slide", "--stainer", "stainer", "--input", "he.tif", "--out", "out", "--mpp", value, "--dry-run"]
-    return Bad([*words, "--device", "cpu"], ("mpp",))

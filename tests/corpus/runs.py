@@ -97,7 +97,7 @@ def summary(folder: Path, text: tuple[str, tuple[str, ...]]) -> Bad:
     return Bad(_evaluation(folder, text[0]).words, text[1])
 
 
-@case("evaluations", off="metrics: read_summary does not catch a number of thousands of digits")
+@case("evaluations")
 def summary_of_digits(folder: Path) -> Bad:
     return Bad(_evaluation(folder, DIGITS).words, ("summary.json: is not valid JSON",))
 

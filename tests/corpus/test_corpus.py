@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from corpus import commands, others, pictures, recipes, runs, tables  # noqa: F401 - each registers its cases
+from corpus import commands, looking, others, pictures, recipes, runs, slides, tables  # noqa: F401 - each registers its cases
 from corpus.registry import Case, parameters, run_case
 
 

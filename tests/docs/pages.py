@@ -12,6 +12,9 @@ from restain.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PROGRAM: Any = typer.main.get_command(app)
+# Not plain technical English.
+IDIOMS = r"anew|yardsticks?|at hand|does not suffice|goes on|no side doors|figures for|judged?|judges|foretells?"
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:
@@ -29,11 +32,10 @@ def lines(text: str) -> Iterator[str]:
 
 def find_command(words: list[str]) -> tuple[Any, list[str]]:
     """The command that the first words name, and the words after it; None where they name none."""
-    program: Any = typer.main.get_command(app)
-    command, rest = program, list(words)
+    command, rest = PROGRAM, list(words)
     while rest and rest[0] in getattr(command, "commands", {}):
         command = command.commands[rest.pop(0)]
-    return (None if command is program else command), rest
+    return (None if command is PROGRAM else command), rest
 
 
 def options(command: Any) -> set[str]:

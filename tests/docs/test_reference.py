@@ -11,11 +11,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import typer
-from pages import ROOT
+from pages import IDIOMS, PROGRAM, ROOT
 
 import restain
-from restain.cli import app
 from restain.metrics.catalogue import CATALOGUE
 from restain.recipes import load_recipe, recipe_names, recipe_schema
 
@@ -41,7 +39,7 @@ def _commands(command: Any, name: str = "restain") -> Iterator[tuple[str, Any]]:
 def test_every_command_and_option_is_there_with_its_help(reference: ModuleType) -> None:
     page = html.unescape(reference.commands_page())
     sections = {part.splitlines()[0].strip("# "): " ".join(part.split()) for part in page.split("\n##")}
-    for name, command in _commands(typer.main.get_command(app)):
+    for name, command in _commands(PROGRAM):
         assert " ".join(command.help.split()) in sections[name]
         for parameter in command.params:
             assert parameter.help, f"{name} {parameter.name} has no help"
@@ -92,6 +90,12 @@ def test_every_public_name_is_there_with_its_arguments(reference: ModuleType) ->
         wanted = inspect.signature(value).parameters if inspect.isfunction(value) else ()
         assert all(re.search(rf"^ +{word}: ", sections[name], re.MULTILINE) for word in wanted), name
     assert "- <code>batch</code>: images per pass;" in sections["stain"]
+
+
+def test_docstrings_help_and_descriptions_are_plain(reference: ModuleType) -> None:
+    for place, page in reference.PAGES.items():
+        if place.startswith("reference/"):
+            assert not re.findall(rf"\b({IDIOMS})\b", html.unescape(page()), re.IGNORECASE), place
 
 
 def test_the_pages_need_no_torch() -> None:

@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import PAGES, ROOT, blocks, find_command, options
+from pages import IDIOMS, PAGES, PROGRAM, ROOT, blocks, find_command, options
 
 import restain
-
-IDIOMS = r"anew|yardsticks?|at hand|does not suffice|goes on|no side doors|figures for|judged?|judges|foretells?"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -35,6 +33,12 @@ def test_every_command_and_option_exists(page: Path) -> None:
             assert command is not None, f"restain {call}"
             used = {word.split("=")[0].strip("[]().,") for word in rest if word.lstrip("[(").startswith("--")}
             assert used <= options(command), f"restain {call}: {used - options(command)}"
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in PROGRAM.commands:
+        assert f"restain {name}" in readme, name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

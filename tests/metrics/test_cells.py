@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from restain.metrics.cells.counts import hormone_receptor_class, ki67_class
+from restain.metrics import NotComputed, estimate
+from restain.metrics.cells.counts import AT_CUT_OFFS, hormone_receptor_class, ki67_class
 from restain.metrics.cells.membranes import field_band, membrane_scores
 from restain.metrics.cells.nuclei import Nuclei
 from restain.metrics.cells.scores import (
@@ -13,8 +14,10 @@ from restain.metrics.cells.scores import (
     nuclear_density,
     positive_index,
 )
+from restain.metrics.statistics.agreement import quadratic_kappa
 from restain.phantoms.options import PhantomOptions
 from restain.phantoms.slide import Slide
+from restain.stains import DAB, EOSIN, HEMATOXYLIN, compose
 
 
 def test_h_score_and_positive_index_by_hand():
@@ -148,3 +151,41 @@ def test_an_empty_field_has_a_count_and_nothing_else():
     assert found["nuclei_count"] == 0
     assert np.isnan(found["positive_index"]) and np.isnan(found["h_score"])
     assert np.isnan(measure_cells(count_cells(white, marker="membrane"))["her2_band"])
+
+
+def test_agreement_in_classes_counts_them_and_has_no_value_where_the_truth_has_one_class():
+    """A perfect system must not be worst because all fields of the truth are positive."""
+    (kappa,) = [metric for metric in AT_CUT_OFFS if metric.name == "ki67_kappa"]
+    real = np.array([0.05, 0.1, 0.22, 0.25, 0.28, 0.5, 0.4, 0.31, 0.02])
+    fake = np.array([0.05, 0.21, 0.22, 0.35, 0.28, 0.5, 0.4, 0.31, 0.02])
+    found = estimate(kappa, {"positive_index": fake, "positive_index_real": real}, seed=0)
+    assert found.value == pytest.approx(quadratic_kappa(ki67_class(fake), ki67_class(real)))
+    assert found.details == {
+        "classes": ["below 20 %", "20 to 30 %", "from 30 %"],
+        "table": [[2, 1, 0], [0, 2, 1], [0, 0, 3]],
+    }
+    for other in (np.full(9, 0.6), fake):
+        with pytest.raises(NotComputed, match="the same in all images"):
+            estimate(kappa, {"positive_index": other, "positive_index_real": np.full(9, 0.6)}, seed=0)
+
+
+def test_a_clump_as_dense_as_the_nuclei_is_divided_and_a_pale_area_is_not():
+    y, x = np.mgrid[:200, :300]
+    grid = [(20 + 40 * row, 20 + 40 * column) for row in range(4) for column in range(3)]
+    nuclei = np.min([np.hypot(y - cy, x - cx) for cy, cx in grid], axis=0) <= 7
+    clump = np.hypot((y - 100) / 18, (x - 240) / 36) <= 1  # 13 nuclei of 39 µm²
+    for density, expected in ((0.5, 25), (0.2, 12)):
+        blue = 0.5 * nuclei + density * clump
+        rgb = np.round(255 * compose(np.stack([blue, 0 * blue], -1), [HEMATOXYLIN, DAB])).astype(np.uint8)
+        assert count_cells(rgb).nuclei.count == pytest.approx(expected, abs=2)
+
+
+def test_pink_and_brown_cytoplasm_is_no_nucleus():
+    y, x = np.mgrid[:128, :128]
+    nuclei = np.min([np.hypot(y - cy, x - cx) for cy in (24, 64, 104) for cx in (24, 64, 104)], axis=0) <= 7
+    around = np.min([np.hypot(y - cy, x - cx) for cy in (24, 64, 104) for cx in (24, 64, 104)], axis=0) <= 15
+    for stain, marker in ((EOSIN, "nuclear"), (DAB, "cytoplasm")):
+        light = compose(np.stack([0.5 * nuclei, 0.5 * (around & ~nuclei)], -1), [HEMATOXYLIN, stain])
+        found = count_cells(np.round(255 * light).astype(np.uint8), marker=marker)
+        assert found.nuclei.count == 9
+        assert np.median(np.bincount(found.nuclei.labels.ravel())[1:]) == pytest.approx(nuclei.sum() / 9, rel=0.3)

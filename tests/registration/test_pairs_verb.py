@@ -209,7 +209,7 @@ def test_positivity_is_levelled():
 def test_slides_or_a_set_but_not_both(tmp_path):
     with pytest.raises(restain.RestainError, match="either slides or"):
         restain.pairs(out=tmp_path / "out")
-    with pytest.raises(restain.RestainError, match="lies in the folder of the slides"):
+    with pytest.raises(restain.RestainError, match="is in the folder of the slides"):
         restain.pairs(tmp_path, out=tmp_path / "out")
     with pytest.raises(restain.RestainError, match="val and test"):
         restain.PairOptions(val=0.6, test=0.5)

@@ -96,7 +96,7 @@ def test_bad_input_is_one_sentence(fault, slides, tmp_path):
 def test_landmarks_without_their_columns_are_refused(slides, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("x;y\n1;2\n")
-    with pytest.raises(restain.RestainError, match="expected X and Y"):
+    with pytest.raises(restain.RestainError, match="has the columns x;y; missing X, Y"):
         restain.register(*slides, out=tmp_path / "out", landmarks=(path, path))
 
 

@@ -1,5 +1,6 @@
 """What is known of each slide of a batch: its tissue from a file, its resolution from a table."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -43,19 +44,25 @@ def test_a_table_gives_each_slide_its_resolution(folder: Path, stainer_folder: P
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("name,mpp\na,0.5\n", "line 2 has no slide or no mpp; expected the columns slide and mpp"),
-        ("slide,mpp\na,0.5\nb,\n", "line 3 has no slide or no mpp"),
-        ("slide,mpp\na,half\n", "line 2 has mpp 'half'; expected microns per pixel from 0.05 to 20"),
-        ("slide,mpp\na,50\n", "line 2 has mpp '50'; expected"),
-        ("slide,mpp\na,0.5\na,0.25\n", "line 3 names a again, with another mpp"),
+        ("name,mpp\na,0.5\n", ": has the columns name, mpp; missing slide"),
+        ("", ": has the columns none; missing slide, mpp"),
+        ("slide,mpp,mpp\na,0.5,0.5\n", ": repeats the column 'mpp'"),
+        ("slide,mpp\na,0.5\nb\n", ", line 3: has 1 cells; expected 2"),
+        ("slide,mpp\na,0.5\nb,\n", ", line 3: mpp is ''; expected microns per pixel from 0.05 to 20"),
+        ("slide,mpp\n,0.5\n", ", line 2: names no slide"),
+        ("slide,mpp\na,half\n", ", line 2: mpp is 'half'; expected"),
+        ("slide,mpp\na,50\n", ", line 2: mpp is '50'; expected"),
+        ("slide,mpp\na,0.5\na,0.25\n", ", line 3: names 'a' again, with another mpp"),
+        ('slide,mpp\n"a,0.5\n', ", line 2: is not CSV"),
+        ("slide,mpp\nc.svs,0.5\n", ": names none of the 2 slides; expected file names such as a.tif"),
     ],
 )
 def test_a_table_that_is_none_is_refused(folder: Path, tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(RestainError, match=rf"t\.csv: {words}"):
+    with pytest.raises(RestainError, match=rf"t\.csv{words}"):
         list_jobs(folder, tmp_path / "out", mpp_table=tmp_path / "t.csv")
     (tmp_path / "t.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(RestainError, match=r"t\.csv: cannot be read as a CSV file"):
+    with pytest.raises(RestainError, match=r"t\.csv: is not UTF-8 text"):
         list_jobs(folder, tmp_path / "out", mpp_table=tmp_path / "t.csv")
 
 
@@ -72,7 +79,7 @@ def test_tissue_comes_from_a_folder_or_a_file(folder: Path, tmp_path: Path) -> N
     (tissue / "a.geojson").unlink()
     with pytest.raises(RestainError, match=r"tissue: holds no a\.tissue\.geojson for .*a\.tif"):
         list_jobs(folder, tmp_path / "out", tissue=tissue)
-    with pytest.raises(RestainError, match="nowhere: no such file or folder"):
+    with pytest.raises(RestainError, match="nowhere: no such file"):
         list_jobs(folder, tmp_path / "out", tissue=tmp_path / "nowhere")
 
 
@@ -94,3 +101,49 @@ def test_only_the_tissue_that_was_drawn_is_stained(stainer_folder: Path, tmp_pat
         stainer_folder, slide, tmp_path / "out", options=options, tissue=tmp_path / "he.geojson"
     ).records
     assert record.status == "stained" and record.warnings[0].endswith("made with other tissue")
+
+
+@pytest.mark.parametrize("glass", [False, True])
+def test_only_the_region_of_interest_is_stained_and_as_the_whole_slide_is(
+    stainer_folder: Path, tmp_path: Path, glass: bool
+) -> None:
+    """Statistics and background are those of the slide, so that a region shows what the whole slide would."""
+    slide = write_slide(tmp_path / "he.tif", draw_tissue(480, 640))
+    write_json(tmp_path / "rois" / "he.roi.geojson", square(96, 96, 160))
+    options = SlideOptions(tile=128, lossless=True, norm="slide", stain_background=glass)
+    (whole,) = restain.slide(stainer_folder, slide, tmp_path / "whole", options=options).records
+    (record,) = restain.slide(stainer_folder, slide, tmp_path / "out", options=options, roi=tmp_path / "rois").records
+    assert record.tiles and whole.tiles and record.tiles < whole.tiles
+    assert record.tissue_mm2 and whole.tissue_mm2 and 0 < record.tissue_mm2 <= (160 * 0.5e-3) ** 2
+    pixels, expected = (np.asarray(tifffile.imread(tmp_path / out / "he.ome.tif")) for out in ("out", "whole"))
+    edge = 16  # pixels: one of the mask
+    inside = (slice(96 + edge, 256 - edge),) * 2
+    assert (pixels[inside] == expected[inside]).all() and (pixels[inside] != record.background).any()
+    outside = np.ones(pixels.shape[:2], dtype=bool)
+    outside[96 - edge : 256 + edge, 96 - edge : 256 + edge] = False
+    assert (pixels[outside] == record.background).all()
+    contours = json.loads((tmp_path / "out" / "he.tissue.geojson").read_text())["features"]
+    corners = np.concatenate([np.array(ring) for piece in contours for ring in piece["geometry"]["coordinates"]])
+    assert corners.min() >= 96 and corners.max() <= 256
+    (again,) = restain.slide(stainer_folder, slide, tmp_path / "out", options=options, roi=tmp_path / "rois").records
+    assert again.status == "skipped"
+    (other,) = restain.slide(stainer_folder, slide, tmp_path / "out", options=options).records
+    assert other.status == "stained" and other.warnings[0].endswith("made with another region of interest")
+
+
+def test_a_region_without_tissue_is_noted(stainer_folder: Path, tmp_path: Path) -> None:
+    slide = write_slide(tmp_path / "he.tif", draw_tissue(700, 1000))
+    write_json(tmp_path / "roi.geojson", square(0, 600, 80))
+    (record,) = restain.slide(stainer_folder, slide, tmp_path / "out", roi=tmp_path / "roi.geojson").records
+    assert record.status == "stained" and "the region of interest holds no tissue" in record.warnings[0]
+
+
+def test_a_folder_of_dicom_files_is_one_slide_beside_those_below_it(tmp_path: Path) -> None:
+    for name in ("case/1.dcm", "case/other/b.svs", "case/series/1.dcm"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    jobs = list_jobs(tmp_path / "case", tmp_path / "out").jobs
+    targets = {job.target.relative_to(tmp_path / "out").as_posix() for job in jobs}
+    assert targets == {"case.ome.tif", "case/other/b.ome.tif", "case/series.ome.tif"}
+    with pytest.raises(RestainError, match="case: is the folder of the slides"):
+        list_jobs(tmp_path / "case", tmp_path / "case")

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -42,9 +41,11 @@ def test_a_killed_worker_loses_nothing(
     monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     killed: list[int] = []
+    over = threading.Event()
 
     def kill_one() -> None:
-        for _ in range(6000):
+        """The cluster and its workers take their time to start on a busy machine."""
+        while not over.wait(0.01):
             under_way = [
                 path for path in (tmp_path / "out").glob(".*.unfinished") if len(list(path.glob("tiles/0*"))) > 3
             ]
@@ -52,7 +53,6 @@ def test_a_killed_worker_loses_nothing(
                 os.kill(workers[0], signal.SIGKILL)
                 killed.append(workers[0])
                 return
-            time.sleep(0.01)
 
     killer = threading.Thread(target=kill_one)
     killer.start()
@@ -67,6 +67,7 @@ def test_a_killed_worker_loses_nothing(
             workers=2,
         )
     finally:
+        over.set()
         killer.join()
         ray.shutdown()
     assert killed

@@ -14,8 +14,10 @@ import pytest
 import tifffile
 from filelock import FileLock
 from small_slides import MPP, Identity, write_slide
+from typer.testing import CliRunner
 
 import restain
+from restain.cli import app
 from restain.errors import RestainError
 from restain.images import RGB, read_rgb
 from restain.slides.options import SlideOptions
@@ -174,7 +176,11 @@ def test_a_slide_in_work_is_left_alone(he_slide: Path, stainer_folder: Path, tmp
     (tmp_path / "out").mkdir()
     with FileLock(tmp_path / "out" / ".he.lock"):
         (record,) = restain.slide(stainer_folder, he_slide, tmp_path / "out").records
+        done = CliRunner().invoke(
+            app, ["slide", str(he_slide), "--stainer", str(stainer_folder), "--out", str(tmp_path / "out")]
+        )
     assert record.status == "busy"
+    assert done.exit_code == 1 and "another process is staining it" in done.output
     assert not (tmp_path / "out" / "he.ome.tif").exists()
 
 

@@ -139,7 +139,7 @@ def test_a_device_that_is_not_there_is_refused(pairs: Path, fast: tuple[str, ...
 def test_counts_of_processes_that_cannot_be_are_refused(
     pairs: Path, fast: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RestainError, match="devices is 0 and nodes 1; expected at least 1 of each"):
+    with pytest.raises(RestainError, match="devices is 0; expected at least 1"):
         train(pairs, tmp_path / "run", "tiny", overrides=fast, machine=Machine(device="cpu", devices=0))
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "any")  # as torchrun does
     monkeypatch.setenv("WORLD_SIZE", "2")

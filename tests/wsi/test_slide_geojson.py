@@ -1,6 +1,7 @@
 """Tissue that comes as GeoJSON: what restain wrote comes back, what QuPath exports lies where it was drawn."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,45 @@ def test_what_qupath_exports_lies_in_pixels_of_the_slide(tmp_path: Path) -> None
 
 def test_anything_else_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "t.geojson"
-    with pytest.raises(RestainError, match=r"t\.geojson: cannot be read as GeoJSON"):
+    with pytest.raises(RestainError, match=r"t\.geojson: no such file"):
         read_mask(path, GRID, 0.5)
-    for text in ("{", "3", "{}", '{"type": "Polygon", "coordinates": [[[1]]]}', '{"type": "Polygon"}', "[" * 100_000):
+    for text, words in (
+        ("{", "cannot be read as GeoJSON"),
+        ("3", "the field type of 3 is None; expected a str"),
+        ("{}", "the field type is None"),
+        ('{"type": "Polygon"}', "the field coordinates is None; expected a list"),
+        ("[" * 100_000, "cannot be read as GeoJSON"),
+        ('{"type": "Polygon", "coordinates": [[[1]]]}', r"a ring is \[\[1\]\]; expected at least three corners"),
+        ('{"type": "Polygon", "coordinates": [[]]}', r"a ring is \[\]"),
+        ('{"type": "Polygon", "coordinates": [[[0, 0], [9, 9]]]}', "at least three corners"),
+        ('{"type": "Polygon", "coordinates": [[[NaN, 0], [9, 0], [9, 9]]]}', r"a ring is \[\[nan"),
+        ('{"type": "Polygon", "coordinates": [{"a": 1}]}', "a ring is {'a': 1}"),
+        ('{"type": "MultiPolygon", "coordinates": [7]}', "a polygon is 7; expected a list of rings"),
+        ('{"type": "FeatureCollection", "mpp": 0, "features": []}', "mpp is 0; expected microns per pixel"),
+        ('{"type": "FeatureCollection", "mpp": NaN, "features": []}', "mpp is nan"),
+        ('{"type": "FeatureCollection", "mpp": 1e300, "features": []}', r"mpp is 1e\+300"),
+    ):
         path.write_text(text)
-        with pytest.raises(RestainError, match=r"t\.geojson: cannot be read as GeoJSON"):
+        with pytest.raises(RestainError, match=rf"t\.geojson: cannot be read as GeoJSON.*{words}|{words}"):
             read_mask(path, GRID, 0.5)
     for text in ("[]", '{"type": "Point", "coordinates": [1, 2]}', json.dumps(feature([box(0, 0, 9, 9)], "Ignore*"))):
         path.write_text(text)
         with pytest.raises(RestainError, match=r"t\.geojson: holds no polygon"):
             read_mask(path, GRID, 0.5)
+
+
+def test_many_small_polygons_on_a_large_slide_take_no_time(tmp_path: Path) -> None:
+    grid = Grid(Mpp(8.0), Size(6000, 4000))
+    rings = [box(x, y, x + 3, y + 3) for x in range(0, 4000, 40) for y in range(0, 4000, 200)]
+    write_json(tmp_path / "t.geojson", {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]})
+    start = time.process_time()
+    assert read_mask(tmp_path / "t.geojson", grid, 8.0).sum() == 9 * len(rings)
+    assert time.process_time() - start < 5  # drawn into the whole mask, each would take milliseconds
+
+
+def test_polygons_beyond_the_slide_are_clipped(tmp_path: Path) -> None:
+    far, around = box(1e12, 1e12, 2e12, 2e12), box(-1e9, -1e9, 1e9, 1e9)
+    write_json(tmp_path / "t.geojson", {"type": "MultiPolygon", "coordinates": [[far]]})
+    assert not read_mask(tmp_path / "t.geojson", GRID, 8.0).any()
+    write_json(tmp_path / "t.geojson", {"type": "MultiPolygon", "coordinates": [[far], [around]]})
+    assert read_mask(tmp_path / "t.geojson", GRID, 8.0).all()

@@ -181,3 +181,27 @@ def test_real_slides_show_their_tissue() -> None:
     assert 0.69 < core.mask.mean() < 0.75 and len(trace_contours(core.mask)) == 1
     with open_slide(REAL / "he_lung_region_4096.jpg", mpp=0.5) as slide:
         assert find_tissue(slide).mask.all()
+
+
+def test_what_the_mask_leaves_out_is_measured(tmp_path: Path) -> None:
+    image, _ = section()
+    smear = np.full((200, 300, 3), GLASS, np.uint8)
+    smear[::6, ::6] = smear[1::6, ::6] = (120, 70, 130)  # cells of 8 x 16 µm, everywhere
+    for name, pixels in (("section", image), ("smear", smear)):
+        write_slide(tmp_path / f"{name}.tif", pixels.repeat(8, axis=0).repeat(8, axis=1), mpp=1.0)
+    with open_slide(tmp_path / "section.tif") as slide:
+        assert find_tissue(slide).left_out < 0.02
+    with open_slide(tmp_path / "smear.tif") as slide:
+        found = find_tissue(slide)
+    dark = (smear[..., 0] < 200).sum()
+    assert found.left_out > 0.9 and found.mask.sum() < 0.1 * dark
+
+
+def test_the_mask_of_a_vast_slide_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("restain.wsi.tissue._MOST_PIXELS", 5000)
+    image, truth = section()
+    write_slide(tmp_path / "he.tif", image.repeat(2, axis=0).repeat(2, axis=1), mpp=4.0)
+    with open_slide(tmp_path / "he.tif") as slide:
+        found = find_tissue(slide)
+    assert found.mask.size == pytest.approx(5000, rel=0.02)
+    assert found.area_mm2 == pytest.approx(truth.sum() * 64e-6, rel=0.05)

@@ -81,7 +81,7 @@ def bench(
 
     Raises:
         RestainError: a choice, a recipe or the data set is wrong, or ``out`` holds another comparison.
-        Stopped: a training was told to stop, after its state was saved.
+        Stopped: a training was stopped, after its state was saved.
     """
     table = paper_table(paper) if paper is not None else None
     plan = open_plan(_plan(data, recipes, budget, seeds, Path(out), table, options))

@@ -19,7 +19,7 @@ class BenchOptions:
         test_split: held-out fields that are stained and evaluated: "val" or "test".
         truth: which IHC they are compared with, such as "B" where "B_weak" is learned; None: the one that is learned.
         groups: which fields belong together, as in ``EvaluationOptions``.
-        compare_with: data set of the literature whose published scores stand beside, such as "mist-her2".
+        compare_with: data set of the literature whose published scores are shown, such as "mist-her2".
         device: auto, cpu or cuda.
         workers: trainings at a time with Ray; None: one for each GPU, or for each 4 cores where there is none.
     """

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 Device = Annotated[
-    Literal["auto", "cpu", "cuda"],
+    Literal["auto", "cpu", "cuda", "mps"],
     typer.Option(case_sensitive=False, help="device of the computation; auto: cuda if available"),
 ]
 Precision = Annotated[
@@ -19,6 +19,8 @@ Precision = Annotated[
 Marker = Annotated[
     Literal["her2", "er", "pr", "ki67"], typer.Option(case_sensitive=False, help="stain of the virtual tissue")
 ]
+
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object instead of a table")]
 
 app = typer.Typer(
     name="restain",

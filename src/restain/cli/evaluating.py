@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from restain.cli.app import Device, app, weights_app
+from restain.cli.app import Device, Json, app, weights_app
 
 
 def _explain(metric: str | None) -> None:
@@ -155,12 +155,17 @@ def table(
 
 
 @weights_app.command("list")
-def list_weights() -> None:
+def list_weights(as_json: Json = False) -> None:
     """Show each weight file: present or missing, size, hash, and which metric needs it."""
     import restain
-    from restain.console.weights import print_weights
+    from restain.console.as_json import print_json
+    from restain.console.weights import as_fields, print_weights
 
-    print_weights(restain.list_weights())
+    held = restain.list_weights()
+    if as_json:
+        print_json(**as_fields(held))
+    else:
+        print_weights(held)
 
 
 @weights_app.command("path")

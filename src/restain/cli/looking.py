@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from restain.cli.app import Marker, app
+from restain.cli.app import Json, Marker, app
 
 
 @app.command(rich_help_panel="Look")
@@ -55,9 +55,14 @@ def demo(
 
 
 @app.command(rich_help_panel="Look")
-def doctor() -> None:
+def doctor(as_json: Json = False) -> None:
     """Print versions and devices, what is missing, and how to install it."""
     import restain
+    from restain.console.as_json import print_json
     from restain.console.doctor import print_findings
 
-    print_findings(restain.doctor())
+    findings = restain.doctor()
+    if as_json:
+        print_json(ok=all(finding.ok for finding in findings), findings=findings)
+    else:
+        print_findings(findings)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from restain.cli.app import Marker, app, data_app
+from restain.cli.app import Json, Marker, app, data_app
 
 
 @app.command(rich_help_panel="Prepare data")
@@ -138,15 +138,21 @@ def inspect(
     out: Annotated[Path | None, typer.Option(help="folder for inspection.json and inspection.csv")] = None,
     target: Annotated[str, typer.Option(help="name of the IHC, if the data set has several")] = "B",
     crop: Annotated[int | None, typer.Option(help="crop that the training will use, in pixels")] = None,
+    as_json: Json = False,
 ) -> None:
     """Check files, partners, duplicates, leaks between splits and the shift between H&E and IHC.
 
     The exit status is 0 if training can start, else 1.
     """
     import restain
+    from restain.console.as_json import print_json
     from restain.console.inspection import print_inspection
+    from restain.data.inspection import summarise
 
     inspection = restain.inspect(root, out, target, crop)
-    print_inspection(inspection)
+    if as_json:
+        print_json(**summarise(inspection))
+    else:
+        print_inspection(inspection)
     if not inspection.can_train:
         raise typer.Exit(1)

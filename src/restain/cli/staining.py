@@ -7,14 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from restain.cli.app import Device, Precision, app
+from restain.cli.app import Device, Json, Precision, app
 
 
 @app.command(rich_help_panel="Stain")
 def stain(
-    stainer: Annotated[Path, typer.Option(help="stainer folder, or a run folder")],
-    input: Annotated[list[Path], typer.Option(help="image, or folder of images; repeatable")],
+    stainer: Annotated[Path, typer.Option(help="stainer folder, run folder, or hf://OWNER/NAME")],
     out: Annotated[Path, typer.Option(help="folder for the virtual stains")],
+    images: Annotated[list[Path] | None, typer.Argument(help="images, or folders of images")] = None,
+    input: Annotated[list[Path] | None, typer.Option(help="image, or folder of images; repeatable")] = None,
     norm: Annotated[
         Literal["stainer", "folder", "image"] | None,
         typer.Option(
@@ -31,7 +32,14 @@ def stain(
     import restain
 
     result = restain.stain(
-        stainer, input, out, norm=norm, overwrite=overwrite, batch=batch, device=device, precision=precision
+        stainer,
+        [*(images or ()), *(input or ())],
+        out,
+        norm=norm,
+        overwrite=overwrite,
+        batch=batch,
+        device=device,
+        precision=precision,
     )
     replaced = f" ({len(result.replaced)} of them replace different ones)" if result.replaced else ""
     typer.echo(f"{len(result.written)} written{replaced}, {len(result.skipped)} unchanged, {len(result.failed)} failed")
@@ -61,6 +69,13 @@ def slide(
     tissue: Annotated[
         Path | None,
         typer.Option(help="GeoJSON of the tissue in pixels of the H&E: a file, or a folder of NAME.tissue.geojson"),
+    ] = None,
+    roi: Annotated[
+        Path | None,
+        typer.Option(
+            help="GeoJSON of the region of interest, outside which nothing is stained: a file, or a folder of "
+            "NAME.roi.geojson"
+        ),
     ] = None,
     norm: Annotated[
         Literal["stainer", "slide", "local", "tile"] | None,
@@ -92,11 +107,15 @@ def slide(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print tiles, memory, time and file size; write nothing")
     ] = False,
+    devices: Annotated[
+        int, typer.Option(min=1, help="processes on this machine, one per GPU; each stains one slide at a time")
+    ] = 1,
     engine: Annotated[
-        Literal["local", "ray"], typer.Option(help="where it runs: in this process, or on a Ray cluster")
+        Literal["local", "ray"], typer.Option(help="where it runs: on this machine, or on a Ray cluster")
     ] = "local",
     workers: Annotated[int | None, typer.Option(min=1, help="number of processes, with --engine ray")] = None,
     device: Device = "auto",
+    as_json: Json = False,
 ) -> None:
     """Stain whole slides, without seams and aligned with the H&E, as pyramidal OME-TIFF.
 
@@ -104,6 +123,7 @@ def slide(
     a slide failed or is being stained by another process.
     """
     import restain
+    from restain.console.as_json import print_json
     from restain.console.slides import print_estimates, print_run, signals_as_interrupt
 
     inputs = [*(slides or ()), *(input or ())]
@@ -125,9 +145,12 @@ def slide(
         from restain.slides.run.estimate import estimate_slides
 
         estimates = estimate_slides(
-            stainer, inputs, out, options=options, device=device, tissue=tissue, mpp_table=mpp_table
+            stainer, inputs, out, options=options, device=device, tissue=tissue, roi=roi, mpp_table=mpp_table
         )
-        print_estimates(estimates)
+        if as_json:
+            print_json(estimates=estimates)
+        else:
+            print_estimates(estimates)
         if any(estimate.error for estimate in estimates):
             raise typer.Exit(1)
         return
@@ -140,14 +163,19 @@ def slide(
                 options=options,
                 device=device,
                 tissue=tissue,
+                roi=roi,
                 mpp_table=mpp_table,
+                devices=devices,
                 engine=engine,
                 workers=workers,
             )
     except KeyboardInterrupt:
         typer.echo("restain: stopped; the same command continues from here", err=True)
         raise typer.Exit(130) from None
-    print_run(run)
+    if as_json:
+        print_json(out=run.out, slides=run.records, ignored=run.ignored)
+    else:
+        print_run(run)
     if run.failed or any(record.status == "busy" for record in run.records):
         raise typer.Exit(1)
 
@@ -155,12 +183,17 @@ def slide(
 @app.command(rich_help_panel="Stain")
 def check(
     file: Annotated[Path, typer.Argument(help="a slide file, or the folder of a DICOM series")],
+    as_json: Json = False,
 ) -> None:
     """Open a slide file with every installed reader and compare what they see."""
     import restain
+    from restain.console.as_json import print_json
     from restain.console.check import print_check
 
     result = restain.check(file)
-    print_check(result)
+    if as_json:
+        print_json(ok=result.ok, **vars(result))
+    else:
+        print_check(result)
     if not result.ok:
         raise typer.Exit(1)

@@ -161,3 +161,37 @@ def export(
 
     exported = restain.export(stainer, out, to=to, norm=norm)
     typer.echo(f"{exported.path}: differs from PyTorch by at most {exported.largest_difference:.2g} grey levels")
+
+
+@app.command(rich_help_panel="Share")
+def push(
+    stainer: Annotated[Path, typer.Argument(help="stainer folder, or a run folder", show_default=False)],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="repository on the Hugging Face Hub")],
+    licence: Annotated[str, typer.Option(help="licence of the weights, such as apache-2.0 or cc-by-nc-4.0")],
+    datasets: Annotated[
+        list[str] | None, typer.Option("--dataset", help="data set that it was trained on; repeatable")
+    ] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="output folder of restain evaluate; the card lists its scores")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="make the repository private, if it is new")] = False,
+) -> None:
+    """Upload a stainer to the Hugging Face Hub, with its model card."""
+    import restain
+
+    typer.echo(
+        restain.push(
+            stainer, repository, licence=licence, datasets=datasets or (), evaluation=evaluation, private=private
+        )
+    )
+
+
+@app.command(rich_help_panel="Share")
+def pull(
+    reference: Annotated[str, typer.Argument(metavar="hf://OWNER/NAME[@REVISION]", help="a stainer on the Hub")],
+    out: Annotated[Path, typer.Option(help="stainer folder to write")],
+) -> None:
+    """Download a stainer from the Hugging Face Hub and verify its hashes."""
+    import restain
+
+    typer.echo(restain.pull(reference, out))

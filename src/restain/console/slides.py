@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from restain.errors import printable
+from restain.progress import screen
 from restain.slides.run.batch import SlideRun
 from restain.slides.run.estimate import Estimate
 
@@ -37,13 +37,13 @@ def signals_as_interrupt() -> Iterator[None]:
 
 def print_run(run: SlideRun, console: Console | None = None) -> None:
     """Print a table of the slides, and a sentence for each that failed or warned."""
-    console = console or _console()
-    table = Table(title=f"{len(run.records)} slides in {escape(str(run.out))}")
+    console = console or screen()
+    table = Table(title=f"{len(run.records)} slides in {printable(str(run.out))}")
     for heading in ("slide", "status", "seconds", "Mpx", "Mpx/s", "tissue, mm²", "seam score"):
         table.add_column(heading, justify="left" if heading in ("slide", "status") else "right")
     for record in run.records:
         table.add_row(
-            escape(Path(record.slide).name),
+            printable(Path(record.slide).name),
             record.status,
             *(
                 "–" if value is None else f"{value:.3g}"
@@ -52,24 +52,27 @@ def print_run(run: SlideRun, console: Console | None = None) -> None:
         )
     console.print(table)
     for record in run.records:
-        _print_sentences(console, Path(record.slide).name, record.warnings, record.error)
+        _print_sentences(console, Path(record.slide), record.warnings, record.error)
     for line in _ignored_line(run.ignored):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def print_estimates(estimates: Sequence[Estimate], console: Console | None = None) -> None:
     """Print one line per slide, and the sum."""
-    console = console or _console()
+    console = console or screen()
     table = Table(title=f"{len(estimates)} slides, not stained")
     for heading in ("slide", "output, px", "tiles", "tissue, mm²", "memory, GB", "time, min", "file, MB"):
         table.add_column(heading, justify="left" if heading == "slide" else "right")
     for estimate in estimates:
+        if estimate.error:
+            table.add_row(printable(estimate.slide.name), "cannot be read", *("–" for _ in range(5)))
+            continue
         table.add_row(
-            escape(estimate.slide.name),
+            printable(estimate.slide.name),
             str(estimate.output),
             f"{estimate.tiles} of {estimate.tiles_in_all}",
             f"{estimate.tissue_mm2:.3g}",
-            f"{estimate.memory / 1e9:.2f}",
+            "–" if estimate.memory is None else f"{estimate.memory / 1e9:.2f}",
             f"{estimate.seconds / 60:.1f}",
             f"{estimate.file_size / 1e6:.1f}",
         )
@@ -79,20 +82,17 @@ def print_estimates(estimates: Sequence[Estimate], console: Console | None = Non
     table.add_row("all", "", "", "", "", f"{minutes:.1f}", f"{megabytes:.1f}")
     console.print(table)
     for estimate in estimates:
-        _print_sentences(console, estimate.slide.name, estimate.warnings, estimate.error)
+        _print_sentences(console, estimate.slide, estimate.warnings, estimate.error)
 
 
-def _print_sentences(console: Console, name: str, warnings: Sequence[str], error: str) -> None:
+def _print_sentences(console: Console, slide: Path, warnings: Sequence[str], error: str) -> None:
     for sentence in (*warnings, *([error] if error else [])):
-        console.print(f"{name}: {sentence}", markup=False, soft_wrap=True)
+        told = sentence if sentence.startswith(str(slide)) else f"{slide.name}: {sentence}"
+        console.print(printable(told), soft_wrap=True)
 
 
 def _ignored_line(ignored: Sequence[Path]) -> Iterator[str]:
     if ignored:
-        names = ", ".join(path.name for path in ignored[:_SHOWN])
+        names = ", ".join(printable(path.name) for path in ignored[:_SHOWN])
         more = f" and {len(ignored) - _SHOWN} more" if len(ignored) > _SHOWN else ""
         yield f"ignored, not slides by their names: {names}{more}"
-
-
-def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)

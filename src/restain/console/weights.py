@@ -15,6 +15,16 @@ def print_weights(held: Sequence[HeldWeights]) -> None:
         typer.echo(line)
 
 
+def as_fields(held: Sequence[HeldWeights]) -> dict[str, object]:
+    """The same for ``--json``."""
+    files = [
+        {"name": one.file.name, "state": one.state, "sha256": one.sha256, "path": one.path, "size": one.file.size}
+        | {"purpose": one.file.purpose, "licence": one.file.licence, "command": one.file.command}
+        for one in held
+    ]
+    return {"weights_folder": weights_folder(), "cache_folder": cache_folder(), "files": files}
+
+
 def _lines(held: Sequence[HeldWeights]) -> Iterator[str]:
     yield f"{'name':20}{'state':10}{'MB':>8}  {'sha256':14}{'needed by'}"
     for one in held:

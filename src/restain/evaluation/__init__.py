@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from restain.errors import RestainError
 from restain.evaluation.baselines import read_reference
-from restain.evaluation.datasets import find_marker, find_mpp, recognise
+from restain.evaluation.datasets import find_marker, find_mpp, recognise, second_section
 from restain.evaluation.grouping import group_images
 from restain.evaluation.inputs import CEILING, MASK, Match, crop_all, match_images, name_systems, parse_systems, role_of
 from restain.evaluation.literature import published
@@ -18,8 +18,10 @@ from restain.evaluation.options import EvaluationOptions
 from restain.evaluation.overlays import write_overlays
 from restain.evaluation.own_models import Given, from_features, under_nuclei
 from restain.evaluation.results import Evaluation, Evidence, System, combine, score_all, write_evaluation
+from restain.evaluation.schema import SUMMARY
 from restain.evaluation.stainers import read_stainers
 from restain.evaluation.summary import Circumstances, summarize
+from restain.files import read_json
 from restain.metrics import Metric, explain, find_protocol, select_metrics
 from restain.metrics.cells.nuclei import MPP_RANGE
 from restain.metrics.statistics.bootstrap import Groups
@@ -68,7 +70,8 @@ def evaluate(
     _refuse_bad_arguments(out, seed, options, metrics, systems)
     folders: dict[str, Path | None] = {"real": Path(real)}
     folders |= {role_of(name): folder for name, folder in systems.items()} | {"source": source}
-    folders |= {role: Path(folder) for role, folder in (("repeat", options.repeat), (MASK, options.mask)) if folder}
+    repeat = options.repeat or second_section(Path(real))
+    folders |= {role: Path(folder) for role, folder in (("repeat", repeat), (MASK, options.mask)) if folder}
     matches = match_images({role: folder for role, folder in folders.items() if folder}, chosen.ssim.size)
     ids = tuple(match.id for match in matches)
     grouping, data = group_images(ids, options.groups), recognise(ids, Path(real))
@@ -93,14 +96,14 @@ def evaluate(
             marker=marker.value,
             stain=marker.stain,
             source=source is not None,
-            repeat=options.repeat is not None,
+            repeat=repeat is not None,
             given=frozenset(name for name in ("nuclei", "features") if getattr(options, name)),
             colours=colours.colours if colours else None,
             transferred=transferred,
         )
+        own = _ask_own_models(options, matches, plan, grouping.numbers)  # first: what was given may be wrong
         measured = measure_all(matches, plan)
         seen = {name: ask_networks(learned, matches, name, transferred) for name in plan.names}
-        own = _ask_own_models(options, matches, plan, grouping.numbers)
         if options.overlays:
             write_overlays(out, matches, plan)
     missing = plan.missing(f"the pixel size is {mpp.source if mpp.value is None else f'{mpp.value:g} µm, too coarse'}")
@@ -174,3 +177,13 @@ def _refuse_bad_arguments(
     nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
     if not nearest.is_dir():
         raise RestainError(f"{nearest}: is a file; expected a folder for the results")
+    summary = out / SUMMARY
+    if summary.exists() and not _is_own(summary):
+        raise RestainError(f"{summary}: was not written by restain evaluate; move it, or name another folder")
+
+
+def _is_own(summary: Path) -> bool:
+    try:
+        return "format" in read_json(summary)
+    except RestainError:
+        return False

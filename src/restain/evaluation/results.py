@@ -5,19 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from restain.errors import RestainError
 from restain.evaluation.schema import PER_IMAGE, PER_IMAGE_BASELINES, SUMMARY, Score, Scores, Summary, to_json
 from restain.files import write_json, write_text
 from restain.metrics import Estimate, Metric, NotComputed, estimate
 from restain.metrics.statistics.bootstrap import Groups
 from restain.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_SHOWN = {"mean", "std", "n", "level", "family", "direction", "unit"}  # of a score in a table of pandas
 
 Column: TypeAlias = npt.NDArray[np.floating]  # (n,), one entry per image
 
@@ -53,6 +59,33 @@ class Evaluation:
     ceiling: tuple[System, ...]  # the second section of the truth, where there is one
     summary: Summary
 
+    def to_frame(self, *, images: bool = False) -> DataFrame:
+        """The scores as a table of pandas: a row for each system and metric.
+
+        Args:
+            images: a row for each system and image instead, with a column for each measure.
+
+        Raises:
+            RestainError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise RestainError("pandas is not installed, and a table of it was asked for; pip install pandas") from None
+        every = (*self.systems, *self.baselines)
+        if images:
+            return pandas.concat(
+                [pandas.DataFrame({"id": self.ids, "system": one.name, **one.columns}) for one in every],
+                ignore_index=True,
+            )
+        rows = [
+            {"system": name, "metric": metric, **score.model_dump(include=_SHOWN)}
+            | dict(zip(("low", "high"), score.ci95 or (None, None), strict=True))
+            for name, scores in (self.summary.systems | self.summary.baselines).items()
+            for metric, score in scores.items()
+        ]
+        return pandas.DataFrame(rows)
+
     @property
     def virtual(self) -> System:
         """The first, and mostly the only, virtual stain."""
@@ -75,18 +108,25 @@ def score_all(
     evidence: Mapping[str, Evidence], metrics: Sequence[Metric], seed: int, groups: Groups | None
 ) -> list[System]:
     """Compute the scores of every system from the evidence on it."""
-    with ProgressBar("scores and intervals", total=len(evidence), unit="systems") as bar:
-        systems = []
-        for name, found in evidence.items():
-            systems.append(score_system(name, found, metrics, seed, groups))
-            bar.advance()
-    return systems
+    with ProgressBar("scores and intervals", total=len(evidence) * len(metrics), unit="scores") as bar:
+        return [score_system(name, found, metrics, seed, groups, bar.advance) for name, found in evidence.items()]
 
 
-def score_system(name: str, evidence: Evidence, metrics: Sequence[Metric], seed: int, groups: Groups | None) -> System:
-    """Compute the score of every metric from the evidence on a system, or say why it has no value."""
+def score_system(
+    name: str,
+    evidence: Evidence,
+    metrics: Sequence[Metric],
+    seed: int,
+    groups: Groups | None,
+    done: Callable[[], None] = lambda: None,
+) -> System:
+    """Compute the score of every metric from the evidence on a system, or say why it has no value.
+
+    ``done`` is called after each metric.
+    """
     estimates, reasons = {}, {}
     for metric in metrics:
+        done()
         try:
             found = _estimate(metric, evidence, seed, groups)
         except NotComputed as reason:

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from restain.evaluation.inputs import UNCHANGED, role_of
 from restain.evaluation.results import System
 from restain.evaluation.schema import Ranks
-from restain.metrics import Metric
+from restain.metrics import Estimate, Metric
 from restain.metrics.statistics.ranking import PLACEMENT
 
 AMOUNT = "dab_mean_od"
 _AMISS = 1.25  # ratio of the amounts of DAB from which a stain is called too strong, or too weak
+_TOO_GOOD = 0.95  # Dice of the DAB to the pixel, beyond what a prediction from H&E reaches
+_MOST_STAINED = 0.6  # share of the pixels: above it Dice is high by chance
 _LISTED = 6  # names of metrics before "and n more"
 _AREA_UM2 = (25.0, 70.0)  # median nuclear area that is usual in tissue
 
@@ -115,9 +117,16 @@ def warn_of_inputs(
 ) -> list[str]:
     """What is suspicious about the inputs, a sentence each."""
     total = sum(role == "real" for role, _ in hashes)
+    identical = identical_systems(systems, hashes)
     warnings = [
         f"{count} of {total} images of {name} are the real images themselves, byte for byte"
-        for name, count in identical_systems(systems, hashes).items()
+        for name, count in identical.items()
+    ]
+    warnings += [
+        f"{system.name} agrees with the real stain to the pixel (dab_dice {dice.value:.2f}), which no prediction does: "
+        "are its images the real ones, processed?"
+        for system in systems
+        if system.name not in identical and (dice := _too_good(system))
     ]
     evaluated = {digest for (role, _), digest in hashes.items() if role == "real"}
     shared = [name for name, digest in reference.items() if digest in evaluated]
@@ -137,3 +146,9 @@ def warn_of_inputs(
             f"{_AREA_UM2[0]:.0f} to {_AREA_UM2[1]:.0f}: the pixel size of {mpp:g} µm ({mpp_source}) may be wrong"
         )
     return warnings
+
+
+def _too_good(system: System) -> Estimate | None:
+    """The Dice coefficient of the DAB, where it is higher than a prediction can be."""
+    dice, area = (system.estimates.get(name) for name in ("dab_dice", "dab_positive_area_real"))
+    return dice if dice and dice.value >= _TOO_GOOD and area and area.value <= _MOST_STAINED else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from restain.errors import RestainError
+from restain.errors import RestainError, meant
 from restain.metrics.cells import counts, given_nuclei
 from restain.metrics.learned import frechet, given_features, kernel, lpips, phv
 from restain.metrics.metric import Metric
@@ -67,11 +67,13 @@ def select_metrics(words: Iterable[str] = ()) -> tuple[Metric, ...]:
     """
     wanted = {word.strip() for word in words if word.strip()}
     families = list(dict.fromkeys(metric.family for metric in CATALOGUE))
-    unknown = sorted(wanted - {metric.name for metric in CATALOGUE} - set(families))
+    every = [metric.name for metric in CATALOGUE]
+    unknown = sorted(wanted - {*every, *families})
     if unknown:
+        near = meant(unknown[0], [*families, *every])
         raise RestainError(
-            f"metrics: {unknown[0]!r} is not known; expected families ({', '.join(families)}) or names "
-            f"({', '.join(metric.name for metric in CATALOGUE)})"
+            f"metrics: {unknown[0]!r} is not known{near}; expected families ({', '.join(families)}) or names "
+            f"({', '.join(every)})"
         )
     names = {metric.name for metric in CATALOGUE if not wanted or {metric.name, metric.family} & wanted}
     if names & set(_R_AVERAGE[:2]):

@@ -151,7 +151,6 @@ class DenoiserSpec(Section):
     style: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=256, description="numbers that time and latent vector are embedded in"
     )
-    init: Init = Field(default="xavier", description=_INIT)
 
     @property
     def stride(self) -> int:
@@ -267,7 +266,7 @@ class RegistrationSpec(Section):
 
 
 class ClassifierSpec(Section):
-    """The classifier of Confusion-GAN that tells tumour from normal in an IHC, and that restain trains itself."""
+    """The classifier of Confusion-GAN that separates tumour from normal in an IHC, and that restain trains itself."""
 
     width: Annotated[int, Field(ge=1, le=512)] = Field(default=32, description="channels at full resolution")
 

@@ -45,7 +45,7 @@ def phantom(
     Args:
         marker: "her2", "er", "pr" or "ki67".
         out: folder to make; must be absent or empty.
-        pairs: number of image pairs, at least 1; slide mode makes one pair whatever it says.
+        pairs: number of image pairs, at least 1; ignored in slide mode, which makes one pair.
         size: side of the square images, pixels, at least 64.
         seed: of all randomness.
         options: scale, split, scanner, consecutive sections; None for the defaults.

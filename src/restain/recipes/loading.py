@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from restain.errors import RestainError, quoted
+from restain.errors import RestainError, meant, quoted
 from restain.files import read_bytes
 from restain.methods import MethodConfig
 from restain.networks.specs import GeneratorSpec
@@ -137,9 +136,8 @@ def _read_file(recipe: str | Path) -> tuple[str, bytes]:
         exists = False
     if not exists:
         names = recipe_names()
-        close = get_close_matches(str(recipe), names, n=1)
-        meant = f", did you mean {close[0]}?" if close else ""
-        raise RestainError(f"no recipe named {recipe} and no such file{meant}; recipes: {', '.join(names)}")
+        near = meant(str(recipe), names)
+        raise RestainError(f"no recipe named {recipe} and no such file{near}; recipes: {', '.join(names)}")
     content = read_bytes(path, LIMIT)
     return str(path.resolve()), content
 
@@ -174,7 +172,7 @@ def _explain(error: ValidationError, config: type[BaseModel]) -> Iterator[str]:
         field, kind = ".".join(path), problem["type"]
         if kind == "extra_forbidden":
             allowed = holder.model_fields if holder else [*Recipe.model_fields, *list(config.model_fields)[1:]]
-            yield f"unknown field {field}; allowed here: {', '.join(allowed)}"
+            yield f"unknown field {field}{meant(path[-1], allowed)}; allowed here: {', '.join(allowed)}"
         elif kind == "missing":
             yield f"field {field} is missing"
         elif kind == "value_error":

@@ -7,13 +7,14 @@ share of landmarks that come closer than they were.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
+from math import isfinite, nan
 from pathlib import Path
 
 import numpy as np
 
-from restain.errors import RestainError
+from restain.csv_text import read_table
+from restain.errors import RestainError, quoted
 from restain.registration.transform import Transform
 from restain.stains import Floats
 from restain.wsi.slide import Slide
@@ -39,21 +40,14 @@ def read_landmarks(path: Path) -> Floats:
         RestainError: no such file, no columns X and Y, a value that is no number, or no landmark.
     """
     points = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if not {"X", "Y"} <= set(reader.fieldnames or ()):
-                found = ", ".join(name for name in reader.fieldnames or () if name) or "none"
-                raise RestainError(f"{path}: has the columns {found}; expected X and Y, as ImageJ writes them")
-            for row in reader:
-                try:
-                    points.append((float(row["X"]), float(row["Y"])))
-                except (TypeError, ValueError):
-                    raise RestainError(f"{path}, line {reader.line_num}: X or Y is not a number") from None
-    except OSError as error:
-        raise RestainError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RestainError(f"{path}: cannot be read as a CSV of landmarks ({error})") from error
+    for where, row in read_table(path, ("X", "Y")):
+        try:
+            point = float(row["X"]), float(row["Y"])
+        except ValueError:
+            point = nan, nan
+        if not all(map(isfinite, point)):
+            raise RestainError(f"{where}: X is {quoted(row['X'])} and Y {quoted(row['Y'])}; expected two numbers")
+        points.append(point)
     if not points:
         raise RestainError(f"{path}: holds no landmarks")
     return np.array(points)

@@ -28,7 +28,7 @@ class PairOptions:
         min_tissue: 0 to 1; tiles with less tissue are glass.
         max_blur: 0 to 1, the blur effect above which either side is out of focus.
         max_pen: 0 to 1, largest share of ink.
-        max_fold: 0 to 1, largest share of tissue that lies double.
+        max_fold: 0 to 1, largest share of folded tissue.
     """
 
     tile: int = 1024

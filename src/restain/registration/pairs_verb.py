@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from restain.errors import RestainError
-from restain.files import write_json
+from restain.errors import RestainError, in_short
+from restain.files import read_json, write_json
 from restain.progress import ProgressBar
 from restain.registration.cutting import SlideTiles, cut_tiles
 from restain.registration.options import PairOptions
@@ -83,13 +83,13 @@ def pairs(
 
     ``out`` receives ``trainA trainB valA valB testA testB`` as MIST has them, ``pairs.csv``, ``summary.json``,
     ``pairs.html`` and, of each pair of slides, ``slides/NAME/`` with what ``register`` writes. A run that was stopped
-    goes on where it was when the same command is given again. Memory: about 1 GB, and for each thread 40 bytes a pixel
+    continues when the same command is given again. Memory: about 1 GB, and for each thread 40 bytes a pixel
     of a tile.
 
     Args:
         slides: a CSV (patient, he, ihc, stain; also split, he_mpp, ihc_mpp) or a folder whose names pair up.
         out: folder of the data set.
-        refine: in place of slides, a data set of pairs in any known layout; their IHC is aligned anew, locally. Only
+        refine: in place of slides, a data set of pairs in any known layout; their IHC is aligned again, locally. Only
             the thresholds and the scale of ``options`` are used then: splits and tiles are those of the data set.
         target: with ``refine``, which IHC where there are several.
         options: size, scale, splits and thresholds.
@@ -133,7 +133,7 @@ def _claim(out: Path, inputs: dict[str, Any], options: PairOptions) -> None:
     wanted = json.loads(json.dumps({"version": _VERSION, **inputs, "options": asdict(options)}))
     path = out / "run.json"
     if path.exists():
-        if json.loads(path.read_text(encoding="utf-8")) != wanted:
+        if read_json(path) != wanted:
             raise RestainError(
                 f"{out}: was made of other slides or with other options; expected the same, or a new folder"
             )
@@ -158,7 +158,10 @@ def _do_slide(
     folder = out / "slides" / pair.name
     finished = folder / "outcome.json"
     if finished.exists():
-        return SlideOutcome(**json.loads(finished.read_text(encoding="utf-8"))), read_rows(folder / "tiles.csv")
+        try:
+            return SlideOutcome(**read_json(finished)), read_rows(folder / "tiles.csv")
+        except TypeError as error:
+            raise RestainError(f"{finished}: is not what restain pairs writes ({in_short(error)})") from None
     try:
         with open_pair(pair.he, pair.ihc, pair.he_mpp, pair.ihc_mpp) as (he, ihc):
             registration = register_slides(he, ihc, workers=workers)

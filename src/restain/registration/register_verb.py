@@ -74,7 +74,7 @@ def register(
 ) -> RegistrationResult:
     """Register an IHC slide with the H&E slide of a section nearby.
 
-    ``out`` receives ``transform.json`` (field, affine, rigid, in microns), ``result.json`` (the figures),
+    ``out`` receives ``transform.json`` (field, affine, rigid, in microns), ``result.json`` (the numbers),
     ``overlay.png`` (checkerboard, and the haematoxylin of both in two colours), ``residuals.png`` and ``residuals.csv``
     (what is left, by place). The same slides give the same bytes. Memory: about 1 GB, whatever the slides.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from restain.csv_text import read_table
 from restain.errors import RestainError
 from restain.types import mix_seed
 from restain.wsi.discovery import find_slides
@@ -91,22 +91,7 @@ def draw_splits(pairs: Sequence[SlidePair], val: float, test: float, seed: int) 
 
 
 def _from_csv(path: Path) -> list[SlidePair]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            missing = [name for name in COLUMNS if name not in columns]
-            if missing:
-                raise RestainError(
-                    f"{path}: has the columns {', '.join(columns) or 'none'}; missing {', '.join(missing)}"
-                )
-            rows = [
-                (f"{path}, line {reader.line_num}", {k: (v or "").strip() for k, v in row.items() if k})
-                for row in reader
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise RestainError(f"{path}: cannot be read as a UTF-8 CSV table ({error})") from error
-    return _named([_csv_pair(path.parent, where, row) for where, row in rows])
+    return _named([_csv_pair(path.parent, where, row) for where, row in read_table(path, COLUMNS)])
 
 
 def _csv_pair(folder: Path, where: str, row: dict[str, str]) -> SlidePair:

@@ -12,6 +12,7 @@ import numpy as np
 
 from restain.alignment.fitting import Affine
 from restain.alignment.local import LocalAlignment, align_locally
+from restain.csv_text import read_table
 from restain.errors import RestainError
 from restain.files import write_text
 from restain.images import RGB
@@ -195,14 +196,13 @@ def read_rows(path: Path) -> list[TileRow]:
     """
     kinds = {field.name: field.type for field in fields(TileRow)}
     rows = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                values = {
-                    name: float(row[name]) if kind == "float" else row[name] == "1" if kind == "bool" else row[name]
-                    for name, kind in kinds.items()
-                }
-            except (KeyError, TypeError, ValueError) as error:
-                raise RestainError(f"{path}, line {number}: is not a row of pairs ({error})") from None
-            rows.append(TileRow(**values))  # type: ignore[arg-type]
+    for where, row in read_table(path, list(kinds)):
+        try:
+            values = {
+                name: float(row[name]) if kind == "float" else row[name] == "1" if kind == "bool" else row[name]
+                for name, kind in kinds.items()
+            }
+        except ValueError as error:
+            raise RestainError(f"{where}: is not a row of pairs ({error})") from None
+        rows.append(TileRow(**values))  # type: ignore[arg-type]
     return rows

@@ -17,7 +17,7 @@ from scipy.ndimage import map_coordinates
 
 from restain.alignment.fitting import Affine
 from restain.errors import RestainError
-from restain.files import write_json
+from restain.files import read_bytes, write_json
 from restain.stains import Floats
 
 VERSION: Literal[1] = 1
@@ -122,10 +122,9 @@ class Transform:
         Raises:
             RestainError: no such file, of another version, or not what ``write`` writes.
         """
+        content = read_bytes(path)
         try:
-            file = _File.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise RestainError(f"{path}: cannot be read ({error.strerror})") from error
+            file = _File.model_validate_json(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"

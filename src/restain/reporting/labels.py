@@ -20,6 +20,8 @@ ACRONYMS = {
     "kl": "KL",
     "icc": "ICC",
     "her2": "HER2",
+    "ki67": "Ki67",
+    "auroc": "AUROC",
     "h": "H",
     "lpips": "LPIPS",
     "st": "ST",

@@ -46,12 +46,12 @@ def report(
 
     Args:
         out: the page to write, ``*.html``; replaced whole or not at all.
-        run: run folder of ``restain train``; without it the page has no training part and says so.
-        evaluation: folder of ``restain evaluate``; without it the page has no fields and scores and says so.
+        run: run folder of ``restain train``; without it the page states that it has no training part.
+        evaluation: folder of ``restain evaluate``; without it the page states that it has no fields and scores.
         slides: folder of ``restain slide``; the page shows its first slides.
         images: fields of view shown side by side, >= 1.
-        force: write the page although the evaluated images were made by another stainer than the run's; the page says
-            so.
+        force: write the page although the evaluated images were made by another stainer than the run's; the page
+            states this.
 
     Returns:
         ``out``.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from restain.errors import RestainError
+from restain.errors import RestainError, meant
 from restain.evaluation.schema import PER_IMAGE, Literature, Score, Scores, Summary
 from restain.files import write_text
 from restain.reporting.evaluation_files import read_evaluation
@@ -54,8 +54,8 @@ def table(
     """Make a table for a paper: systems as rows, metrics as columns, the best bold, the second underlined.
 
     Args:
-        evaluations: folders of ``restain evaluate``; their systems stand below each other. A system without a name of
-            its own takes that of its folder.
+        evaluations: folders of ``restain evaluate``; their systems are listed below each other. A system without a
+            name of its own takes that of its folder.
         format: markdown, latex (needs the package booktabs) or csv; by default as the suffix of ``out`` asks for
             (.md, .tex, .csv), else markdown.
         out: file to write.
@@ -190,7 +190,7 @@ def _columns(parts: Sequence[_Part], metrics: Sequence[str]) -> list[SheetColumn
     for word in words:
         if word not in families and word not in described:
             raise RestainError(
-                f"metrics: {word!r} is in none of the evaluations; expected families "
+                f"metrics: {word!r} is in none of the evaluations{meant(word, described)}; expected families "
                 f"({', '.join(sorted(families))}) or names ({', '.join(described)})"
             )
     directed = [name for name, score in described.items() if score.direction != "none"]

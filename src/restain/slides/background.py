@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from restain.images import RGB
 from restain.stains import Floats
-from restain.wsi.geometry import Region, Size
+from restain.wsi.geometry import Mask, Region, Size
 from restain.wsi.tissue import Colour, Tissue
 
 KEPT = 50.0  # µm around tissue that stay as the network paints them
 FADED = 100.0  # µm around tissue beyond which there is plain background
+_CUT = 0.0, 16.0  # µm, the same where the network's glass and the background are of different colours
 
 
 class Background:
     """Where a slide's virtual stain fades into its background colour.
 
     The border follows the tissue, not the tiles, so that it cannot show a seam: the share of the network's image is 1
-    up to 50 µm from tissue and falls linearly to 0 at 100 µm.
+    up to 50 µm from tissue and falls linearly to 0 at 100 µm, or within 16 µm where it is ``cut``.
 
     Args:
         tissue: mask at low resolution over the whole slide.
         size: of the grid that regions are given in, over the whole slide too.
+        roi: mask of the same grid as the tissue's; outside it everything is background.
+        glass: stain the bare glass too, wherever the region of interest holds it.
     """
 
-    def __init__(self, tissue: Tissue, size: Size) -> None:
+    def __init__(self, tissue: Tissue, size: Size, *, roi: Mask | None = None, glass: bool = False) -> None:
         distance = distance_transform_edt(~tissue.mask) * float(tissue.mpp)
         if not tissue.mask.any():  # the distance to nothing
             distance = np.full(tissue.mask.shape, np.inf)
-        self._share = np.clip((FADED - distance) / (FADED - KEPT), 0, 1).astype(np.float32)
+        self._distance, self._roi, self._glass = distance, roi, glass
+        self._share = self._shares(KEPT, FADED)
         self._scale = tuple(coarse / fine for coarse, fine in zip(tissue.mask.shape, size.shape, strict=True))
         row, column = np.unravel_index(int(distance.argmax()), distance.shape)
-        self.farthest: tuple[int, int] | None = None  # (x, y) in the grid of the glass farthest from tissue
-        if distance[row, column] >= FADED:
+        self.farthest: tuple[int, int] | None = None  # (x, y) of the glass farthest from tissue, where it fades
+        if distance[row, column] >= KEPT:
             self.farthest = int((column + 0.5) / self._scale[1]), int((row + 0.5) / self._scale[0])
+
+    def _shares(self, kept: float, faded: float) -> Floats:
+        share = np.clip((faded - self._distance) / (faded - kept), 0, 1)
+        if self._glass:
+            share = np.ones_like(share)
+        return np.asarray(share if self._roi is None else share * self._roi, dtype=np.float32)
+
+    def cut(self) -> Background:
+        """The same, close to the tissue: what the network paints for glass would show as a ring."""
+        nearer = copy(self)
+        nearer._share = self._shares(*_CUT)
+        return nearer
 
     def hides(self, region: Region) -> bool:
         """Whether the whole region is background."""

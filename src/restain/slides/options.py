@@ -58,7 +58,7 @@ class SlideOptions:
             raise RestainError(f"norm is {self.norm!r}; expected one of {', '.join(NORMS)}")
         if self.seams not in SEAMS:
             raise RestainError(f"seams is {self.seams!r}; expected one of {', '.join(SEAMS)}")
-        if self.tile < 64:
-            raise RestainError(f"tile is {self.tile}; expected at least 64 pixels")
+        if not 64 <= self.tile <= 16384:
+            raise RestainError(f"tile is {self.tile}; expected 64 to 16384 pixels")
         if not 1 <= self.quality <= 100:
             raise RestainError(f"quality is {self.quality}; expected 1 to 100")

@@ -10,7 +10,8 @@ from typing import Literal, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
-from restain.errors import RestainError, in_short
+from restain.errors import RestainError
+from restain.files import read_bytes
 from restain.sections import Section
 from restain.slides.options import Norm, Seams
 
@@ -25,6 +26,7 @@ class JournalIdentity(Section):
     slide: str  # fingerprint of the slide's files
     slide_mpp: float  # µm
     tissue: str | None  # SHA-256 of the file that says where it is
+    roi: str | None = None  # SHA-256 of the file with the region of interest
     weights_sha256: str
     stainer_sha256: str  # of the weights and of the statistics that belong to them
     restain: str  # versions
@@ -47,6 +49,7 @@ class Request(Section):
     slide: str  # fingerprint of its files
     stainer: str  # SHA-256 of its weights and of the statistics that belong to them
     tissue: str | None  # SHA-256 of the file that says where it is, where there is one
+    roi: str | None = None  # SHA-256 of the file with the region of interest, where there is one
     mpp: float | None  # as it was given, µm
     model_mpp: float | None
     norm: Norm
@@ -116,6 +119,8 @@ class SlideRecord(Section):
     write_seconds: float | None = None  # that the network waited for the writer
     error: str = ""
     warnings: tuple[str, ...] = ()
+    stain: str | None = None  # name of the marker
+    weights_sha256: str | None = None  # of the stainer
     made_by: MadeBy | None = None
 
     def row(self) -> dict[str, object]:
@@ -158,10 +163,9 @@ _Kind = TypeVar("_Kind", bound=Section)
 
 
 def _read(path: Path, kind: type[_Kind]) -> _Kind:
+    content = read_bytes(path)
     try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RestainError(f"{path}: cannot be read ({error.strerror or in_short(error)})") from None
+        return kind.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

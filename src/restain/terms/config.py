@@ -171,7 +171,7 @@ class CycleConsistencyConfig(Section):
 
 
 class RelatedConfig(Section):
-    """Contrast of classes on the features that tell them apart (ODA-GAN)."""
+    """Contrast of classes on the features that separate them (ODA-GAN)."""
 
     weight: NonNegativeFloat = Field(1.0, description="weight of the term; not published")
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from restain.errors import RestainError
 from restain.recipes import Recipe
-from restain.tensors import find_device
+from restain.tensors import check_devices, find_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +31,9 @@ def launch(recipe: Recipe, machine: Machine) -> Fabric:
         RestainError: a device that is not there, or counts that do not fit.
     """
     device = find_device(machine.device)
-    if machine.devices < 1 or machine.nodes < 1:
-        raise RestainError(f"devices is {machine.devices} and nodes {machine.nodes}; expected at least 1 of each")
-    if device == "cuda" and machine.devices > torch.cuda.device_count():
-        raise RestainError(f"devices is {machine.devices}, but PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    check_devices(machine.devices, device)
+    if machine.nodes < 1:
+        raise RestainError(f"nodes is {machine.nodes}; expected at least 1")
     started = os.environ.get("WORLD_SIZE") if "TORCHELASTIC_RUN_ID" in os.environ else None
     if started is not None and int(started) != machine.devices * machine.nodes:
         # Each process would take itself for the only one, and all would write into one run folder.

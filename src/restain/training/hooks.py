@@ -80,7 +80,7 @@ class LogLine:
         # One copy from the device: rows are steps, and a phase that is not stepped every time leaves holes.
         hole = pending[0][next(iter(pending[0]))] * 0
         table = (
-            torch.stack([torch.stack([terms.get(name, hole) for name in names]) for terms in pending]).double().cpu()
+            torch.stack([torch.stack([terms.get(name, hole) for name in names]) for terms in pending]).cpu().double()
         )
         for row, terms in enumerate(pending):
             for column, name in enumerate(names):

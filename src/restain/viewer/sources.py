@@ -10,9 +10,12 @@ from pathlib import Path
 import tifffile
 
 from restain.errors import RestainError
+from restain.files import require_file
 from restain.images import is_tiff
 from restain.viewer.folders import pair_folders, read_folder
 from restain.viewer.pictures import ROLE_LABELS, ROLES, Case, Picture, Role, record_of, says_virtual
+from restain.viewer.registered import read_transform
+from restain.wsi.reader import MPP_RANGE
 
 _BY_PLACE: tuple[Role, ...] = ("he", "virtual", "real")
 
@@ -37,8 +40,10 @@ def find_cases(
     """
     paths = [Path(path) for path in inputs]
     for path in paths:
-        if not path.exists():
-            raise RestainError(f"{path}: no such file or folder")
+        if not path.is_dir():
+            require_file(path)
+    if mpp is not None and not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
+        raise RestainError(f"mpp is {mpp:g} µm per pixel; expected {MPP_RANGE[0]:g} to {MPP_RANGE[1]:g}")
     transforms = [path for path in paths if path.suffix.lower() == ".json" and path.is_file()]
     files = [path for path in paths if path.is_file() and path not in transforms]
     folders = [path for path in paths if path.is_dir()]
@@ -47,6 +52,8 @@ def find_cases(
     chosen = _check_roles(roles, len(files) or len(folders))
     cases: list[Case] = []
     if files:
+        for path in transforms:
+            read_transform(path)  # a damaged one is refused here, not in the page
         cases.append(_case_of_files(files, chosen, transforms[0] if transforms else None))
     elif transforms:
         raise RestainError(f"{transforms[0]}: a transform needs the slides that it belongs to, named before it")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from restain.errors import RestainError
+from restain.errors import RestainError, meant
 
 _TORCHVISION = "https://download.pytorch.org/models"
 _LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1"
@@ -172,4 +172,6 @@ def find_weight_file(name: str) -> WeightFile:
     try:
         return WEIGHTS[name]
     except KeyError:
-        raise RestainError(f"weights: {name!r} is not known; expected one of {', '.join(WEIGHTS)}") from None
+        raise RestainError(
+            f"weights: {name!r} is not known{meant(name, WEIGHTS)}; expected one of {', '.join(WEIGHTS)}"
+        ) from None

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from platformdirs import user_cache_path
+
 from restain.errors import RestainError, in_short
 from restain.files import require_file, sha256, write_aside
 from restain.weights.registry import WEIGHTS, WeightFile, find_weight_file
@@ -33,12 +35,12 @@ class HeldWeights:
 
 
 def weights_folder() -> Path:
-    """``$RESTAIN_WEIGHTS``, else ``restain/weights`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """``$RESTAIN_WEIGHTS``, else ``weights`` in restain's cache, on Linux ``~/.cache/restain``."""
     return _folder("RESTAIN_WEIGHTS", "weights")
 
 
 def cache_folder() -> Path:
-    """``$RESTAIN_CACHE``, else ``restain/features`` in ``$XDG_CACHE_HOME`` or ``~/.cache``; safe to delete."""
+    """``$RESTAIN_CACHE``, else ``features`` in restain's cache, on Linux ``~/.cache/restain``; safe to delete."""
     return _folder("RESTAIN_CACHE", "features")
 
 
@@ -48,8 +50,7 @@ def _folder(variable: str, name: str) -> Path:
         if folder.exists() and not folder.is_dir():
             raise RestainError(f"{variable}: {folder} is a file; expected a folder")
         return folder
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "restain" / name
+    return user_cache_path("restain", appauthor=False) / name
 
 
 def list_weights() -> list[HeldWeights]:

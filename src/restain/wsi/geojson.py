@@ -1,17 +1,21 @@
-"""Tissue as GeoJSON, the form in which QuPath exports and imports annotations."""
+"""Tissue and regions as GeoJSON, the form in which QuPath exports and imports annotations."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from skimage.draw import polygon as pixels_inside
 
-from restain.errors import RestainError, in_short
+from restain.errors import RestainError, in_short, quoted
+from restain.files import read_text
 from restain.wsi.geometry import Grid, Mask
+
+Corners: TypeAlias = npt.NDArray[np.float64]  # (corners, 2): x, y
 
 _LEFT_OUT = "Ignore*"  # QuPath's class for what is to be left out
 
@@ -33,21 +37,28 @@ def read_mask(path: Path, grid: Grid, mpp: float) -> Mask:
     Raises:
         RestainError: the file cannot be read, is no GeoJSON, or holds no polygon.
     """
+    text = read_text(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        stated = content.get("mpp", mpp) if isinstance(content, dict) else mpp
-        scale = float(stated) / grid.mpp
-        polygons = list(_polygons(content))
-        mask = np.zeros(grid.size.shape, dtype=bool)
-        for inside in (True, False):
-            for rings, taken in polygons:
-                if taken == inside:
-                    _draw(mask, [np.asarray(ring, dtype=np.float64)[:, :2] * scale for ring in rings], inside)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        content = json.loads(text)
+        scale = _scale(content, mpp) / grid.mpp
+        polygons = [(list(map(_corners, rings)), taken) for rings, taken in _polygons(content)]
+    except (ValueError, RecursionError) as error:
         raise RestainError(f"{path}: cannot be read as GeoJSON ({in_short(error)})") from None
     if not any(taken for _, taken in polygons):
         raise RestainError(f"{path}: holds no polygon; expected annotations that outline the tissue")
+    mask = np.zeros(grid.size.shape, dtype=bool)
+    for inside in (True, False):
+        for rings, taken in polygons:
+            if taken == inside and rings:
+                _draw(mask, [ring * scale for ring in rings], inside)
     return mask
+
+
+def _scale(content: Any, mpp: float) -> float:
+    stated = content.get("mpp", mpp) if isinstance(content, dict) else mpp
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < 1e6:
+        raise ValueError(f"mpp is {quoted(stated)}; expected microns per pixel")
+    return float(stated)
 
 
 def _polygons(content: Any, taken: bool = True) -> Iterator[tuple[list[Any], bool]]:
@@ -55,24 +66,55 @@ def _polygons(content: Any, taken: bool = True) -> Iterator[tuple[list[Any], boo
     if isinstance(content, list):
         for entry in content:
             yield from _polygons(entry, taken)
-    elif content["type"] == "FeatureCollection":
-        yield from _polygons(content["features"], taken)
-    elif content["type"] == "Feature":
-        classification = (content.get("properties") or {}).get("classification") or {}
-        yield from _polygons(content["geometry"], classification.get("name") != _LEFT_OUT)
-    elif content["type"] == "GeometryCollection":
-        yield from _polygons(content["geometries"], taken)
-    elif content["type"] == "Polygon":
-        yield content["coordinates"], taken
-    elif content["type"] == "MultiPolygon":
-        for rings in content["coordinates"]:
+        return
+    kind = _field(content, "type", str)
+    if kind == "FeatureCollection":
+        yield from _polygons(_field(content, "features", list), taken)
+    elif kind == "Feature":
+        properties = content.get("properties")
+        classification = properties.get("classification") if isinstance(properties, dict) else None
+        name = classification.get("name") if isinstance(classification, dict) else classification
+        if content.get("geometry") is not None:
+            yield from _polygons(_field(content, "geometry", dict), name != _LEFT_OUT)
+    elif kind == "GeometryCollection":
+        yield from _polygons(_field(content, "geometries", list), taken)
+    elif kind == "Polygon":
+        yield _field(content, "coordinates", list), taken
+    elif kind == "MultiPolygon":
+        for rings in _field(content, "coordinates", list):
+            if not isinstance(rings, list):
+                raise ValueError(f"a polygon is {quoted(rings)}; expected a list of rings")
             yield rings, taken
 
 
-def _draw(mask: Mask, rings: list[np.ndarray[Any, np.dtype[np.float64]]], value: bool) -> None:
+def _field(content: Any, name: str, kind: type) -> Any:
+    value = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(value, kind):
+        where = "" if isinstance(content, dict) else f" of {quoted(content)}"
+        raise ValueError(f"the field {name}{where} is {quoted(value)}; expected a {kind.__name__}")
+    return value
+
+
+def _corners(ring: Any) -> Corners:
+    """The corners of a ring; a third coordinate is left out."""
+    try:
+        corners = np.array([corner[:2] for corner in ring], dtype=np.float64)
+    except (TypeError, ValueError, OverflowError, KeyError):
+        corners = np.empty((0, 0))
+    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3 or not np.isfinite(corners).all():
+        raise ValueError(f"a ring is {quoted(ring)}; expected at least three corners [x, y]")
+    return corners
+
+
+def _draw(mask: Mask, rings: list[Corners], value: bool) -> None:
     """Set the pixels inside the first ring and outside the others."""
-    inside = np.zeros_like(mask)
+    start = np.clip(np.floor(rings[0].min(axis=0)) - 1, 0, mask.shape[::-1]).astype(int)
+    stop = np.clip(np.ceil(rings[0].max(axis=0)) + 1, 0, mask.shape[::-1]).astype(int)
+    part = mask[start[1] : stop[1], start[0] : stop[0]]  # of many small polygons on a large slide
+    if not part.size:
+        return
+    inside = np.zeros_like(part)
     for number, ring in enumerate(rings):
-        x, y = ring.T - 0.5  # the middle of pixel 0 lies at 0.5
-        inside[pixels_inside(y, x, mask.shape)] = number == 0  # type: ignore[no-untyped-call]
-    mask[inside] = value
+        x, y = (ring - start).T - 0.5  # the middle of pixel 0 lies at 0.5
+        inside[pixels_inside(y, x, part.shape)] = number == 0  # type: ignore[no-untyped-call]
+    part[inside] = value

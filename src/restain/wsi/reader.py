@@ -13,7 +13,8 @@ import openslide
 import tifffile
 
 from restain.errors import RestainError, in_short
-from restain.images import RGB, is_tiff
+from restain.files import require_file
+from restain.images import RGB, is_picture, is_tiff
 from restain.types import Mpp
 from restain.wsi.formats.dicom import DicomSource
 from restain.wsi.formats.picture import PictureSource
@@ -115,10 +116,8 @@ class FileSlide:
 
 
 def _open_source(path: Path) -> Source:
-    if not path.exists():
-        raise RestainError(f"{path}: no such file or folder")
-    if not path.is_file() and not path.is_dir():
-        raise RestainError(f"{path}: is neither a file nor a folder")
+    if not path.is_dir():
+        require_file(path)
     try:
         return _source_class(path)(path)
     except RestainError:
@@ -137,9 +136,11 @@ def _source_class(path: Path) -> Callable[[Path], Source]:
             if tiff.is_ome:  # OpenSlide would see the finest level alone
                 return TiffSource
     vendor = openslide.OpenSlide.detect_format(path)
-    if vendor is None or vendor == "generic-tiff":
-        return TiffSource if tiff_file else PictureSource
-    return VendorSource
+    if vendor not in (None, "generic-tiff"):
+        return VendorSource
+    if not tiff_file and not is_picture(path):
+        raise RestainError(f"{path}: cannot be opened as a slide; its first bytes are those of no known format")
+    return TiffSource if tiff_file else PictureSource
 
 
 def _refuse_absurd_extent(path: Path, size: Size, mpp: Mpp) -> None:

@@ -27,6 +27,8 @@ _GAP = 24.0  # µm: cracks and lumens narrower than twice this are closed
 _SPECK = 8.0  # µm: threads and dust narrower than twice this are dropped
 _PIECE = 5e3  # µm²: smaller pieces are dropped, smaller holes filled (70 µm squared)
 _INK_MARGIN = 24.0  # µm around ink and black
+_MOST_PIXELS = 2**25  # of a mask; a glass of 25 x 75 mm has 29 million at 8 µm
+_DARK_ENOUGH = 5e4  # µm² over the glass's density: of less, the share that is left out means nothing
 _WHITE: Colour = (255, 255, 255)
 
 
@@ -39,12 +41,15 @@ class Tissue:
         mpp: microns per pixel of the mask.
         background: colour of the slide's bare glass; 255 each where no glass is seen.
         slide_mpp: microns per pixel of the slide's level 0.
+        left_out: share of what is darker than the glass, ink aside, that the mask leaves out: specks, threads, single
+            cells; 0 where contours were given.
     """
 
     mask: Mask
     mpp: Mpp
     background: Colour
     slide_mpp: Mpp
+    left_out: float = 0.0
 
     @property
     def grid(self) -> Grid:
@@ -97,16 +102,25 @@ def find_tissue(slide: Slide, mpp: float = 8.0, contours: Path | None = None) ->
 
     Args:
         slide: any slide. One without coarse levels is read whole, once.
-        mpp: microns per pixel to look at, or the slide's own where that is coarser.
+        mpp: microns per pixel to look at, or the slide's own where that is coarser; still coarser where the slide is
+            larger than 33 million of such pixels (21 cm² at 8 µm), so that memory stays bounded.
         contours: GeoJSON file that says where the tissue is, such as QuPath exports for this slide; see ``read_mask``.
 
     Raises:
         RestainError: the slide cannot be decoded, or the file holds no contours.
     """
-    mpp = Mpp(max(mpp, slide.mpp))
+    least = slide.mpp * (slide.levels[0].size.area / _MOST_PIXELS) ** 0.5
+    mpp = Mpp(max(mpp, slide.mpp, least))
     rgb = read_region(slide, grid_size(slide, mpp).region, mpp)
-    mask = segment_tissue(rgb, mpp) if contours is None else read_mask(contours, Grid(mpp, Size.of(rgb)), slide.mpp)
-    return Tissue(mask, mpp, _background(rgb[~mask]) or _WHITE, slide.mpp)
+    left_out = 0.0
+    if contours is None:
+        dark, ink = _dark(rgb, mpp)
+        mask = _pieces(dark, ink, mpp)
+        if dark.sum() * mpp**2 >= _DARK_ENOUGH:
+            left_out = 1 - float((dark & mask).sum() / dark.sum())
+    else:
+        mask = read_mask(contours, Grid(mpp, Size.of(rgb)), slide.mpp)
+    return Tissue(mask, mpp, _background(rgb[~mask]) or _WHITE, slide.mpp, left_out)
 
 
 def segment_tissue(rgb: RGB, mpp: float) -> Mask:
@@ -119,10 +133,19 @@ def segment_tissue(rgb: RGB, mpp: float) -> Mask:
     Returns:
         bool (height, width).
     """
+    return _pieces(*_dark(rgb, mpp), mpp)
+
+
+def _dark(rgb: RGB, mpp: float) -> tuple[Mask, Mask]:
+    """What is darker than the glass and no ink, and the ink."""
     background = optical_density(np.array(_background(rgb.reshape(-1, 3)) or _WHITE, np.uint8)).mean()
     ink = _ink(rgb, mpp)
-    mask = tissue_mask(rgb, _OVER_BACKGROUND + float(background)) & ~ink
-    mask = _close(mask, _GAP / mpp)
+    return tissue_mask(rgb, _OVER_BACKGROUND + float(background)) & ~ink, ink
+
+
+def _pieces(dark: Mask, ink: Mask, mpp: float) -> Mask:
+    """Pieces of tissue among what is dark: gaps closed, specks dropped, holes filled."""
+    mask = _close(dark, _GAP / mpp)
     mask = _grow(_shrink(mask, _SPECK / mpp), _SPECK / mpp)
     least = _PIECE / mpp**2
     return _without_small(~_without_small(~mask, least) & ~ink, least)

@@ -11,8 +11,7 @@ from restain.metrics.amounts import Amount, agreement, amount, over_images
 from restain.metrics.cells.scores import measure_field
 from restain.metrics.measures import ImageMeasure, Marker, MeasuredImage
 from restain.metrics.metric import ClassTable, Metric
-from restain.metrics.statistics.agreement import KAPPA
-from restain.metrics.statistics.moments import Statistic
+from restain.metrics.statistics.agreement import CLASS_KAPPA
 from restain.stains import Floats
 
 _EVERYWHERE: tuple[Marker, ...] = ("nuclear", "membrane", "cytoplasm")
@@ -40,7 +39,7 @@ def _values(*names: str) -> Callable[[MeasuredImage], list[float]]:
 
 
 _ALL_CELLS = (
-    "counts stroma and lymphocytes with the tumour unless a mask says where it lies; needs nuclei that the "
+    "counts stroma and lymphocytes with the tumour unless a mask shows where it is; needs nuclei that the "
     "segmentation sees; for research only"
 )
 _WHERE = "of its nucleus (nuclear marker) or of the 3 µm around it (cytoplasmic); membranes by their completeness"
@@ -112,7 +111,7 @@ def _in_classes(name: str, classes: Callable[[Floats], Floats], table: ClassTabl
     found = over_images(
         _INDEX,
         name,
-        Statistic(lambda fake, real: KAPPA.features(classes(fake), classes(real)), KAPPA.value, scale=KAPPA.scale),
+        replace(CLASS_KAPPA, features=lambda fake, real: CLASS_KAPPA.features(classes(fake), classes(real))),
         f"Cohen's kappa with quadratic weights of the classes {', '.join(table.names)}",
     )
     return replace(
@@ -132,7 +131,7 @@ H_SCORE = (*amount(_H_SCORE), *agreement(_H_SCORE))
 HER2_BAND = (
     *amount(_HER2),
     replace(
-        over_images(_HER2, "her2_band_kappa", KAPPA, "Cohen's kappa with quadratic weights (Cohen 1968)"),
+        over_images(_HER2, "her2_band_kappa", CLASS_KAPPA, "Cohen's kappa with quadratic weights (Cohen 1968)"),
         classes=ClassTable(("0", "1+", "2+", "3+"), lambda band: band),
     ),
 )

@@ -13,7 +13,7 @@ from restain.stains import Floats
 MEMBRANE_UM = 6.0  # how far from its nucleus a cell's membrane is looked for
 SECTORS = 16  # of the circle around a nucleus
 FAINT_OD, WEAK_OD, STRONG_OD = 0.1, 0.2, 0.6  # of a membrane, by the densest pixel of a sector; faint: above background
-PARTIAL, COMPLETE = 0.25, 0.6  # share of the circle; segmentation misses some of what is complete to the eye
+PARTIAL, COMPLETE = 0.33, 0.6  # share of the circle; segmentation misses some of what is complete to the eye
 FIELD_SHARE = 0.1  # a category needs more than 10 % of the cells, as in ASCO/CAP 2018
 _MEMBRANE_SMOOTHING_UM = 0.25
 
@@ -26,7 +26,7 @@ def membrane_scores(nuclei: Nuclei) -> Integers:
     The cell reaches up to 6 µm beyond its nucleus, half-way to its neighbours at most. In each of 16 sectors around the
     nucleus, the densest DAB between nucleus and reach is the membrane's. 3: at least 0.6 in 60 % of the sectors,
     intense and complete; 2: at least 0.2 in 60 %, weak to moderate and complete; 1: at least 0.1 above the background
-    in 25 %, faint or incomplete; 0: less. The background is the median DAB of all cells, nuclei included, at most 0.1:
+    in 33 %, faint or incomplete; 0: less. The background is the median DAB of all cells, nuclei included, at most 0.1:
     a pale brown veil over a field is no membrane.
 
     Source: the wording of ASCO/CAP's HER2 guideline, Wolff et al., J. Clin. Oncol. 36 (2018), simplified; the densities

@@ -4,8 +4,8 @@ Haematoxylin, eosin and DAB are unmixed, so that neither pink nor brown cytoplas
 nuclear marker the larger of haematoxylin and 0.6 times DAB marks a nucleus, under other markers haematoxylin alone. Cut
 off at 0.4 and smoothed, it has to exceed three quarters of Otsu's threshold and, by 0.01, the mean of its surroundings.
 Specks are opened away and small holes filled. A watershed on the distance to the border cuts touching nuclei apart. A
-clump of more than 300 µm² that is as dense as the nuclei of the field is divided into as many of their size as it
-holds; other pieces of more than 300 µm² or less than 10 µm² are left out.
+clump of more than 150 µm² and three nuclei that is as dense as the nuclei of the field is divided into as many of their
+size as it holds; other pieces of more than 300 µm² or less than 10 µm² are left out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 DEFAULT_MPP = 0.5  # microns per pixel: 20x
 MPP_RANGE = (0.1, 1.0)  # beyond 1 µm a lymphocyte is a few pixels
-AREA_UM2 = (10.0, 300.0)  # a small lymphocyte is 20 µm², a large tumour nucleus 150
+AREA_UM2 = (10.0, 300.0)  # a small lymphocyte is 20 µm²
 
 _CUT_OFF = 0.4  # optical density: a black nucleus counts no more than a blue one, or Otsu would find only the black
 _BROWN_SHARE = 0.6  # of the DAB density: brown cytoplasm is paler than a brown nucleus and than most blue ones
@@ -41,6 +41,7 @@ _OTSU_SHARE = 0.75  # Otsu lies between dark and light; pale nuclei lie below it
 _LEAST_CONTRAST = 0.01  # optical density above the surroundings: less is noise on glass, whatever Otsu says
 _OPENING_UM = 0.5
 _HOLE_UM2 = 20.0
+_LARGE_UM2, _SEVERAL = 150.0, 3.0  # a large tumour nucleus; how many usual ones a clump holds at least
 _APART_UM = 2.5  # between the centres of two nuclei
 
 
@@ -123,7 +124,7 @@ def _cut_apart(mask: Mask, signal: Floats, mpp: float) -> Labels:
 
 
 def _divide_clumps(pieces: Labels, signal: Floats, mpp: float) -> Labels:
-    """Divide pieces too large for a nucleus, and as dense as the nuclei of the field, into pieces of their size."""
+    """Divide pieces too large for one nucleus, and as dense as the nuclei of the field, into pieces of their size."""
     area = np.bincount(pieces.ravel()) * mpp**2
     density = np.bincount(pieces.ravel(), weights=signal.ravel()) / np.maximum(area / mpp**2, 1)
     nucleus = (area >= AREA_UM2[0]) & (area <= AREA_UM2[1])
@@ -132,9 +133,9 @@ def _divide_clumps(pieces: Labels, signal: Floats, mpp: float) -> Labels:
         return pieces
     size, usual = np.median(area[nucleus]), np.median(density[nucleus])
     divided, last = pieces.copy(), len(area) - 1
-    for label in np.flatnonzero((area > AREA_UM2[1]) & (density >= usual)):
-        if label == 0:
-            continue
+    clump = (area > max(_LARGE_UM2, _SEVERAL * size)) & (density >= usual)
+    clump[0] = False
+    for label in np.flatnonzero(clump):
         place = np.nonzero(pieces == label)
         points = np.stack(place, axis=1).astype(np.float64)
         count = max(2, round(area[label] / size))

@@ -181,7 +181,7 @@ def _row(
 _NOT_ANTIALIASED = "the resize without antialiasing drops most of a large image; "
 FID = _row(
     "fid",
-    "resized to 299 as the protocol says: antialiased as in clean-fid (clean), bilinear as in pytorch-fid (asp2023), "
+    "resized to 299 by the protocol: antialiased as in clean-fid (clean), bilinear as in pytorch-fid (asp2023), "
     "as in TensorFlow 1 (unistainnet2026, cssp2p)",
     "clean-fid, Parmar et al., CVPR 2022; pytorch-fid; torchmetrics",
     "",

@@ -122,7 +122,7 @@ def _distance(name: str, unit: str, definition: str, source: str) -> Metric:
         measures=(_MEASURE,),
         family="learned",
         range="around 0 for equal distributions",
-        weakness="grows as n shrinks; means what the encoder sees; no published value may stand beside it",
+        weakness="grows as n shrinks; means what the encoder sees; not comparable with published values",
         ballot="given features",
     )
 

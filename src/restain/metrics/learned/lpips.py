@@ -74,7 +74,7 @@ def _tolerant_row(name: str, title: str, weights: str) -> Metric:
         columns=(name,),
         family="learned",
         range="[0, ∞), seldom above 1",
-        weakness=f"forgives a stain that lies a few pixels off, as consecutive sections do; {PHOTOGRAPHS}",
+        weakness=f"forgives a stain that is a few pixels off, as consecutive sections do; {PHOTOGRAPHS}",
         undefined="the image is smaller than the network can take",
         ballot="st_lpips",
     )

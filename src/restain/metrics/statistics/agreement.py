@@ -106,6 +106,14 @@ def _kappa(means: Floats, n: Floats | int) -> Floats:
 KAPPA = Statistic(_common_features, _kappa, scale="log")
 
 
+def _class_kappa(means: Floats, n: Floats | int) -> Floats:
+    _, y, _, yy, _ = means
+    return np.asarray(np.where(yy - y * y > CONSTANT, _kappa(means, n), np.nan))
+
+
+CLASS_KAPPA = Statistic(_common_features, _class_kappa, scale="log")  # no value where the real side is in one class
+
+
 def quadratic_kappa(fake: Floats, real: Floats) -> Floats:
     """Cohen's kappa with quadratic weights, 1 - observed / expected mean squared distance of two classifications.
 

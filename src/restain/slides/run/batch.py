@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,16 +13,17 @@ from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord
 from restain.slides.run.existing import check_summary
 from restain.slides.run.job import Job, list_jobs
+from restain.slides.run.processes import stain_in_processes
 from restain.slides.run.single import stain_slide
-from restain.slides.run.summary import write_summary
+from restain.slides.run.summary import update_summary
 from restain.slides.seamless.normalisation import needs_of
 from restain.stainer import Stainer, load_stainer
-from restain.tensors import find_device
+from restain.tensors import check_devices, find_device
 
 
 @dataclass(frozen=True)
 class SlideRun:
-    """What became of each slide; also in ``summary.csv``, ``summary.json`` and ``summary.html``.
+    """What became of each slide of a run.
 
     Attributes:
         out: folder of the results.
@@ -47,7 +49,9 @@ def slide(
     options: SlideOptions = SlideOptions(),  # noqa: B008 - frozen
     device: str = "auto",
     tissue: str | Path | None = None,
+    roi: str | Path | None = None,
     mpp_table: str | Path | None = None,
+    devices: int = 1,
     engine: Literal["local", "ray"] = "local",
     workers: int | None = None,
 ) -> SlideRun:
@@ -57,8 +61,8 @@ def slide(
     ``NAME.tissue.geojson`` for QuPath and ``NAME.json``, the slide's record. A run that was killed continues where it
     was when the same command is given again; the result is the same, byte for byte. What the same stainer made of the
     same slide with the same options is left alone; other results of restain are replaced, and the record notes why.
-    ``summary.csv``, ``summary.json`` and ``summary.html`` list all slides, and ``qupath.groovy`` adds them to a QuPath
-    project.
+    ``summary.csv``, ``summary.json`` and ``summary.html`` list all slides of the folder, also those of earlier runs and
+    of other processes, and ``qupath.groovy`` adds them to a QuPath project.
 
     Args:
         stainer: stainer folder or run folder.
@@ -68,41 +72,55 @@ def slide(
         device: auto, cpu or cuda.
         tissue: GeoJSON of the tissue, a file for one slide or a folder of ``NAME.tissue.geojson``; in pixels of the
             H&E's level 0, as QuPath exports it. It is searched for in the slide where this is left out.
+        roi: GeoJSON of the region of interest in the same form (``NAME.roi.geojson``): only what lies in it is stained,
+            with the statistics of the whole slide, so that its pixels are those that the whole slide would have.
         mpp_table: CSV file with the columns ``slide`` and ``mpp``, for slides that lack a resolution of their own.
-        engine: "local" stains one slide after another in this process; "ray" spreads them over a Ray cluster, the one
-            that is running or a local one, and repeats what a lost worker was staining.
+        devices: processes on this machine that stain one slide each: one per GPU, or on a CPU any number. A process
+            that is lost is started again, and its slide continues from its journal.
+        engine: "local" stains on this machine; "ray" spreads the slides over a Ray cluster, the one that is running or
+            a local one, and repeats what a lost worker was staining.
         workers: with Ray, processes; by default one for each GPU, or for each 4 cores where there is none.
 
     Returns:
         a record for each slide. One bad slide does not stop the others.
 
     Raises:
-        RestainError: no usable stainer or device, tiles that are no multiple of its generator's stride, a norm that it
-            has no statistics for, no slides, two slides that would get the same name, or a folder for the results that
-            holds another program's summary.
+        RestainError: no usable stainer or device, more devices than there are, tiles that are no multiple of its
+            generator's stride, a norm that it has no statistics for, no slides, two slides that would get the same
+            name, or a folder for the results that holds another program's summary.
     """
-    tissue_path, table = (None if path is None else Path(path) for path in (tissue, mpp_table))
-    listed = list_jobs(input, Path(out), tissue=tissue_path, mpp_table=table)
+    tissue_path, roi_path, table = (None if path is None else Path(path) for path in (tissue, roi, mpp_table))
+    listed = list_jobs(input, Path(out), tissue=tissue_path, roi=roi_path, mpp_table=table)
     check_summary(Path(out))
     if engine == "ray":
+        if devices != 1:
+            raise RestainError(f"devices is {devices} with engine ray; expected workers instead")
         from restain.slides.run.ray_engine import stain_on_ray
 
         ready = load_stainer(stainer)  # a bad one is refused here, not by every worker
         needs_of(ready, options.norm).footprint.check_side(options.tile)
         arriving = stain_on_ray(listed.jobs, Path(stainer), options, device, workers)
     elif engine == "local":
-        ready = load_stainer(stainer, find_device(device))
+        if workers is not None:
+            raise RestainError(f"workers is {workers} with engine local; expected devices instead")
+        found = find_device(device)
+        check_devices(devices, found)
+        ready = load_stainer(stainer, found if devices == 1 else "cpu")
         needs_of(ready, options.norm).footprint.check_side(options.tile)
-        arriving = _stain_here(listed.jobs, ready, options)
+        if devices == 1:
+            arriving = _stain_here(listed.jobs, ready, options)
+        else:
+            arriving = stain_in_processes(listed.jobs, Path(stainer), options, found, devices)
     else:
         raise RestainError(f"engine is {engine!r}; expected local or ray")
     records: list[SlideRecord] = []
-    for record in arriving:
-        records.append(record)
-        run = SlideRun(Path(out), tuple(sorted(records, key=lambda record: record.slide)), listed.ignored)
-        write_summary(run.out, run.records, ready.card.stain, ready.weights_sha256)
-    return run
+    with closing(arriving):  # processes end with the run, however that ends
+        for record in arriving:
+            records.append(record)
+            update_summary(Path(out), records)
+    return SlideRun(Path(out), tuple(sorted(records, key=lambda record: record.slide)), listed.ignored)
 
 
-def _stain_here(jobs: Sequence[Job], stainer: Stainer, options: SlideOptions) -> Iterator[SlideRecord]:
-    return (stain_slide(job, stainer, options) for job in jobs)
+def _stain_here(jobs: Sequence[Job], stainer: Stainer, options: SlideOptions) -> Generator[SlideRecord]:
+    for job in jobs:
+        yield stain_slide(job, stainer, options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -47,7 +46,7 @@ class Estimate:
     tiles_in_all: int = 0
     tissue_mm2: float = 0.0
     seconds: float = 0.0
-    memory: float = 0.0  # bytes
+    memory: float | None = 0.0  # bytes; None where the system does not state how much a process takes
     file_size: float = 0.0  # bytes of the output
     warnings: tuple[str, ...] = ()
 
@@ -60,6 +59,7 @@ def estimate_slides(
     options: SlideOptions = SlideOptions(),  # noqa: B008 - frozen
     device: str = "auto",
     tissue: str | Path | None = None,
+    roi: str | Path | None = None,
     mpp_table: str | Path | None = None,
 ) -> list[Estimate]:
     """What ``slide`` with the same arguments would need; one tile of each slide is stained to measure it.
@@ -67,8 +67,8 @@ def estimate_slides(
     Raises:
         RestainError: no usable stainer or device, or no slides.
     """
-    tissue_path, table = (None if path is None else Path(path) for path in (tissue, mpp_table))
-    jobs = list_jobs(input, Path(out), tissue=tissue_path, mpp_table=table).jobs
+    tissue_path, roi_path, table = (None if path is None else Path(path) for path in (tissue, roi, mpp_table))
+    jobs = list_jobs(input, Path(out), tissue=tissue_path, roi=roi_path, mpp_table=table).jobs
     ready = load_stainer(stainer, find_device(device))
     return [_estimate(job, ready, options) for job in jobs]
 
@@ -76,21 +76,22 @@ def estimate_slides(
 def _estimate(job: Job, stainer: Stainer, options: SlideOptions) -> Estimate:
     try:
         with open_slide(job.source, job.mpp or options.mpp) as slide:
-            plan = plan_slide(slide, needs_of(stainer, options.norm), options, job.tissue)
+            plan = plan_slide(slide, needs_of(stainer, options.norm), options, tissue=job.tissue, roi=job.roi)
             seconds, density = _try_a_tile(slide, plan, stainer, options) if plan.tiles else (0.0, 0.0)
     except (RestainError, OSError) as error:
         return Estimate(job.source, error=str(error))
     network_pixels = sum(plan.tiling.cell(tile.row, tile.column).area for tile in plan.tiles)
     output_pixels = network_pixels * (plan.grid.mpp / plan.output.mpp) ** 2
+    peak, tile_held = _peak_memory(), (options.tile + plan.tiling.feather) ** 2
     rows_held = _ROWS_HELD * plan.output.size.width * Encoding().tile
     return Estimate(
         slide=job.source,
         output=plan.output.size,
         tiles=len(plan.tiles),
         tiles_in_all=len(plan.tiling),
-        tissue_mm2=plan.tissue.area_mm2,
+        tissue_mm2=plan.stained_tissue.area_mm2,
         seconds=seconds,
-        memory=_peak_memory() + 3 * (_TILES_HELD * (options.tile + plan.tiling.feather) ** 2 + rows_held),
+        memory=None if peak is None else peak + 3 * (_TILES_HELD * tile_held + rows_held),
         file_size=density * output_pixels * _PYRAMID,
         warnings=plan.warnings,
     )
@@ -121,7 +122,11 @@ def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOp
     return seconds, len(encoded) / Size.of(corner).area
 
 
-def _peak_memory() -> float:
-    """Bytes of this process at its largest so far."""
+def _peak_memory() -> float | None:
+    """Bytes of this process at its largest so far; None on Windows, where Python has no module that states it."""
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return float(peak)

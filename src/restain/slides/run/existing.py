@@ -7,6 +7,7 @@ from pathlib import Path
 import tifffile
 
 from restain.errors import RestainError
+from restain.files import require_file
 from restain.slides.record import SlideRecord, read_record, read_summary
 from restain.slides.run.job import BESIDE, Job
 from restain.slides.run.summary import FILES
@@ -15,6 +16,7 @@ _WORDS = {  # fields of a request, in a sentence
     "slide": "another version of the slide",
     "stainer": "another stainer",
     "tissue": "other tissue",
+    "roi": "another region of interest",
 }
 
 
@@ -64,6 +66,7 @@ def _own_record(path: Path) -> SlideRecord | None:
 
 def _is_ours(path: Path) -> bool:
     try:
+        require_file(path)
         with tifffile.TiffFile(path) as file:
             return str(file.pages.first.software).startswith("restain ")
     except Exception:  # missing, or something that tifffile does not read

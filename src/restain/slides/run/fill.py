@@ -7,6 +7,7 @@ little darker or lighter than that.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,12 @@ _TINTED = 30  # grey levels between the channels: then it is no glass
 _UNEVEN = 8.0  # grey levels, standard deviation within the patch: then no single colour stands for it
 
 
-def find_fill(folder: Path, plan: Plan, network: SlideStainer, read: Read) -> Colour:
-    """Stain a patch of glass far from tissue, and take the median of what the network paints there.
+def with_fill(folder: Path, plan: Plan, network: SlideStainer, read: Read) -> Plan:
+    """Stain a patch of glass far from tissue, and fill with the median of what the network paints there.
+
+    Where the network paints glass as tissue, tinted or unevenly, no colour would hide its edge, nor with statistics of
+    each tile, since each tile then has a glass of its own: the background is then the slide's own white, and begins
+    close to the tissue.
 
     Args:
         folder: of the slide's journal, where the colour is kept: a run that continues fills with the same.
@@ -37,25 +42,31 @@ def find_fill(folder: Path, plan: Plan, network: SlideStainer, read: Read) -> Co
         read: pixels of a region of the plan's grid.
 
     Returns:
-        the colour; the slide's own white where there is no such glass, where the network paints glass as tissue or
-        unevenly, and with statistics of each tile, since each tile then has a glass of its own.
+        the plan with its colour and border of the background; as it is where no glass fades.
     """
+    if plan.background is None or not plan.tiles:
+        return plan
+    if plan.norm == "tile":
+        return replace(plan, background=plan.background.cut())
+    if plan.background.farthest is None:
+        return plan
     path = folder / "background.json"
-    if path.exists():
-        red, green, blue = json.loads(path.read_text(encoding="utf-8"))
-        return red, green, blue
-    own = plan.tissue.background
-    painted = plan.background and plan.tiles and plan.norm != "tile"
-    place = plan.background.farthest if plan.background and painted else None
-    colour = own
-    if place is not None:
-        try:
-            colour = _painted(network.stain(*_patch(place, plan, read))[0], own)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):  # tiles may still fit, cut into parts
-                raise
-    write_json(path, list(colour))
-    return colour
+    if not path.exists():
+        write_json(path, _find_colour(plan.background.farthest, plan, network, read))
+    colour = json.loads(path.read_text(encoding="utf-8"))
+    if colour is None:
+        return replace(plan, background=plan.background.cut())
+    red, green, blue = colour
+    return replace(plan, fill=(red, green, blue))
+
+
+def _find_colour(place: tuple[int, int], plan: Plan, network: SlideStainer, read: Read) -> Colour | None:
+    try:
+        return _painted(network.stain(*_patch(place, plan, read))[0], plan.tissue.background)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):  # tiles may still fit, cut into parts
+            raise
+    return None
 
 
 def _patch(place: tuple[int, int], plan: Plan, read: Read) -> tuple[list[RGB], list[Tile]]:
@@ -70,10 +81,11 @@ def _start(middle: int, halo: int, stride: int) -> int:
     return padded + halo if padded >= 0 else max(0, middle - _SIDE // 2) // stride * stride
 
 
-def _painted(pixels: RGB, own: Colour) -> Colour:
+def _painted(pixels: RGB, own: Colour) -> Colour | None:
+    """The colour of a patch of glass, where it is one that a background can have."""
     red, green, blue = np.median(pixels.reshape(-1, 3), axis=0)
     painted = round(red), round(green), round(blue)
     darker = float((optical_density(np.array(painted, np.uint8)) - optical_density(np.array(own, np.uint8))).mean())
     even = float(pixels.std(axis=(0, 1)).max()) <= _UNEVEN
     grey = max(painted) - min(painted) <= _TINTED
-    return painted if even and grey and darker <= _DARKER else own
+    return painted if even and grey and darker <= _DARKER else None

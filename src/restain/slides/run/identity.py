@@ -27,6 +27,7 @@ def request_of(job: Job, stainer: Stainer, options: SlideOptions) -> Request:
         slide=fingerprint(job.source),
         stainer=stainer.identity,
         tissue=sha256(job.tissue) if job.tissue else None,
+        roi=sha256(job.roi) if job.roi else None,
         mpp=job.mpp or options.mpp,
         norm=decide_norm(stainer, options.norm),
         **{name: getattr(options, name) for name in _ASKED},
@@ -40,6 +41,7 @@ def describe(job: Job, request: Request, plan: Plan, stainer: Stainer) -> MadeBy
         slide=request.slide,
         slide_mpp=plan.tissue.slide_mpp,
         tissue=request.tissue,
+        roi=request.roi,
         weights_sha256=stainer.weights_sha256,
         stainer_sha256=stainer.identity,
         restain=metadata.version("restain"),
@@ -67,8 +69,11 @@ def describe(job: Job, request: Request, plan: Plan, stainer: Stainer) -> MadeBy
 def fingerprint(path: Path) -> str:
     """A hash that identifies a slide without reading it whole: names, sizes, times and both ends of its files."""
     digest = hashlib.sha256()
-    folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path  # MIRAX: slide.mrxs and slide/
-    for file in [path, *sorted(folder.rglob("*"))]:
+    if path.is_dir():  # DICOM; what lies in the folders below is not of it
+        files = sorted(path.iterdir())
+    else:  # MIRAX: slide.mrxs and slide/
+        files = [path, *(sorted(path.with_suffix("").rglob("*")) if path.suffix.lower() == ".mrxs" else ())]
+    for file in files:
         if file.is_file():
             status = file.stat()
             size = status.st_size

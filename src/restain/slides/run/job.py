@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from restain.errors import RestainError, in_short
+from restain.csv_text import read_table
+from restain.errors import RestainError, quoted
+from restain.files import require_file
 from restain.wsi.discovery import find_slides
 from restain.wsi.reader import MPP_RANGE
 
 SUFFIX = ".ome.tif"
+_LONGEST = 250  # bytes of a file name, with the dot of hidden ones
 BESIDE = (".thumbnail.png", ".preview.png", ".tissue.geojson", ".json")  # files that go with a slide
-_TISSUE = (".tissue.geojson", ".geojson")  # names of tissue that is given
+_GIVEN = {"tissue": (".tissue.geojson", ".geojson"), "roi": (".roi.geojson", ".geojson")}  # names of contours
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,14 @@ class Job:
         target: the virtual slide.
         mpp: microns per pixel of the slide, where they are given for it alone.
         tissue: GeoJSON file with its tissue, where that is given.
+        roi: GeoJSON file with the region of interest, where that is given.
     """
 
     source: Path
     target: Path
     mpp: float | None = None
     tissue: Path | None = None
+    roi: Path | None = None
 
     def beside(self, suffix: str) -> Path:
         """A file next to the result, of the same name."""
@@ -55,6 +59,7 @@ def list_jobs(
     out: Path,
     *,
     tissue: Path | None = None,
+    roi: Path | None = None,
     mpp_table: Path | None = None,
 ) -> JobList:
     """Which slides there are and where each result goes.
@@ -64,12 +69,13 @@ def list_jobs(
         out: folder for the results.
         tissue: GeoJSON file of the only slide; or a folder with ``NAME.tissue.geojson`` or ``NAME.geojson`` for each,
             in the structure of the results or flat.
+        roi: the same with regions of interest, ``NAME.roi.geojson`` or ``NAME.geojson``.
         mpp_table: CSV file with the columns ``slide`` (file name, with or without suffix, or the path as it is
             found) and ``mpp``.
 
     Raises:
         RestainError: there are no slides, two would get the same name, one would be written over, ``out`` is their own
-            folder, a name is not UTF-8, tissue is missing for a slide, or the table is not one.
+            folder, a name is not UTF-8, tissue or a region is missing for a slide, or the table is not one.
     """
     inputs = [Path(input)] if isinstance(input, str | Path) else [Path(path) for path in input]
     jobs: dict[Path, Job] = {}
@@ -78,9 +84,9 @@ def list_jobs(
     for path in inputs:
         found = find_slides([path])
         ignored += found.ignored
-        single = found.slides == (path,)  # a folder of DICOM files is one slide
+        single = path in found.slides  # a file, or a folder of DICOM files
         base = path.absolute().parent if single else path.absolute()
-        if not single and base.resolve() == out.resolve():
+        if path.is_dir() and path.resolve() == out.resolve():
             raise RestainError(
                 f"{out}: is the folder of the slides, where results would be taken for slides; expected another folder"
             )
@@ -94,7 +100,14 @@ def list_jobs(
             jobs[target] = Job(source, target, _scale_of(source, scales))
     if not jobs:
         raise RestainError(f"{', '.join(map(str, inputs))}: holds no slides")
-    listed = [job if tissue is None else _with_tissue(job, tissue, out, len(jobs)) for job in jobs.values()]
+    if scales and all(job.mpp is None for job in jobs.values()):
+        expected = f"expected file names such as {next(iter(jobs.values())).source.name}"
+        raise RestainError(f"{mpp_table}: names none of the {len(jobs)} slides; {expected}")
+    listed = list(jobs.values())
+    if tissue is not None:
+        listed = [replace(job, tissue=_given(job, "tissue", tissue, out, len(jobs))) for job in listed]
+    if roi is not None:
+        listed = [replace(job, roi=_given(job, "roi", roi, out, len(jobs))) for job in listed]
     return JobList(tuple(listed), tuple(ignored))
 
 
@@ -106,6 +119,10 @@ def _target(source: Path, base: Path, out: Path) -> Path:
         str(target).encode()
     except UnicodeEncodeError:  # Python keeps bytes of another encoding as halves of surrogates
         raise RestainError(f"{str(source)!r}: is not a name in UTF-8, and no summary can hold it; rename it") from None
+    longest = max(len((_stem(source) + suffix).encode()) for suffix in (*BESIDE, SUFFIX, ".unfinished"))
+    if longest > _LONGEST:
+        expected = f"expected at most {_LONGEST}; rename it"
+        raise RestainError(f"{source}: results would have names of {longest} bytes; {expected}")
     return target
 
 
@@ -117,44 +134,43 @@ def _stem(path: Path) -> str:
     return path.stem if path.is_file() else path.absolute().name
 
 
-def _with_tissue(job: Job, tissue: Path, out: Path, count: int) -> Job:
-    if tissue.is_file():
+def _given(job: Job, what: str, path: Path, out: Path, count: int) -> Path:
+    """The GeoJSON file of a slide: the one that was named, or that of its name in a folder."""
+    if not path.is_dir():
+        require_file(path)
         if count > 1:
             raise RestainError(
-                f"{tissue}: is the tissue of one slide, and there are {count}; name a folder of such files"
+                f"{path}: is the {what} of one slide, and there are {count}; name a folder of such files"
             )
-        return Job(job.source, job.target, job.mpp, tissue)
-    if not tissue.is_dir():
-        raise RestainError(f"{tissue}: no such file or folder")
-    for folder in (tissue / job.target.parent.relative_to(out), tissue):
-        for suffix in _TISSUE:
+        return path
+    for folder in (path / job.target.parent.relative_to(out), path):
+        for suffix in _GIVEN[what]:
             file = folder / job.beside(suffix).name
             if file.is_file():
-                return Job(job.source, job.target, job.mpp, file)
-    raise RestainError(f"{tissue}: holds no {job.beside(_TISSUE[0]).name} for {job.source}")
+                return file
+    raise RestainError(f"{path}: holds no {job.beside(_GIVEN[what][0]).name} for {job.source}")
 
 
 def _read_table(path: Path) -> dict[str, float]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RestainError(f"{path}: cannot be read as a CSV file ({in_short(error)})") from None
+    """Microns per pixel by the names of a table."""
     scales: dict[str, float] = {}
-    for line, row in enumerate(rows, 2):
-        name, value = row.get("slide"), row.get("mpp")
-        if not name or not value:
-            raise RestainError(f"{path}: line {line} has no slide or no mpp; expected the columns slide and mpp")
-        try:
-            mpp = float(value)
-        except ValueError:
-            mpp = float("nan")
+    for where, row in read_table(path, ("slide", "mpp")):
+        mpp = _number(row["mpp"])
+        if not row["slide"]:
+            raise RestainError(f"{where}: names no slide")
         if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
             expected = f"microns per pixel from {MPP_RANGE[0]} to {MPP_RANGE[1]:g}"
-            raise RestainError(f"{path}: line {line} has mpp {value!r}; expected {expected}")
-        if scales.setdefault(name, mpp) != mpp:
-            raise RestainError(f"{path}: line {line} names {name} again, with another mpp")
+            raise RestainError(f"{where}: mpp is {quoted(row['mpp'])}; expected {expected}")
+        if scales.setdefault(row["slide"], mpp) != mpp:
+            raise RestainError(f"{where}: names {quoted(row['slide'])} again, with another mpp")
     return scales
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def _scale_of(source: Path, scales: Mapping[str, float]) -> float | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from restain.slides.record import JournalIdentity
 from restain.slides.tiling import Tile
 
 _JOB = "job.json"
+_OWN = (_JOB, "tiles", "output", "statistics-", "background.json", ".")  # beginnings of names in a journal
 KEPT_DECODED = 12  # tiles in memory: an output row passes each tile several times, from left to right
 _ZSTD_LEVEL = 1
 
@@ -32,9 +35,13 @@ class Journal:
     Args:
         folder: made where it does not exist.
         identity: of the run.
+
+    Raises:
+        RestainError: there is something else under that name, or files of others in it.
     """
 
     def __init__(self, folder: Path, identity: JournalIdentity) -> None:
+        _refuse_others(folder)
         self.folder = folder
         self._job, self._tiles = folder / _JOB, folder / "tiles"
         self._decoded: OrderedDict[tuple[int, int], RGB] = OrderedDict()
@@ -98,11 +105,32 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the folder: the slide is finished."""
-        self._job.unlink()  # first: if this is interrupted, what is left is nobody's
+        self._job.unlink(missing_ok=True)  # first: if this is interrupted, what is left is nobody's
         shutil.rmtree(self.folder)
 
     def _path(self, tile: Tile) -> Path:
         return self._tiles / f"{tile.row:05d}-{tile.column:05d}.zst"
+
+
+def _refuse_others(folder: Path) -> None:
+    """What does not look like a journal is not replaced, and not written into."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise RestainError(f"{folder}: is no folder; expected nothing there, or the finished tiles of an earlier run")
+    strangers = [path for path in folder.iterdir() if not path.name.startswith(_OWN)] if folder.exists() else []
+    if strangers:
+        raise RestainError(f"{strangers[0]}: was not written by restain; move it out of the folder")
+
+
+@contextmanager
+def open_journal(folder: Path, identity: JournalIdentity) -> Iterator[Journal]:
+    """A journal for a block of work; where that fails before a tile is finished, nothing is left behind."""
+    journal = Journal(folder, identity)
+    try:
+        yield journal
+    except Exception:  # where it is stopped from outside, what was measured is kept
+        if not len(journal):
+            journal.remove()
+        raise
 
 
 def discard(folder: Path, identity: JournalIdentity) -> None:

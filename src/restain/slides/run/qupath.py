@@ -18,11 +18,12 @@ _SCRIPT = """\
  * Virtual slides of restain in QuPath: virtual stains, not real IHC; for research, not for clinical use.
  *
  * Create or open a project (File > Project...), open this file in Automate > Script editor, and run it. Each H&E and
- * its virtual slide are added with their image types, stain vectors and the tissue as an annotation. To look at both
- * side by side: View > Multi-view > Set grid size, 1 x 2, drag one image onto each viewer, and choose Synchronize
- * viewers.
+ * its virtual slide are added with their image types, stain vectors and the tissue as an annotation. The first pair
+ * opens in two viewers that move together (View > Multi-view > Synchronize viewers); drag another pair onto them from
+ * the project's list. Run again, the script adds only pairs that the project does not hold yet.
  */
 import java.awt.geom.AffineTransform
+import javafx.application.Platform
 import qupath.lib.color.ColorDeconvolutionStains
 import qupath.lib.gui.commands.ProjectCommands
 import qupath.lib.images.ImageData
@@ -44,9 +45,12 @@ if (project == null) {
 
 def add(project, String path, type, stains, File tissue, double scale) {
     def file = new File(path)
+    def known = project.getImageList().find { it.getURIs().contains(file.toURI()) }
+    if (known != null)
+        return known
     if (!file.exists()) {
         println 'Not found: ' + path
-        return
+        return null
     }
     def builder = ImageServers.getImageSupport(file.toURI()).builders[0]
     def entry = project.addImage(builder)
@@ -63,16 +67,32 @@ def add(project, String path, type, stains, File tissue, double scale) {
     entry.setImageName(file.getName())
     entry.setThumbnail(ProjectCommands.getThumbnailRGB(imageData.getServer()))
     entry.saveImageData(imageData)
+    return entry
 }
 
-slides.each { he, ihc, tissue, heMpp, ihcMpp ->
+def pairs = slides.collect { he, ihc, tissue, heMpp, ihcMpp ->
     def contours = new File(tissue) // in pixels of the virtual slide
-    add(project, he, ImageData.ImageType.BRIGHTFIELD_H_E, null, contours, ihcMpp / heMpp)
-    add(project, ihc, ImageData.ImageType.BRIGHTFIELD_H_DAB, stains, contours, 1)
-}
+    [add(project, he, ImageData.ImageType.BRIGHTFIELD_H_E, null, contours, ihcMpp / heMpp),
+     add(project, ihc, ImageData.ImageType.BRIGHTFIELD_H_DAB, stains, contours, 1)]
+}.findAll { !it.contains(null) }
 project.syncChanges()
-getQuPath()?.refreshProject()
-println slides.size() + ' pairs of slides added'
+println pairs.size() + ' pairs of slides in the project'
+
+def gui = getQuPath() // none where QuPath runs without its window
+if (gui != null && !pairs.isEmpty()) {
+    Platform.runLater {
+        gui.refreshProject()
+        def manager = gui.getViewerManager()
+        if (!manager.setGridSize(1, 2))
+            return
+        manager.setSynchronizeViewers(true)
+        pairs[0].eachWithIndex { entry, index ->
+            manager.setActiveViewer(manager.getAllViewers()[index])
+            gui.openImageEntry(entry)
+        }
+        manager.matchResolutions()
+    }
+}
 """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ from restain.progress import ProgressBar
 from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord
 from restain.slides.run.job import Job
-from restain.slides.run.single import failed, stain_slide
+from restain.slides.run.retries import Attempts
+from restain.slides.run.single import stain_slide
 from restain.stainer import load_stainer
 from restain.tensors import find_device
-
-RETRIES = 3  # of a slide whose worker was lost, and of a worker
 
 
 class _Worker:
@@ -32,11 +31,11 @@ class _Worker:
 
 def stain_on_ray(
     jobs: Sequence[Job], stainer: Path, options: SlideOptions, device: str, workers: int | None
-) -> Iterator[SlideRecord]:
+) -> Generator[SlideRecord]:
     """Stain slides on a Ray cluster: the running one, found by RAY_ADDRESS or ``ray start``, or a local one.
 
-    Paths must mean the same on every machine. A worker that is lost is started again up to three times, and the slide
-    that it was staining continues from its journal.
+    Paths must mean the same on every machine. A worker that is lost is replaced, and the slide that it was staining
+    continues from its journal; after four losses the slide has failed.
 
     Args:
         jobs: slides and their outputs.
@@ -53,32 +52,38 @@ def stain_on_ray(
     """
     cluster = open_cluster(device, len(jobs), workers)
     ray = cluster.ray
-    again = {"max_restarts": RETRIES, "max_task_retries": RETRIES}
 
     def start() -> Any:
-        return ray.remote(_Worker).options(**cluster.needs, **again).remote(stainer.absolute(), options, device)
+        return ray.remote(_Worker).options(**cluster.needs).remote(stainer.absolute(), options, device)
 
     # Workers of a running cluster have folders of their own that relative paths would start from.
-    waiting, busy = deque(_absolute(job) for job in jobs), {}
-    for worker in [start() for _ in range(cluster.workers)]:
-        job = waiting.popleft()
-        busy[worker.stain.remote(job)] = (worker, job)
+    waiting, attempts = deque(_absolute(job) for job in jobs), Attempts()
+    busy: dict[Any, tuple[Any, Job]] = {}
+
+    def begin(worker: Any, job: Job) -> None:
+        busy[worker.stain.remote(job)] = worker, job
+
+    for _ in range(cluster.workers):
+        begin(start(), waiting.popleft())
     with ProgressBar(f"{cluster.workers} workers", len(jobs), "slides") as bar:
         while busy:
             (done,), _ = ray.wait(list(busy), num_returns=1)
             worker, job = busy.pop(done)
             try:
-                record = ray.get(done)
+                record = attempts.finish(job, ray.get(done))
             except ray.exceptions.RayError as error:
-                record = failed(job, f"its worker was lost {RETRIES + 1} times ({type(error).__name__})")
-                worker = start()
+                ray.kill(worker)  # it may only be out of reach, and would keep the slide's lock
+                failure, worker = attempts.lose(job, type(error).__name__), start()
+                if failure is None:
+                    begin(worker, job)
+                    continue
+                record = failure
             if waiting:
-                job = waiting.popleft()
-                busy[worker.stain.remote(job)] = (worker, job)
+                begin(worker, waiting.popleft())
             bar.advance()
             yield record
 
 
 def _absolute(job: Job) -> Job:
-    tissue = job.tissue.absolute() if job.tissue else None
-    return replace(job, source=job.source.absolute(), target=job.target.absolute(), tissue=tissue)
+    tissue, roi = (path.absolute() if path else None for path in (job.tissue, job.roi))
+    return replace(job, source=job.source.absolute(), target=job.target.absolute(), tissue=tissue, roi=roi)

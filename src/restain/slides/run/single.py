@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -21,14 +22,15 @@ from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan, plan_slide
 from restain.slides.record import MadeBy, Request, SlideRecord
 from restain.slides.run.existing import explain_change, find_earlier
-from restain.slides.run.fill import find_fill
+from restain.slides.run.fill import with_fill
 from restain.slides.run.identity import describe, request_of
 from restain.slides.run.job import BESIDE, SUFFIX, Job
-from restain.slides.run.journal import Journal, discard
+from restain.slides.run.journal import Journal, discard, open_journal
 from restain.slides.run.pictures import write_pictures
 from restain.slides.run.pipeline import Stages, Timing, run_tiles
 from restain.slides.run.stitching import Assembly
 from restain.slides.seamless.normalisation import find_statistics, measure_distance, needs_of
+from restain.slides.seamless.seam_score import SeamScore
 from restain.slides.slide_stainer import SlideStainer
 from restain.slides.tiling import Read, Tile
 from restain.stainer import Stainer
@@ -80,42 +82,49 @@ def _stain(
 ) -> SlideRecord:
     start = time.monotonic()
     with open_slide(job.source, request.mpp) as slide:
-        plan = plan_slide(slide, needs_of(stainer, options.norm), options, job.tissue)
-        plan = replace(plan, warnings=(*plan.warnings, *notes))
+        plan = plan_slide(slide, needs_of(stainer, options.norm), options, tissue=job.tissue, roi=job.roi)
         made_by = describe(job, request, plan, stainer)
-        journal = Journal(job.hidden(".unfinished"), made_by.identity)
-        if journal.dropped:
-            dropped = (
-                f"{journal.dropped} tiles of an unfinished run with other settings, or of another slide, were dropped"
-            )
-            plan = replace(plan, warnings=(*plan.warnings, dropped))
-        read = _reader(slide, plan)
-        distance = measure_distance(stainer, plan, read)
-        if distance is not None and distance > FAR:
-            plan = replace(plan, warnings=(*plan.warnings, unlike_calibration(distance)))
-        if not quiet and plan.norm in ("slide", "local"):
-            found = f"{plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics"
-            console.print(f"{job.source.name}: {found}", markup=False)
-        statistics = find_statistics(journal.folder, stainer, plan, read)
-        network = SlideStainer(
-            stainer.generator, statistics, halo=plan.seams.halo, prepare=partial(prepare, precision=options.precision)
-        )
-        plan = replace(plan, fill=find_fill(journal.folder, plan, network, read))
-        unfinished = journal.folder / f"output{SUFFIX}"
-        with _writer(unfinished, job, slide, plan, made_by) as writer:
-            assembly = Assembly(plan, journal, writer)
-            timing, pixels = _run(job, plan, journal, _Work(read, network, assembly), quiet)
-        thumbnail, preview, contours, about = (journal.folder / f"output{suffix}" for suffix in BESIDE)
-        write_pictures(slide, unfinished, thumbnail, preview)
-    write_json(contours, plan.tissue.to_geojson(plan.output.mpp))
-    record = _record(job, plan, time.monotonic() - start, pixels, timing, assembly)
-    record = record.model_copy(update={"appearance_distance": distance})
-    write_json(about, record.model_copy(update={"made_by": made_by}).model_dump(mode="json"))
-    for suffix in BESIDE:
-        (journal.folder / f"output{suffix}").replace(job.beside(suffix))
-    rename_whole(unfinished, job.target)  # last: where the slide is, everything is
-    journal.remove()
-    return record
+        with open_journal(job.hidden(".unfinished"), made_by.identity) as journal:
+            plan = replace(plan, warnings=(*plan.warnings, *notes, *_dropped(journal)))
+            read = _reader(slide, plan)
+            distance = measure_distance(stainer, plan, read)
+            if distance is not None and distance > FAR:
+                plan = replace(plan, warnings=(*plan.warnings, unlike_calibration(distance)))
+            if not quiet and plan.norm in ("slide", "local"):
+                found = f"{plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics"
+                console.print(f"{job.source.name}: {found}")
+            statistics = find_statistics(journal.folder, stainer, plan, read)
+            prepared = partial(prepare, precision=options.precision)
+            network = SlideStainer(stainer.generator, statistics, halo=plan.seams.halo, prepare=prepared)
+            plan = with_fill(journal.folder, plan, network, read)
+            unfinished = journal.folder / f"output{SUFFIX}"
+            with _writer(unfinished, job, slide, plan, made_by) as writer:
+                assembly = Assembly(plan, journal, writer)
+                timing, pixels = _run(job, plan, journal, _Work(read, network, assembly), quiet)
+            thumbnail, preview, contours, about = (journal.folder / f"output{suffix}" for suffix in BESIDE)
+            write_pictures(slide, unfinished, thumbnail, preview)
+            write_json(contours, plan.stained_tissue.to_geojson(plan.output.mpp))
+            spent = _Spent(time.monotonic() - start, pixels, timing)
+            record = _record(job, plan, made_by, spent, assembly.seams.score())
+            record = record.model_copy(update={"appearance_distance": distance})
+            write_json(about, record.model_dump(mode="json"))
+            for suffix in BESIDE:
+                (journal.folder / f"output{suffix}").replace(job.beside(suffix))
+            rename_whole(unfinished, job.target)  # last: where the slide is, everything is
+            journal.remove()
+    return record.model_copy(update={"made_by": None})
+
+
+def _dropped(journal: Journal) -> Iterator[str]:
+    if journal.dropped:
+        yield f"{journal.dropped} tiles of an unfinished run with other settings, or of another slide, were dropped"
+
+
+@dataclass(frozen=True)
+class _Spent:
+    seconds: float  # from opening the slide to its last file
+    pixels: int  # stained in this run
+    timing: Timing
 
 
 @dataclass(frozen=True)
@@ -158,31 +167,33 @@ def _writer(path: Path, job: Job, slide: FileSlide, plan: Plan, made_by: MadeBy)
     return PyramidWriter(path, plan.output.size, about, background=plan.fill, encoding=encoding)
 
 
-def _record(job: Job, plan: Plan, seconds: float, pixels: int, timing: Timing, assembly: Assembly) -> SlideRecord:
-    seams = assembly.seams.score()
+def _record(job: Job, plan: Plan, made_by: MadeBy, spent: _Spent, seams: SeamScore | None) -> SlideRecord:
     return SlideRecord(
         slide=str(job.source),
         output=str(job.target),
         status="stained",
         slide_mpp=plan.tissue.slide_mpp,
         written=datetime.now(UTC).isoformat(timespec="seconds"),
-        seconds=seconds,
-        megapixels=pixels / 1e6,
-        rate=pixels / 1e6 / seconds,
+        seconds=spent.seconds,
+        megapixels=spent.pixels / 1e6,
+        rate=spent.pixels / 1e6 / spent.seconds,
         tiles=len(plan.tiles),
         tiles_in_all=len(plan.tiling),
         mpp=plan.output.mpp,
         width=plan.output.size.width,
         height=plan.output.size.height,
-        tissue_mm2=plan.tissue.area_mm2,
+        tissue_mm2=plan.stained_tissue.area_mm2,
         background=plan.fill,
         norm=plan.norm,
         seams=plan.seams.kind,
         seam_score=seams.score if seams else None,
         seam_borders=seams.borders if seams else None,
         seam_step=seams.jump if seams else None,
-        read_seconds=timing.read,
-        network_seconds=timing.network,
-        write_seconds=timing.write,
+        read_seconds=spent.timing.read,
+        network_seconds=spent.timing.network,
+        write_seconds=spent.timing.write,
         warnings=plan.warnings,
+        stain=made_by.stain,
+        weights_sha256=made_by.identity.weights_sha256,
+        made_by=made_by,
     )

@@ -4,43 +4,78 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from filelock import FileLock
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from restain.errors import RestainError
 from restain.files import write_json, write_text
-from restain.slides.record import BatchSummary, SlideRecord
+from restain.slides.record import BatchSummary, SlideRecord, read_summary
 from restain.slides.run.job import SUFFIX
 from restain.slides.run.qupath import qupath_script
 
 FILES = ("summary.json", "summary.csv", "summary.html", "qupath.groovy")
 
 
-def write_summary(out: Path, records: Sequence[SlideRecord], stain: str | None, weights: str) -> None:
-    """Write the four files, each whole or not at all.
+def update_summary(out: Path, records: Sequence[SlideRecord]) -> None:
+    """Write the four files, each whole or not at all, with what they hold of other slides of the folder.
+
+    Several processes may do so at the same time. A slide that another process is staining keeps the row that it has,
+    and a row whose virtual slide is gone is dropped.
 
     Args:
         out: folder of the results.
-        records: of all slides so far.
-        stain: name of the marker.
-        weights: SHA-256 of the stainer's weights.
+        records: of all slides of this run so far.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, SlideRecord.columns(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(record.row() for record in records)
-    write_json(out / "summary.json", BatchSummary(slides=tuple(records)).model_dump(mode="json"))
-    write_text(out / "summary.csv", text.getvalue())
-    write_text(out / "summary.html", _page(out, records, stain, weights))
-    write_text(out / "qupath.groovy", qupath_script(records))
+    out.mkdir(parents=True, exist_ok=True)
+    lock = out / ".summary.lock"
+    with FileLock(lock):
+        rows = _merged(out, records)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, SlideRecord.columns(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(record.row() for record in rows)
+        write_json(out / "summary.json", BatchSummary(slides=tuple(rows)).model_dump(mode="json"))
+        write_text(out / "summary.csv", text.getvalue())
+        write_text(out / "summary.html", _page(out, rows))
+        write_text(out / "qupath.groovy", qupath_script(rows))
+        lock.unlink(missing_ok=True)
 
 
-def _page(out: Path, records: Sequence[SlideRecord], stain: str | None, weights: str) -> str:
+def _merged(out: Path, records: Sequence[SlideRecord]) -> list[SlideRecord]:
+    """The rows of this run, and those of other slides that the summary holds, sorted by the slide's path."""
+    try:
+        earlier = read_summary(out / "summary.json").slides
+    except RestainError:  # there is none yet
+        earlier = ()
+    rows = {place: record for record in earlier if (place := _place(record, out)) and _stands(record, out / place)}
+    for record in records:
+        place = _place(record, out)
+        if place and not (record.status == "busy" and place in rows):
+            rows[place] = record
+    return sorted(rows.values(), key=lambda record: record.slide)
+
+
+def _place(record: SlideRecord, out: Path) -> Path | None:
+    """Where in the folder a virtual slide lies; the folder may have been moved, or named from another one."""
+    path = Path(record.output).absolute()
+    if path.is_relative_to(out.absolute()):
+        return path.relative_to(out.absolute())
+    places = (Path(*path.parts[start:]) for start in range(1, len(path.parts)))
+    return next((place for place in places if (out / place).exists()), None)
+
+
+def _stands(record: SlideRecord, output: Path) -> bool:
+    """Whether a row of an earlier run, or of another process, is still true."""
+    return output.exists() if record.status in ("stained", "skipped") else Path(record.slide).exists()
+
+
+def _page(out: Path, records: Sequence[SlideRecord]) -> str:
     pages = Environment(
         loader=PackageLoader("restain.slides.run", "."),
         autoescape=True,
@@ -49,22 +84,21 @@ def _page(out: Path, records: Sequence[SlideRecord], stain: str | None, weights:
         lstrip_blocks=True,
     )
     counts = sorted(Counter(record.status for record in records).items())
-    slides = [_entry(out, record) for record in records]
+    stains = sorted({record.stain for record in records if record.stain})
     page = pages.get_template("summary.html.j2")
-    return page.render(stain=stain, weights=weights[:12], counts=counts, slides=slides)
+    return page.render(stain=", ".join(stains), counts=counts, slides=[_entry(out, record) for record in records])
 
 
 def _entry(out: Path, record: SlideRecord) -> dict[str, Any]:
-    target = Path(record.output)
-    preview = target.with_name(target.name.removesuffix(SUFFIX) + ".preview.png")
-    finished = record.status in ("stained", "skipped") and preview.is_file()
-    relative = Path(os.path.relpath(preview, out)).as_posix()
+    place = _place(record, out) or Path(record.output)
+    preview = place.with_name(place.name.removesuffix(SUFFIX) + ".preview.png")
+    finished = record.status in ("stained", "skipped") and (out / preview).is_file()
     return {
         "name": Path(record.slide).name,
         "status": record.status,
         "error": record.error,
         "warnings": record.warnings,
-        "preview": quote(relative) if finished else "",
+        "preview": quote(preview.as_posix()) if finished else "",
         "details": _details(record),
     }
 
@@ -83,6 +117,7 @@ def _details(record: SlideRecord) -> list[tuple[str, str]]:
         "seam score": _number(record.seam_score),
         "time": _number(record.seconds, "s"),
         "written": record.written,
+        "weights": record.weights_sha256[:12] if record.weights_sha256 else None,
     }
     return [(name, value) for name, value in named.items() if value]
 

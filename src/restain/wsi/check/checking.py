@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from restain.errors import RestainError, in_short
+from restain.files import require_file
 from restain.images import is_tiff
 from restain.wsi.check.reader_agreement import (
     Difference,
@@ -113,8 +114,8 @@ def check(file: Path | str) -> CheckResult:
         RestainError: no such file, or no reader opens it.
     """
     path = Path(file)
-    if not path.exists():
-        raise RestainError(f"{path}: no such file or folder")
+    if not path.is_dir():
+        require_file(path)
     tiff_file, dicom = path.is_file() and is_tiff(path), is_dicom(path)
     if path.is_dir() and not dicom:
         raise RestainError(f"{path}: is a folder without DICOM files; name one slide file")
@@ -130,7 +131,12 @@ def check(file: Path | str) -> CheckResult:
         differences, steps = _compare(reference, sources, problems)
     problems += [*_missing_levels(views), *_scales(views), *_pixels(differences), *_steps(steps)]
     notes += _without_scale(views)
-    info = read_tiff_info(path) if tiff_file else {}
+    info: Mapping[str, str] = {}
+    if tiff_file:
+        try:
+            info = read_tiff_info(path)
+        except Exception as error:  # a directory without what it must have
+            problems.append(f"its first directory is damaged: {in_short(error)}")
     return CheckResult(path, views, reference.reader, tuple(differences), steps, info, tuple(notes), tuple(problems))
 
 

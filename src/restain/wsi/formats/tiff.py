@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -12,9 +12,10 @@ import numpy.typing as npt
 import tifffile
 
 from restain.errors import RestainError
-from restain.images import OTHER_COLOURS, RGB
+from restain.images import MAX_PIXELS, OTHER_COLOURS, RGB
 from restain.wsi.formats.alpha import compose_on
 from restain.wsi.formats.pixelsize import pixel_size_of_tiff
+from restain.wsi.formats.streams import refuse_cut_off, require_index, segment_size, segments
 from restain.wsi.geometry import Region, Size
 from restain.wsi.slide import Level, pyramid_levels
 
@@ -34,7 +35,7 @@ class TiffSource:
         self._file = tifffile.TiffFile(path)
         try:
             self._pages = _pyramid(self._file, path)
-            _check_length(self._pages, path.stat().st_size)
+            _check_index(self._pages, path)
         except BaseException:
             self._file.close()
             raise
@@ -54,7 +55,7 @@ class TiffSource:
     def read(self, level: int, region: Region) -> RGB:
         """Pixels of a region inside the level, from the tiles or strips that it touches."""
         pixels = np.empty((region.height, region.width, 3), np.uint8)
-        for index, segment in _segments(self._pages[level], region):
+        for index, segment in segments(self._pages[level], region):
             part = segment.intersect(region)
             pixels[part.within(region)] = self._segment(level, index)[part.within(segment)]
         return pixels
@@ -95,6 +96,7 @@ class TiffSource:
             with self._lock:
                 page.parent.filehandle.seek(offset)
                 data = page.parent.filehandle.read(count)
+            refuse_cut_off(page, data)
         decoded, _, shape = page.decode(data, index, jpegtables=page.jpegtables)
         if decoded is None:
             return np.full(shape[1:], 255, np.uint8)
@@ -103,15 +105,6 @@ class TiffSource:
 
 def _size(page: tifffile.TiffPage) -> Size:
     return Size(page.imagewidth, page.imagelength)
-
-
-def _segments(page: tifffile.TiffPage, region: Region) -> Iterator[tuple[int, Region]]:
-    """(index, extent) of the tiles or strips that a region touches."""
-    width, height = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
-    across = -(-page.imagewidth // width)
-    for row in range(region.y // height, -(-region.bottom // height)):
-        for column in range(region.x // width, -(-region.right // width)):
-            yield row * across + column, Region(column * width, row * height, width, height)
 
 
 def _pyramid(file: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPage]:
@@ -146,8 +139,19 @@ def _shows_the_same(page: tifffile.TiffPage, finest: tifffile.TiffPage) -> bool:
     )
 
 
-def _check_length(pages: Sequence[tifffile.TiffPage], length: int) -> None:
+def _check_index(pages: Sequence[tifffile.TiffPage], path: Path) -> None:
+    """Refuse what the header declares and the file cannot hold, before memory is taken for it."""
+    length = path.stat().st_size
     for page in pages:
-        end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=True)), default=0)
+        part = segment_size(page)
+        if not part.area:
+            raise ValueError(f"it declares tiles of {part} pixels")
+        if part.area > MAX_PIXELS:
+            millions = MAX_PIXELS / 1e6
+            raise RestainError(
+                f"{path}: declares a tile or strip of {part} pixels; expected at most {millions:.0f} million pixels"
+            )
+        require_index(page)
+        end = max(map(sum, zip(page.dataoffsets, page.databytecounts, strict=False)))
         if end > length:
             raise ValueError(f"its pixels end at byte {end}, the file at byte {length}")

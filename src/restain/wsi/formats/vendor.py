@@ -11,8 +11,9 @@ import openslide
 from PIL.ImageCms import PyCMSError
 
 from restain.errors import RestainError
-from restain.images import RGB
+from restain.images import RGB, is_tiff
 from restain.wsi.formats.alpha import compose_on
+from restain.wsi.formats.streams import TileStreams
 from restain.wsi.formats.tiff import TiffSource
 from restain.wsi.geometry import Region, Size
 from restain.wsi.slide import Level, pyramid_levels
@@ -48,6 +49,7 @@ class VendorSource:
         odd = [level for number, level in enumerate(self.levels) if not self._is_whole(number)]
         self._exact = _stored_levels(path, odd) if odd and text["openslide.vendor"] == "aperio" else None
         self._background = int(colour[:2], 16), int(colour[2:4], 16), int(colour[4:6], 16)
+        self._streams = TileStreams(path) if is_tiff(path) and not cropped else None
 
     def read(self, level: int, region: Region) -> RGB:
         """Pixels of a region inside the level.
@@ -76,6 +78,8 @@ class VendorSource:
         downsample = self._downsamples[level]
         left, top = self._origin
         place = left + round(region.x * downsample), top + round(region.y * downsample)
+        if self._streams is not None:
+            self._streams.check(self.levels[level].size, region)
         handle = self._slide
         try:
             image = np.asarray(handle.read_region(place, level, (region.width, region.height)))
@@ -93,8 +97,9 @@ class VendorSource:
     def close(self) -> None:
         """Close the file."""
         self._slide.close()
-        if self._exact is not None:
-            self._exact.close()
+        for other in (self._exact, self._streams):
+            if other is not None:
+                other.close()
 
 
 def _pixel_size(text: dict[str, str]) -> tuple[float, float] | None:
