@@ -85,7 +85,7 @@ def fill_in(folder: Path, answer: Callable[[str, str, str, bool], dict[str, Any]
     """
     study, key = read_study(folder), key_of(folder)
     book = AnswerBook(folder / "answers.sqlite")
-    book.fingerprint(study_fingerprint(folder))
+    book.note_study(study_fingerprint(folder))
     for reader in study.readers:
         seen = set()
         for step in steps_of(study, reader):

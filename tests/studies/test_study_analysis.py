@@ -8,7 +8,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 from scipy.stats import beta, binom, wilcoxon
-from studies_folder import fill_in, key_of
+from studies_folder import ReaderClient, fill_in, key_of
 from typer.testing import CliRunner
 
 import restain
@@ -182,6 +182,51 @@ def test_finding_the_real_one_is_counted_exactly(make, tmp_path):
     assert verdict.bound == pool.over_groups.ci95[1] and verdict.shown is (verdict.bound < 0.6)
     again = one(analysis.agreement, "same reader, same pair read twice", READERS)
     assert again.identical.value == 1.0  # each finds it again, wherever it stands
+
+
+def test_single_images_that_are_recognised_are_counted_exactly(make, tmp_path):
+    """Reader 1 calls 9 of 10 virtual and 4 of 10 real images what they are; reader 2 calls everything real."""
+    folder = make(design="single", cases=10, training_cases=1, repeats=4)
+    study, key = read_study(folder), key_of(folder)
+    names = sorted(key["names"][case] for case in list(study.cases)[:10])
+
+    def answer(reader, name, arm, _):
+        if reader == "reader-2" or name not in names:
+            return {"origin": 0}
+        place = names.index(name)
+        return {"origin": int(place < 9) if arm == "second" else int(place >= 4)}
+
+    fill_in(folder, answer)
+    analysis = restain.analyse_study(folder, out=tmp_path / "out")
+    pool, first, second = analysis.choices
+    assert (first.chosen, first.decided, second.chosen, pool.chosen, pool.decided) == (13, 20, 10, 23, 40)
+    assert first.rate.ci95 == pytest.approx((beta.ppf(0.025, 13, 8), beta.ppf(0.975, 14, 7)), abs=1e-9)
+    assert first.p == pytest.approx(2 * sum(binom.pmf(i, 20, 0.5) for i in range(13, 21)), abs=1e-9)
+    assert second.p == 1.0 and first.rate.groups == 10
+    assert {arm: share.value for arm, share in first.called_real.items()} == {"real": 0.4, "virtual": 0.1}
+    assert {arm: share.value for arm, share in second.called_real.items()} == {"real": 1.0, "virtual": 1.0}
+    (verdict,) = analysis.noninferiority
+    assert verdict.bound == pool.over_groups.ci95[1] and verdict.shown is (verdict.bound < 0.6)
+    assert not analysis.ratings and not analysis.confusion
+    page = (tmp_path / "out" / "study.html").read_text()
+    assert "Were real and virtual images told apart?" in page and "virtual called real" in page
+    again = one(analysis.agreement, "same reader, same image read twice", READERS)
+    assert again.identical.value == 1.0 and again.kappa.n == 8
+
+
+def test_an_analysis_before_the_first_answer_decides_nothing(make, tmp_path):
+    """The study is edited and analysed while it is served unedited: the answers belong to what was served."""
+    folder = make()
+    text = (folder / "study.yaml").read_text()
+    with restain.serve_study(folder, port=0) as server:
+        (folder / "study.yaml").write_text(text.replace("margin: 0.1", "margin: 0.5"))
+        with pytest.raises(RestainError, match="holds no answer"):
+            restain.analyse_study(folder, out=tmp_path / "out")
+        client = ReaderClient(server.links["reader-1"])
+        for position in range(3):  # the first two are of the training case
+            assert client.send(position, {"her2": 1})[0] == 200
+    analysis = restain.analyse_study(folder, out=tmp_path / "out")
+    assert analysis.warnings[0].startswith("study.yaml was changed after the first answer")
 
 
 def test_preferences_leave_out_who_has_none(make, images, tmp_path):

@@ -69,6 +69,41 @@ def test_what_cannot_be_assessed_needs_no_answer(served):
     assert status == 200 and after["done"] == 1
 
 
+def test_a_pair_needs_a_choice(make):
+    with restain.serve_study(make(design="2afc"), port=0) as server:
+        client = ReaderClient(server.links["reader-1"])
+        status, said = client.send(0, {}, unreadable=True)
+        assert status == 422 and "expected a choice between the two images" in said["error"]
+        assert client.state()["done"] == 0
+
+
+def test_percentages_that_make_100_but_for_rounding_are_an_answer():
+    (er,) = design_questions("score", "er")
+    shares = [24.6, 39.7, 35.7]
+    assert sum(shares) > 100
+    assert er.values(shares)["er_percent"] == 100.0
+
+
+@pytest.mark.parametrize(("secret", "token", "words"), [
+    ("zz" * 32, "a" * 24, "links.json: secret: "),
+    ("ab" * 32, "", "links.json: tokens.reader-1: "),
+    ("ab" * 32, "../" + "a" * 24, "links.json: tokens.reader-1: "),
+    ("ab" * 32, "b" * 24, "two readers have the same token"),
+])  # fmt: skip
+def test_links_that_nobody_made_are_refused(make, secret, token, words):
+    folder = make()
+    tokens = {"reader-1": token, "reader-2": "b" * 24}
+    (folder / "links.json").write_text(json.dumps({"version": 1, "secret": secret, "tokens": tokens}))
+    with pytest.raises(RestainError, match=words):
+        restain.serve_study(folder, port=0)
+
+
+@pytest.mark.parametrize("host", ["", "ü" * 80, "no.such.host.invalid"])
+def test_a_host_that_is_no_address_is_one_sentence(make, host):
+    with pytest.raises(RestainError, match=r"host is empty|cannot be listened on"):
+        restain.serve_study(make(), port=0, host=host)
+
+
 def body_of(**changes):
     """JSON of an answer, with changes."""
     good = {"position": 0, "answers": {"her2": 1}, "comment": "", "unreadable": False, "seconds": 1.0, "final": True}

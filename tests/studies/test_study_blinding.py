@@ -1,13 +1,16 @@
 """Nothing that the server says tells a real image from a virtual one, but the pixels of the image."""
 
+import io
 import json
 import re
+import sqlite3
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
-from studies_folder import ReaderClient, arms_of
+from small_slides import draw_tissue, write_slide
+from studies_folder import ReaderClient, arms_of, key_of
 
 import restain
 from restain.studies.study_files import read_study, steps_of
@@ -38,7 +41,7 @@ def without_ids(content, ids, position):
     return re.sub(rb'"(position|done)": \d+', b"", content).rstrip()
 
 
-@pytest.mark.parametrize("design", ["score", "quality"])
+@pytest.mark.parametrize("design", ["score", "single", "quality"])
 def test_answers_about_real_and_virtual_images_are_equal_but_for_pixels(make, images, design):
     folder = make(design=design, source=images / "he", cases=12)
     arms, study = arms_of(folder), read_study(folder)
@@ -161,3 +164,31 @@ def test_the_page_itself_says_nothing(make):
             status, _, content = client.ask("GET", name)
             assert status == 200
             assert not re.search(rb"virtual|\breal\b|fake", content, re.IGNORECASE), name
+
+
+def test_edges_of_fields_tell_nothing(tmp_path):
+    """1025 pixels are 512.5 at half the scale: the image that ends there has no edge of glass, like the larger one."""
+    for side, width in (("real", 1025), ("virtual", 1060)):
+        (tmp_path / side).mkdir()
+        Image.fromarray(np.full((25, width, 3), (120, 60, 90), np.uint8)).save(tmp_path / side / "one.png")
+    folder = tmp_path / "study"
+    restain.make_study(
+        folder, real=tmp_path / "real", virtual=tmp_path / "virtual", design="single", marker="er", cases=1,
+        training_cases=0,
+    )  # fmt: skip
+    with sqlite3.connect(folder / "images.sqlite") as store:
+        for (content,) in store.execute("SELECT jpeg FROM tile").fetchall():
+            assert np.abs(np.asarray(Image.open(io.BytesIO(content))).astype(int) - (120, 60, 90)).max() <= 3
+
+
+def test_glass_is_treated_alike_where_one_image_is_just_wider_than_a_field(tmp_path):
+    """2012 µm and 1996 µm of the same tissue: both are fields, or both are slides."""
+    tissue = draw_tissue(520, 520)
+    for side, pixels in (("real", 503), ("virtual", 499)):
+        write_slide(tmp_path / side / "s.tif", tissue[:pixels, :pixels], 4.0)
+    folder = tmp_path / "study"
+    restain.make_study(
+        folder, real=tmp_path / "real", virtual=tmp_path / "virtual", design="single", marker="er", cases=1,
+        training_cases=0,
+    )  # fmt: skip
+    assert {picture["glass"] for picture in key_of(folder)["pictures"].values()} == {None}

@@ -127,6 +127,8 @@ def test_sizes_below_those_of_the_field_are_warned_of(images, tmp_path):
     choice = warnings(design="2afc", source=images / "he")
     assert "8 cases are less than 96" in choice and "The H&E is shown".lower() in choice.lower()
     assert "washout" not in warnings(design="2afc", washout_days=0)
+    single = warnings(design="single", source=images / "he")
+    assert "16 images are less than 96" in single and "the H&E is shown" in single and "CAP" not in single
 
 
 def test_glass_that_tells_the_arms_apart_is_warned_of(images, tmp_path):
@@ -145,7 +147,7 @@ def test_two_systems_are_compared_under_their_own_names(make, images, tmp_path):
 
 
 @pytest.mark.parametrize(("options", "words"), [
-    ({"design": "guess"}, "design: is 'guess'; expected one of score, 2afc, quality, preference"),
+    ({"design": "guess"}, "design: is 'guess'; expected one of score, 2afc, single, quality, preference"),
     ({"marker": "cd3"}, "marker: is 'cd3'"),
     ({"cases": 0}, "cases: is 0; expected 1 to 2000"),
     ({"cases": 16}, "cases: 16 images have the same name in all folders; expected at least 17"),
@@ -194,6 +196,9 @@ def test_images_of_which_some_state_a_pixel_size_need_it_for_all(images, tmp_pat
     ("design: score", "design: guess", "study.yaml: design: Input should be"),
     ("margin: 0.1", "margin: -0.1", "margin: Input should be greater than 0"),
     ("cutoffs: [1, 2, 3]", "cutoffs: [1, 2, 7]", r"cutoffs is \(1, 2, 7\)"),
+    ("washout_days: 0.0", "washout_days: 1.0e+12", "washout_days: Input should be less than or equal to 3650"),
+    ("design: score", "design: 2afc", "and design is 2afc; expected two different images"),
+    ("design: score", "design: single", "the question of design single has other answers; expected Real, Virtual"),
     ("version: 1", "version: 1\nextra: 2", "extra: Extra inputs are not permitted"),
 ])  # fmt: skip
 def test_a_damaged_study_is_one_sentence(make, old, new, words):

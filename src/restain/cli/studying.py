@@ -16,7 +16,7 @@ def make_study(
         list[Path], typer.Option(help="folder of virtual stains; twice for a preference between two systems")
     ],
     design: Annotated[
-        Literal["score", "2afc", "quality", "preference"],
+        Literal["score", "2afc", "single", "quality", "preference"],
         typer.Option(case_sensitive=False, help="form of the study and its question"),
     ],
     marker: Annotated[

@@ -61,7 +61,9 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
         if row.pooled or alone[row.title, row.comparison] == 1:
             _add(table, f"{row.title}: {row.comparison}", row.kappa or row.icc or row.identical)
     single = len(analysis.readers) == 1
-    found = "real image found" if analysis.design == "2afc" else f"{analysis.arms[1]} preferred"
+    found = {"2afc": "real image found", "single": "images recognised"}.get(
+        analysis.design, f"{analysis.arms[1]} preferred"
+    )
     for choice in analysis.choices:
         if choice.pooled or single:
             _add(table, found, choice.rate)

@@ -102,13 +102,18 @@ class AnswerBook:
         rows = self._run("SELECT position, COUNT(*) FROM shown WHERE reader = ? GROUP BY position", (reader,))
         return dict(rows)
 
-    def fingerprint(self, current: str) -> str:
-        """Of the study as it was when the first final answer came; ``current`` while there is none."""
+    def note_study(self, current: str) -> None:
+        """Record the fingerprint of the study that is served, unless a final answer was given to it or another."""
         if not self._run("SELECT 1 FROM answer WHERE final LIMIT 1", ()):
             self._run("DELETE FROM study", ())
             self._run("INSERT INTO study VALUES (?)", (current,))
+
+    def fingerprint(self, current: str) -> str:
+        """Of the study as it was when the first final answer came; ``current`` while there is none."""
+        if not self._run("SELECT 1 FROM answer WHERE final LIMIT 1", ()):
             return current
-        return str(self._run("SELECT fingerprint FROM study", ())[0][0])
+        kept = self._run("SELECT fingerprint FROM study", ())
+        return str(kept[0][0]) if kept else "unknown"
 
     def close(self) -> None:
         """Release the file."""

@@ -144,6 +144,8 @@ class Desk:
             step = place.step
             if place.status != "reading" or step is None or step.position != sent.position:
                 raise RestainError(f"position: is {sent.position}; expected the case that is to be read now")
+            if sent.unreadable and self._study.paired:
+                raise RestainError("unreadable: is true; expected a choice between the two images")
             check_answer(self._study.questions, sent.answers, complete=sent.final and not sent.unreadable)
             answers = {} if sent.unreadable else sent.answers
             self._book.save(

@@ -159,7 +159,7 @@ def _canvas(case: Case, sizes: _Sizes, scale: float) -> Canvas:
 def _write(writer: ImageWriter, id: str, arm: Arm, picture: Picture, stated: _Sizes, canvas: Canvas) -> PictureOrigin:
     mpp = stated.mpp[arm]
     with open_slide(picture.path, mpp) as slide:
-        whole = stated.known and min(stated.microns(arm)) > _SLIDE
+        whole = stated.known and min(*stated.microns("first"), *stated.microns("second")) > _SLIDE  # for all alike
         tissue = find_tissue(slide) if whole else None
         light = writer.add(id, canvas, Painter(slide, tissue))
     return PictureOrigin(

@@ -90,15 +90,29 @@ class LevelPainter:
     def paint(self, region: Region) -> RGB:
         """Pixels of a region of the canvas, uint8 (height, width, 3); glass beyond the slide."""
         pixels = np.full((region.height, region.width, 3), GLASS, np.uint8)
-        inside = region.clip(self.whole)
-        if not inside.area or (self.background is not None and self.background.hides(inside)):
+        if self.background is None or self.gain is None:
+            self._paint_field(pixels, region)
             return pixels
-        read = read_region(self.slide, inside, self.mpp)
-        if self.background is not None and self.gain is not None:
+        inside = region.clip(self.whole)
+        if inside.area and not self.background.hides(inside):
+            read = read_region(self.slide, inside, self.mpp)
             balanced = np.asarray(np.rint(np.clip(read * self.gain, 0, 255)), np.uint8)
-            read = self.background.blend(balanced, inside, GLASS)
-        pixels[inside.within(region)] = read
+            pixels[inside.within(region)] = self.background.blend(balanced, inside, GLASS)
         return pixels
+
+    def _paint_field(self, pixels: RGB, region: Region) -> None:
+        """A field as it is; where half a pixel of it ends a level, the pixel before is repeated.
+
+        A larger image of the same case has that pixel, so an edge of glass would tell the two apart.
+        """
+        last_x, last_y = self.whole.width - 1, self.whole.height - 1
+        columns = np.minimum(np.arange(region.x, min(region.right, last_x + 2)), last_x)
+        rows = np.minimum(np.arange(region.y, min(region.bottom, last_y + 2)), last_y)
+        if len(columns) and len(rows):
+            x, y = int(columns[0]), int(rows[0])
+            inside = Region(x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1)
+            read = read_region(self.slide, inside, self.mpp)
+            pixels[: len(rows), : len(columns)] = read[rows[:, None] - y, columns - x]
 
 
 class ImageWriter:

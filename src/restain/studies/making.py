@@ -16,11 +16,12 @@ from restain.errors import RestainError, quoted
 from restain.files import folder_aside
 from restain.studies.encoding import encode_cases
 from restain.studies.orders import Pair, crossover, place_sides, side_by_side
-from restain.studies.questions import DESIGNS, MARKERS, Design, Marker, design_questions
+from restain.studies.questions import DESIGNS, MARKERS, PAIRED, Design, Marker, design_questions
 from restain.studies.study_files import (
     IMAGES,
     KEY,
     LINKS,
+    LONGEST_WASHOUT,
     Item,
     Key,
     Links,
@@ -32,7 +33,7 @@ from restain.studies.study_warnings import blinding_warnings, size_warnings
 from restain.viewer.folders import pair_folders
 from restain.viewer.pictures import Case, Role
 
-MARGINS: dict[Design, float] = {"score": 0.1, "2afc": 0.1, "quality": 0.5, "preference": 0.1}
+MARGINS: dict[Design, float] = {"score": 0.1, "2afc": 0.1, "single": 0.1, "quality": 0.5, "preference": 0.1}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class _Chosen:
 
     @property
     def paired(self) -> bool:
-        return self.design in ("2afc", "preference")
+        return self.design in PAIRED
 
 
 def make_study(
@@ -88,14 +89,15 @@ def make_study(
     ``study.yaml``, ``images.sqlite`` and ``links.json``; ``key.json`` alone says which image is which.
 
     Designs: ``score`` (each image is scored on the marker's scale; each case once in each of two sessions), ``quality``
-    (the same with ratings of 1 to 5), ``2afc`` (which of two is real), ``preference`` (which of two is preferred).
+    (the same with ratings of 1 to 5), ``single`` (the same, real or virtual), ``2afc`` (which of two is real),
+    ``preference`` (which of two is preferred).
 
     Args:
         out: folder to make; must be absent or empty.
         virtual: folder of virtual stains; two folders for a preference between two systems.
         real: folder of real IHC; left out where two systems are compared.
         source: folder of H&E, which is then shown beside each image.
-        design: score, 2afc, quality or preference.
+        design: score, 2afc, single, quality or preference.
         marker: her2, er, pr or ki67; it sets the questions.
         cases: how many cases are read, besides those for training.
         readers: how many readers.
@@ -103,7 +105,7 @@ def make_study(
         washout_days: between two sessions of a reader.
         training_cases: read first by each reader and not analysed.
         margin: of non-inferiority; by design: 0.1 of kappa (score), 0.5 points (quality), 0.1 of the share (2afc,
-            preference).
+            single, preference).
         mpp: microns per pixel of every image, instead of what the files state.
         groups: which cases are of one slide or patient: auto (by the names of known data sets), none, a CSV file
             with the columns id and group, or a regular expression with one group in brackets. One case of each group
@@ -119,8 +121,8 @@ def make_study(
     """
     chosen = _checked(design, marker, margin)
     _refuse_counts(cases=cases, readers=readers, repeats=repeats, training_cases=training_cases, seed=seed)
-    if not (isfinite(washout_days) and 0 <= washout_days <= 3650):
-        raise RestainError(f"washout_days: is {washout_days:g}; expected 0 to 3650")
+    if not (isfinite(washout_days) and 0 <= washout_days <= LONGEST_WASHOUT):
+        raise RestainError(f"washout_days: is {washout_days:g}; expected 0 to {LONGEST_WASHOUT}")
     if repeats > cases:
         raise RestainError(f"repeats: is {repeats}; expected at most the number of cases, {cases}")
     arms = _arms(chosen.design, real, virtual)
@@ -245,6 +247,7 @@ def _title(chosen: _Chosen) -> str:
         "score": "scores",
         "quality": "image quality",
         "2afc": "pairs of images",
+        "single": "origin of single images",
         "preference": "preference",
     }
     return f"{MARKERS[chosen.marker]}: {endings[chosen.design]}"

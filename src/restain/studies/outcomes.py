@@ -29,7 +29,7 @@ _LEAST = 1e-9  # of a mean difference: what is smaller is rounding
 
 def ratings(of: Readings) -> Iterator[Rating]:
     """Second arm minus first arm of each measure, of the pool and of each reader; Holm over the measures."""
-    if of.study.paired:
+    if of.study.chosen:
         return
     groups = [(of.readers, True)] if len(of.readers) > 1 else []
     groups += [((reader,), False) for reader in of.readers]
@@ -77,13 +77,14 @@ def _counts(measure: Measure, values: Floats) -> tuple[int, ...]:
 
 
 def choices(of: Readings) -> Iterator[Choice]:
-    """How often the real image was found (2AFC), or the second arm preferred, by the pool and by each reader."""
-    if not of.study.paired:
+    """How often the real image was found (2AFC), single images were recognised, or the second arm preferred."""
+    if not of.study.chosen:
         return
+    count = _recognised if of.study.design == "single" else _choice
     groups = [(of.readers, True)] if len(of.readers) > 1 else []
     groups += [((reader,), False) for reader in of.readers]
     for readers, pooled in groups:
-        made = _choice(of, readers, pooled)
+        made = count(of, readers, pooled)
         if made is not None:
             yield made
 
@@ -107,6 +108,35 @@ def _choice(of: Readings, readers: tuple[str, ...], pooled: bool) -> Choice | No
         undecided=int((~decided).sum()),
         rate=exact_share(count, len(hits), len(np.unique(groups))),
         over_groups=share_over_groups(hits, groups, of.study.seed) if pooled else None,
+        called_real={},
+        p=against_half(count, len(hits)),
+    )
+
+
+def _recognised(of: Readings, readers: tuple[str, ...], pooled: bool) -> Choice | None:
+    """Single images that were called what they are; a reader reads both images of a case, so cases are resampled."""
+    name = of.measures[0].name
+    real, virtual = (
+        stack([of.paired(part, part) for part in (of.values(name, reader, arm) for reader in readers)])
+        for arm in ("first", "second")
+    )
+    hits = np.concatenate([1.0 - real.first, virtual.first])  # 0 is "real", 1 "virtual"
+    if not len(hits):
+        return None
+    groups = np.concatenate([real.groups, virtual.groups])
+    count = int(hits.sum())
+    return Choice(
+        readers=readers,
+        pooled=pooled,
+        chosen=count,
+        decided=len(hits),
+        undecided=0,
+        rate=exact_share(count, len(hits), len(np.unique(groups))),
+        over_groups=share_over_groups(hits, groups, of.study.seed),
+        called_real={
+            arm: exact_share(int((1.0 - part.first).sum()), part.n, part.group_count)
+            for arm, part in zip(of.names.values(), (real, virtual), strict=True)
+        },
         p=against_half(count, len(hits)),
     )
 
@@ -127,6 +157,8 @@ def noninferiority(of: Readings, choices: Sequence[Choice]) -> Iterator[Noninfer
         estimate = pool.over_groups or pool.rate
         if of.study.design == "2afc":
             yield _below("Share of pairs in which the real image was found", estimate, of.study.margin)
+        elif of.study.design == "single":
+            yield _below("Share of images that were called what they are", estimate, of.study.margin)
         else:
             what = "Share of decided pairs in which virtual was preferred"
             yield _above(what, estimate, 0.5 - of.study.margin, of.study.margin)

@@ -14,11 +14,14 @@ from pydantic import Field, model_validator
 from restain.errors import RestainError, quoted
 from restain.sections import Line, Section
 
-Design: TypeAlias = Literal["score", "2afc", "quality", "preference"]
-DESIGNS: tuple[Design, ...] = ("score", "2afc", "quality", "preference")
+Design: TypeAlias = Literal["score", "2afc", "single", "quality", "preference"]
+DESIGNS: tuple[Design, ...] = ("score", "2afc", "single", "quality", "preference")
+PAIRED: tuple[Design, ...] = ("2afc", "preference")  # whose items are two images side by side
 Marker: TypeAlias = Literal["her2", "er", "pr", "ki67"]
 MARKERS: dict[Marker, str] = {"her2": "HER2", "er": "ER", "pr": "PR", "ki67": "Ki67"}  # as the field writes them
 INTENSITIES = ("1+", "2+", "3+")
+ORIGINS = ("Real", "Virtual")  # answers of design single: places 0 and 1 are those of the arms
+_ROUNDING = 1e-9  # of a sum of percentages
 LEFT, RIGHT, NEITHER = 0, 1, 2  # values of an answer to a question of sides
 
 Id: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
@@ -125,10 +128,10 @@ class Intensities(_Asked):
         if not isinstance(answer, list) or len(answer) != len(INTENSITIES):
             raise RestainError(f"{self.id}: is {quoted(answer)}; expected the percentages at 1+, 2+ and 3+")
         shares = [_percentage(self.id, share) for share in answer]
-        if sum(shares) > 100:
+        if sum(shares) > 100 + _ROUNDING:
             raise RestainError(f"{self.id}: 1+, 2+ and 3+ make {sum(shares):g} % together; expected at most 100 %")
         h_score = sum(weight * share for weight, share in enumerate(shares, 1))
-        return {f"{self.id}_percent": sum(shares), f"{self.id}_h_score": h_score}
+        return {f"{self.id}_percent": min(sum(shares), 100.0), f"{self.id}_h_score": h_score}
 
 
 class Side(_Asked):
@@ -178,6 +181,9 @@ def design_questions(design: Design, marker: Marker) -> tuple[Question, ...]:
     name = MARKERS[marker]
     if design == "2afc":
         return (Side(id="real", text=f"Which one is the real {name} stain, made in a laboratory?"),)
+    if design == "single":
+        text = f"Is this {name} stain real, made in a laboratory, or virtual, computed from another image?"
+        return (Choice(id="origin", text=text, options=ORIGINS),)
     if design == "preference":
         text = f"On which of the two would you rather score {name}?"
         return (Side(id="preferred", text=text, neither="No preference"),)

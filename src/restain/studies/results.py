@@ -77,15 +77,16 @@ class Rating(_Part):
 
 
 class Choice(_Part):
-    """How often an arm was chosen among two images."""
+    """How often an arm was chosen among two images, or single images were recognised."""
 
     readers: tuple[str, ...]
     pooled: bool
-    chosen: int  # 2AFC: the real one was found; preference: the second arm was preferred
+    chosen: int  # 2AFC: the real one was found; single: called what it is; preference: the second arm was preferred
     decided: int  # readings with a choice
     undecided: int
     rate: Estimate  # exact (Clopper-Pearson) interval
     over_groups: Estimate | None  # the pool: interval by resampling cases, since readers see the same ones
+    called_real: dict[str, Estimate]  # single: of the images of each arm, the share that was called real
     p: float | None  # two-sided exact binomial test against 0.5
 
 

@@ -50,6 +50,7 @@ class StudyServer(PageServer):
         self._book = AnswerBook(folder / ANSWERS)
         try:
             current = study_fingerprint(folder)
+            self._book.note_study(current)
             if self._book.fingerprint(current) != current:
                 raise RestainError(
                     f"{folder}: study.yaml was changed after the first answer; expected it as it was, since what is "

@@ -18,11 +18,12 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from restain.errors import RestainError
 from restain.files import read_bytes, read_text, write_text
 from restain.sections import Line, Section
-from restain.studies.questions import Design, Marker, Question
+from restain.studies.questions import ORIGINS, PAIRED, Design, Marker, Question
 from restain.yaml_text import LIMIT, load_yaml
 
 STUDY, KEY, LINKS = "study.yaml", "key.json", "links.json"
 IMAGES, ANSWERS = "images.sqlite", "answers.sqlite"
+LONGEST_WASHOUT = 3650  # days
 _HEADER = (
     "# A reader study of restain. Questions, cut-offs, margin and washout may be edited\n"
     "# until the first answer is given.\n"
@@ -44,7 +45,7 @@ class Encoding(Section):
     mpp: Annotated[float, Field(gt=0)]  # microns per pixel of every image, or 1 where no file states a size
     scale_known: bool
     background: tuple[int, int, int]  # colour of glass around the tissue of slides, and beyond a smaller slide
-    bytes: Annotated[int, Field(gt=0)]  # of every answer that holds a tile: shorter ones are padded
+    bytes: Annotated[int, Field(gt=0, le=2**24)]  # of every answer that holds a tile: shorter ones are padded
 
 
 class CasePictures(Section):
@@ -72,7 +73,7 @@ class Study(Section):
     marker: Marker
     seed: int
     margin: Annotated[float, Field(gt=0)]  # of non-inferiority, in the unit of the design
-    washout_days: Annotated[float, Field(ge=0)]
+    washout_days: Annotated[float, Field(ge=0, le=LONGEST_WASHOUT)]
     questions: Annotated[tuple[Question, ...], Field(min_length=1)]
     groups: str  # how the groups of cases were found
     encoding: Encoding
@@ -82,14 +83,23 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _closed(self) -> Study:
-        """Every item belongs to one case, and every question has its own name."""
+        """Every item is of one case and of the design, every question too, and has its own name."""
         home = self.case_of
         items = [*self.training, *(item for order in self.readers.values() for one in order.sessions for item in one)]
         for item in items:
             if len({home.get(picture) for picture in item}) != 1 or home.get(item[0]) is None:
                 raise ValueError(f"the item {list(item)} is not of one case")
+            if len(set(item)) != len(item) or len(item) != 1 + self.paired:
+                wanted = "two different images" if self.paired else "one image"
+                raise ValueError(f"the item is {list(item)} and design is {self.design}; expected {wanted}")
         if len({question.id for question in self.questions}) != len(self.questions):
             raise ValueError("two questions have the same id")
+        if any((question.kind == "side") != self.paired for question in self.questions):
+            raise ValueError(f"questions of kind side are for pairs of images alone, and design is {self.design}")
+        if self.chosen and len(self.questions) != 1:
+            raise ValueError(f"{len(self.questions)} questions are asked and design is {self.design}; expected one")
+        if self.design == "single" and getattr(self.questions[0], "options", ()) != ORIGINS:
+            raise ValueError(f"the question of design single has other answers; expected {', '.join(ORIGINS)}")
         return self
 
     @property
@@ -100,7 +110,12 @@ class Study(Section):
     @property
     def paired(self) -> bool:
         """Whether an item is two images side by side."""
-        return self.design in ("2afc", "preference")
+        return self.design in PAIRED
+
+    @property
+    def chosen(self) -> bool:
+        """Whether every answer is one of two, whose shares are counted."""
+        return self.paired or self.design == "single"
 
 
 class PictureOrigin(Section):
@@ -127,8 +142,14 @@ class Links(Section):
     """Secrets of the readers' links: ``links.json``."""
 
     version: Literal[1] = 1
-    secret: str  # from which the ids in addresses are made
-    tokens: dict[str, str]  # of each reader
+    secret: Annotated[str, Field(pattern=r"^([0-9a-f]{2}){16,64}$")]  # from which the ids in addresses are made
+    tokens: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,128}$")]]  # of each reader
+
+    @model_validator(mode="after")
+    def _different(self) -> Links:
+        if len(set(self.tokens.values())) != len(self.tokens):
+            raise ValueError("two readers have the same token")
+        return self
 
 
 @dataclass(frozen=True)

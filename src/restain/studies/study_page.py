@@ -16,6 +16,7 @@ _DESIGNS = {
     "score": "blinded scores of single images, each case once in each of two sessions",
     "quality": "blinded ratings of single images, each case once in each of two sessions",
     "2afc": "two images side by side: which one is real? (two-alternative forced choice)",
+    "single": "blinded single images, each case once in each of two sessions: real or virtual?",
     "preference": "two images side by side: which one is preferred?",
 }
 

@@ -18,14 +18,15 @@ _GLASS_TELLS = 0.9  # share of pairs of images, one of each arm, in which the sa
 
 def size_warnings(study: Study, cases: int, repeats: int) -> Iterator[str]:
     """Sentences about sizes below those that the field expects."""
-    if study.paired and cases < _EXPECTED_CHOICES:
-        half = 100 * 0.98 / cases**0.5
+    choices = cases if study.paired else 2 * cases  # of a reader: each single image is one
+    if study.chosen and choices < _EXPECTED_CHOICES:
+        half = 100 * 0.98 / choices**0.5
         yield (
-            f"{cases} cases are less than {_EXPECTED_CHOICES}: the 95 % interval of a share near one half reaches "
-            f"about {half:.0f} points to each side"
+            f"{choices} {'cases' if study.paired else 'images'} are less than {_EXPECTED_CHOICES}: the 95 % interval "
+            f"of a share near one half reaches about {half:.0f} points to each side"
         )
     expected = _EXPECTED_CASES + _EXPECTED_MORE
-    if not study.paired and cases < expected:
+    if not study.chosen and cases < expected:
         yield (
             f"{cases} cases are less than {expected}: guidelines for validation ask for {_EXPECTED_CASES}, and for "
             f"{_EXPECTED_MORE} more for a further use such as IHC (CAP 2021)"
@@ -61,7 +62,7 @@ def blinding_warnings(study: Study, origins: Mapping[str, PictureOrigin], arms: 
             f"the arms have {scales[0]:.3g} and {scales[1]:.3g} µm per pixel; all images are shown at "
             f"{study.encoding.mpp:.3g}, but one arm was scaled down and may look sharper or smoother"
         )
-    if study.design == "2afc" and any(case.he for case in study.cases.values()):
+    if study.design in ("2afc", "single") and any(case.he for case in study.cases.values()):
         yield (
             "the H&E is shown: a computed stain follows it cell by cell, and a section nearby does not, which tells "
             "the two apart unless both stains are of the same section"

@@ -78,6 +78,8 @@ def refuse_token(token: str) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not host:  # which would be every address
+        raise RestainError("host is empty; expected an address such as 127.0.0.1 or 0.0.0.0")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol named, or else asyncio leaves Nagle's algorithm on, which holds each tile back for 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -85,7 +87,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listening.bind((host, port))
         listening.listen(64)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, TypeError) as error:  # TypeError: a host that is no name
         listening.close()
         raise RestainError(f"{host}, port {port}: cannot be listened on ({error}); name another --port") from None
     return listening
