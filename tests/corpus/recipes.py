@@ -97,7 +97,7 @@ OVERRIDES = {
     "digits": ("seed=" + "9" * 5000, "a number of 5000 characters"),
     "aliases": ("a=[&a x" + ", *a" * 20 + "]", "more than 16 aliases"),
     "bytes": ("seed=\udcff", "override"),
-    "unknown": ("optim.rl=1", "unknown field optim.rl, did you mean lr?; allowed here: lr"),
+    "unknown": ("optim.rl=1", "unknown field optim.rl; allowed here: lr"),
 }
 
 
