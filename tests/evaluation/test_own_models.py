@@ -114,6 +114,17 @@ def test_a_second_section_is_scored_and_takes_no_part_in_the_ranks(tissue, tmp_p
     assert beside.summary.files_sha256 != alone.summary.files_sha256
 
 
+def test_virtual_tissue_of_consecutive_sections_brings_its_second_section(tissue, tmp_path):
+    options = EvaluationOptions(metrics=["dab_mean_od_error", "dab_dice"], groups="none")
+    summary = evaluate(tissue["next"], tissue["next"], out=tmp_path, source=tissue["he"], options=options).summary
+    assert summary.folders["repeat"] == str(tissue["truth"].resolve())
+    assert 0 < summary.ceiling["second section"]["dab_dice"].mean < 1
+    moved = tmp_path / "valB"
+    for name in ids(tissue["next"]):
+        write_png(moved / f"{name}.png", read_rgb(tissue["next"] / f"{name}.png"))
+    assert evaluate(moved, moved, out=tmp_path / "out", options=options).summary.ceiling == {}
+
+
 def test_only_cells_inside_the_mask_are_counted(tissue, tmp_path):
     for side, column in (("left", np.s_[:, :64]), ("right", np.s_[:, 64:])):
         mask = np.zeros((128, 128), np.uint8)

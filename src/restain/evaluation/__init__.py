@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from restain.errors import RestainError
 from restain.evaluation.baselines import read_reference
-from restain.evaluation.datasets import find_marker, find_mpp, recognise
+from restain.evaluation.datasets import find_marker, find_mpp, recognise, second_section
 from restain.evaluation.grouping import group_images
 from restain.evaluation.inputs import CEILING, MASK, Match, crop_all, match_images, name_systems, parse_systems, role_of
 from restain.evaluation.literature import published
@@ -70,7 +70,8 @@ def evaluate(
     _refuse_bad_arguments(out, seed, options, metrics, systems)
     folders: dict[str, Path | None] = {"real": Path(real)}
     folders |= {role_of(name): folder for name, folder in systems.items()} | {"source": source}
-    folders |= {role: Path(folder) for role, folder in (("repeat", options.repeat), (MASK, options.mask)) if folder}
+    repeat = options.repeat or second_section(Path(real))
+    folders |= {role: Path(folder) for role, folder in (("repeat", repeat), (MASK, options.mask)) if folder}
     matches = match_images({role: folder for role, folder in folders.items() if folder}, chosen.ssim.size)
     ids = tuple(match.id for match in matches)
     grouping, data = group_images(ids, options.groups), recognise(ids, Path(real))
@@ -95,7 +96,7 @@ def evaluate(
             marker=marker.value,
             stain=marker.stain,
             source=source is not None,
-            repeat=options.repeat is not None,
+            repeat=repeat is not None,
             given=frozenset(name for name in ("nuclei", "features") if getattr(options, name)),
             colours=colours.colours if colours else None,
             transferred=transferred,

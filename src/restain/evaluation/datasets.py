@@ -10,6 +10,7 @@ from typing import Any
 
 from restain.errors import RestainError
 from restain.files import read_json
+from restain.images import list_images
 from restain.metrics.measures import Marker
 
 LOCATIONS: dict[str, Marker] = {
@@ -84,6 +85,20 @@ def recognise(ids: Sequence[str], real: Path) -> DataSet:
             source=f"{phantom.name} beside the real images",
         )
     return DataSet(split=split)
+
+
+def second_section(real: Path) -> Path | None:
+    """The IHC of the H&E's own section, where the real IHC is that of the next section of virtual tissue.
+
+    Args:
+        real: folder of the real IHC, as ``restain phantom`` wrote it.
+    """
+    root, split = real.resolve().parent, _SPLIT.fullmatch(real.resolve().name.lower())
+    folder = root / "truth" / split[1] / "aligned" if split else None
+    if folder is None or not folder.is_dir() or not (root / "phantom.json").is_file():
+        return None
+    names = [{path.stem for path in list_images(one)} for one in (real, folder)]
+    return folder if names[0] == names[1] else None
 
 
 def find_mpp(given: float | None, data: DataSet, stainer: Path | None, recorded: float | None) -> Known:

@@ -146,16 +146,19 @@ def _measure_images(match: Match, plan: Plan) -> dict[str, dict[str, float]]:
     def measured(rgb: RGB) -> MeasuredImage:
         return MeasuredImage(rgb, plan.mpp, plan.marker, inside)
 
-    images = {role: measured(read_rgb(path)) for role, path in match.files.items() if role != MASK}
-    real, source = images["real"], images.get("source")
-    if source is not None and plan.colours is not None:
-        images[TRANSFER] = measured(transfer_colour(source.rgb, plan.colours))
-        if plan.transferred:
-            write_png(plan.transferred / f"{match.id}.png", images[TRANSFER].rgb)
-    systems = {name: images[role_of(name)] for name in plan.names}
+    real = measured(read_rgb(match.files["real"]))
+    source = measured(read_rgb(match.files["source"])) if plan.source else None
     truth = {f"{name}_real": value for name, value in measure_image(real, plan.measures).items()}
     rows = {}
-    for name, image in systems.items():
+    for name in plan.names:  # one after the other: what was computed from an image is let go with it
+        if name == UNCHANGED and source is not None:
+            image = source
+        elif name == TRANSFER and source is not None and plan.colours is not None:
+            image = measured(transfer_colour(source.rgb, plan.colours))
+            if plan.transferred:
+                write_png(plan.transferred / f"{match.id}.png", image.rgb)
+        else:
+            image = measured(read_rgb(match.files[role_of(name)]))
         pair = MeasuredPair(real=real, fake=image, source=source, protocol=plan.protocol)
         own = counted_as_empty(measure_image(image, plan.measures), truth, plan.measures)
         rows[name] = measure_pair(pair, plan.measures) | own | truth

@@ -23,7 +23,7 @@ class EvaluationOptions:
         stainer: folder of the stainer or of the run that made the virtual stains; gives mpp and marker.
         mask: folder of masks, named as the images; only cells whose nucleus is where a mask is not 0 are counted.
         repeat: folder of a second section of the truth, stained for real; it is scored beside the baselines as what a
-            virtual stain can reach at most, and takes no part in the ranks.
+            virtual stain can reach at most, and takes no part in the ranks. None takes that of virtual tissue.
         nuclei: folder of label images of nuclei, named as the images: one set of masks is laid on both stains.
         features: feature vectors of the images by an encoder of the user's own, NPY (n, d) with a CSV file beside it.
         overlays: write what was counted on the real and on each virtual stain, as pictures.
