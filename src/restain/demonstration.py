@@ -25,13 +25,13 @@ class DemoSize:
 
     pairs: int = 100
     size: int = 256  # pixels
-    epochs: int = 12
-    decay_epochs: int = 8
+    epochs: int = 50
+    decay_epochs: int = 25
     slide: int = 1536  # pixels on a side of the whole slide
 
 
 def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: DemoSize | None = None) -> Path:
-    """Draw virtual tissue, train ``tiny`` on it, stain held-out fields and a whole slide, evaluate them, write a page.
+    """Draw virtual tissue, train ``restain-small``, stain held-out fields and a whole slide, evaluate, write a page.
 
     Args:
         out: folder for everything; its parts that are already there are used again, so an interrupted
@@ -62,7 +62,7 @@ def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: Dem
             f"data.stain={marker.upper()}",
             "data.mpp=0.5",
         ]
-        train(tissue, run, "tiny", overrides=overrides, resume=True)
+        train(tissue, run, "restain-small", overrides=overrides, resume=True)
     stain(run, tissue / "valA", root / "virtual")
     evaluation = evaluate(
         real=tissue / "valB",

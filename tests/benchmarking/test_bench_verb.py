@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from benchmarking.conftest import NARROW, compare
+from training.running import interrupt_after
 
 import restain
 from restain.benchmarking import bench_verb, training_job
 from restain.errors import RestainError, Stopped
 from restain.evaluation import EvaluationOptions, evaluate
 from restain.evaluation.schema import read_summary
+from restain.methods.conditional import ConditionalMethod
 from restain.stainer import load_stainer
 
 
@@ -89,6 +91,12 @@ def test_a_comparison_that_was_stopped_goes_on_where_it_was(
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     narrow = (*NARROW, "log.checkpoint=1")
     compare(fields, whole, "pix2pix-small", overrides=narrow)
+    compare(fields, stopped, "pix2pix-small", overrides=narrow, dry_run=True)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupt_after(patch, 2, ConditionalMethod)
+        compare(fields, stopped, "pix2pix-small", overrides=narrow)
+    assert (stopped / "pix2pix-small" / "seed-0" / "run" / "checkpoints").is_dir()
+    assert not (stopped / "pix2pix-small" / "seed-0" / "run" / "stainer").exists()
     usual = training_job.stain
 
     def stop(*_: Any, **__: Any) -> None:

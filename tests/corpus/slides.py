@@ -177,6 +177,28 @@ def files_of_others_among_finished_tiles(folder: Path) -> Bad:
     return Bad(SLIDE, ("thesis.txt: was not written by restain",), status=1, leaves=SUMMARY)
 
 
+@case("slides")
+def a_full_disk(folder: Path) -> Bad:
+    write_stainer(folder)
+    write_slide(folder / "he.tif", RGB)
+    sentence = "out/summary.json: cannot be written (No space left on device)"
+    return Bad(SLIDE, (sentence,), leaves=("out",), full=True)
+
+
+@case("slides")
+def no_slides(folder: Path) -> Bad:
+    write_stainer(folder)
+    return Bad(["slide", *SLIDE[2:]], ("no slides are named; expected files or folders",))
+
+
+@case("slides")
+def a_long_name(folder: Path) -> Bad:
+    """Its tissue could not be written at the end."""
+    write_stainer(folder)
+    write_slide(folder / ("x" * 242 + ".tif"), RGB)
+    return Bad(["slide", ".", *SLIDE[2:]], ("results would have names of 257 bytes; expected at most 250",))
+
+
 @case("slides", {"small": "8", "vast": "1000000000", "odd": "65"})
 def tile(folder: Path, value: str) -> Bad:
     write_stainer(folder)

@@ -144,7 +144,8 @@ def test_every_architecture_is_exported_and_stains_slides(
 ) -> None:
     few_crops(monkeypatch)
     run = trained(tissue, tmp_path / "run", name, *shallow(name))
-    assert restain.export(run, tmp_path / "stainer.onnx").largest_difference <= 1
+    stochastic = restain.load_stainer(run).generator.stochastic  # other noise in the file would show above rounding
+    assert restain.export(run, tmp_path / "stainer.onnx").largest_difference <= (0.05 if stochastic else 1)
 
     he = write_slide(tmp_path / "he.tif", draw_tissue(300, 420))
     slides, blended = [], []

@@ -18,6 +18,7 @@ from restain.networks.norms import (
     load_statistics,
     measure,
     save_statistics,
+    with_settled_batch_norms,
 )
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
 
@@ -214,3 +215,32 @@ def test_refusals(tmp_path: Path) -> None:
         save_file(wrong, path)
         with pytest.raises(RestainError, match="expected a mean and a variance for each norm"):
             load_statistics(path)
+
+
+def test_settled_batch_norms_hold_the_mean_of_what_batches_of_crops_give() -> None:
+    generator = ResnetSpec(ngf=3, blocks=1, norm="batch", dropout=True, spectral_norm=True).build().double().eval()
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    crops = [_draw((1, 3, 16, 16), seed) / 10 for seed in range(7)]  # of which the last makes no batch
+    settled = with_settled_batch_norms(generator, iter(crops), 2)
+    assert settled is not generator and not settled.training
+    assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
+    first = next(module for module in settled.modules() if isinstance(module, nn.BatchNorm2d))
+    batches = [torch.cat(crops[start : start + 2]) for start in (0, 2, 4)]
+    seen = [settled.layers[1](settled.layers[0](batch)) for batch in batches]
+    torch.testing.assert_close(first.running_mean, torch.stack([x.mean(dim=(0, 2, 3)) for x in seen]).mean(dim=0))
+    torch.testing.assert_close(first.running_var, torch.stack([x.var(dim=(0, 2, 3)) for x in seen]).mean(dim=0))
+    assert first.momentum == 0.1
+    again = with_settled_batch_norms(generator, iter(crops), 2)  # dropout is off
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in settled.state_dict().items())
+
+
+def test_fewer_crops_than_a_batch_are_one_and_without_batch_norms_nothing_is_read() -> None:
+    generator = UnetSpec(ngf=2, downs=3).build().eval()
+    crops = [torch.rand(1, 3, 16, 16) for _ in range(2)]
+    settled = with_settled_batch_norms(generator, crops, 4)
+    alone = with_settled_batch_norms(generator, crops, 2)
+    assert all(torch.equal(value, alone.state_dict()[name]) for name, value in settled.state_dict().items())
+    with pytest.raises(RestainError, match="no crop"):
+        with_settled_batch_norms(generator, [], 4)
+    plain = ResnetSpec(ngf=2, blocks=1).build().eval()
+    assert with_settled_batch_norms(plain, [], 4) is plain

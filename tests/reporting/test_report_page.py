@@ -172,7 +172,7 @@ def test_the_slides_of_a_folder_stand_on_the_page(tmp_path: Path, evaluation: Pa
     (slides / "case.preview.png").unlink()
     with pytest.raises(RestainError, match="slides: holds no finished slide with its preview"):
         report(tmp_path / "page.html", evaluation=evaluation, slides=slides)
-    with pytest.raises(RestainError, match=r"summary\.json: cannot be read"):
+    with pytest.raises(RestainError, match=r"summary\.json: no such file"):
         report(tmp_path / "page.html", evaluation=evaluation, slides=tmp_path)
 
 

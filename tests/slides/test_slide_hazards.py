@@ -20,7 +20,7 @@ from restain.slides.plan import plan_slide
 from restain.slides.record import JournalIdentity, read_record
 from restain.slides.run import single
 from restain.slides.run.batch import SlideRun
-from restain.slides.run.identity import describe, request_of
+from restain.slides.run.identity import describe, fingerprint, request_of
 from restain.slides.run.job import Job, list_jobs
 from restain.slides.run.journal import Journal, discard
 from restain.slides.run.single import stain_slide
@@ -116,6 +116,16 @@ def test_a_kill_at_the_very_end_leaves_no_litter(
     assert {path.name for path in killed.target.parent.iterdir()} == OWN
     assert read_record(killed.beside(".json")).status == "stained"
     assert killed.target.read_bytes() == whole.target.read_bytes()
+
+
+def test_what_lies_below_a_dicom_folder_is_not_of_its_slide(tmp_path: Path) -> None:
+    (tmp_path / "1.dcm").write_bytes(b"one")
+    before = fingerprint(tmp_path)
+    (tmp_path / "virtual").mkdir()
+    (tmp_path / "virtual" / "case.ome.tif").write_bytes(b"a result")
+    assert fingerprint(tmp_path) == before
+    (tmp_path / "2.dcm").write_bytes(b"two")
+    assert fingerprint(tmp_path) != before
 
 
 def test_a_journal_belongs_to_one_version_of_a_file_at_one_resolution(he_slide: Path, stainer_folder: Path) -> None:

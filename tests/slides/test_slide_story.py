@@ -1,5 +1,6 @@
 """An Aperio slide from the dry run to QuPath; then the same again, and with another stainer."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from restain.wsi.reader import open_slide
 def command(*words: object, status: int = 0) -> str:
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == status, done.output
-    return done.output
+    return done.stdout
 
 
 @pytest.fixture
@@ -38,6 +39,8 @@ def test_from_the_scanner_to_qupath(stainer_folder: Path, other_stainer: Path, t
 
     told = slide(stainer_folder, "--dry-run")
     assert "1 slides, not stained" in told and "640 x 480" in told and "6 of 6" in told
+    (estimate,) = json.loads(slide(stainer_folder, "--dry-run", "--json"))["estimates"]
+    assert estimate["tiles"] == 6 and estimate["output"] == {"width": 640, "height": 480} and estimate["seconds"] > 0
     assert not out.exists()
 
     assert "stained" in slide(stainer_folder)
@@ -48,6 +51,8 @@ def test_from_the_scanner_to_qupath(stainer_folder: Path, other_stainer: Path, t
 
     assert "readers agree" in command("check", target)
     assert "readers agree" in command("check", he)
+    checked = json.loads(command("check", target, "--json"))
+    assert checked["ok"] and {reader["reader"] for reader in checked["views"]} >= {"tifffile", "openslide"}
 
     script = (out / "qupath.groovy").read_text()
     for path in (he, target, out / "case 1.tissue.geojson"):
@@ -55,7 +60,8 @@ def test_from_the_scanner_to_qupath(stainer_folder: Path, other_stainer: Path, t
     assert "case 1.svs" in (out / "summary.html").read_text()
 
     written = {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.name.startswith("case")}
-    assert "skipped" in slide(stainer_folder)
+    (told_again,) = json.loads(slide(stainer_folder, "--json"))["slides"]
+    assert told_again["status"] == "skipped" and told_again["tiles"] == 6
     assert written == {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.name.startswith("case")}
     (row,) = read_summary(out / "summary.json").slides
     assert row.status == "skipped" and row.seconds == first.seconds

@@ -38,7 +38,7 @@ def on_ray(
     """
     cluster = open_cluster(device, len(calls), workers)
     ray = cluster.ray
-    task = ray.remote(function).options(**cluster.needs, max_retries=RETRIES, max_calls=1)
+    task = ray.remote(**cluster.needs, max_retries=RETRIES, max_calls=1)(function)  # each in a process of its own
     waiting = list(calls.items())[::-1]
     busy: dict[Any, Key] = {}
     while waiting or busy:

@@ -47,10 +47,10 @@ class StyledBlock(nn.Module):
         self.layers = nn.Sequential(
             nn.ReLU(),
             nn.ReflectionPad2d(1),
-            conv(channels, channels, 3, init=spec.init),
+            conv(channels, channels, 3, gain=1.0),
             nn.ReLU(),
             nn.ReflectionPad2d(1),
-            conv(channels, channels, 3, init=spec.init),
+            conv(channels, channels, 3),  # small at first: the block begins as what it is given
         )
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
@@ -69,6 +69,7 @@ class DenoisingGenerator(Generator):
     """
 
     stochastic = True
+    latents: Tensor
 
     def __init__(self, spec: DenoiserSpec) -> None:
         super().__init__()
@@ -81,17 +82,20 @@ class DenoisingGenerator(Generator):
             nn.ReLU(),
             initialised(nn.Linear(spec.style, spec.style), gain=1.0),
         )
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), conv(6, ngf, 7, init=spec.init), PixelNorm()]
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), conv(6, ngf, 7, gain=1.0), PixelNorm()]
         for level in range(spec.downs):
             wide = ngf * 2 ** (level + 1)
-            layers += [nn.ReLU(), conv(wide // 2, wide, 3, padding=1, init=spec.init), BlurPool(wide), PixelNorm()]
+            layers += [nn.ReLU(), conv(wide // 2, wide, 3, padding=1, gain=1.0), BlurPool(wide), PixelNorm()]
         layers += [StyledBlock(ngf * spec.stride, spec) for _ in range(spec.blocks)]
         for level in reversed(range(spec.downs)):
             narrow = ngf * 2**level
-            layers += [BlurUpsample(), conv(2 * narrow, narrow, 3, padding=1, init=spec.init)]
+            layers += [BlurUpsample(), conv(2 * narrow, narrow, 3, padding=1, gain=1.0)]
             layers += [PixelNorm(), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), conv(ngf, 3, 7, init=spec.init), nn.Tanh()]
+        layers += [nn.ReflectionPad2d(3), conv(ngf, 3, 7), nn.Tanh()]
         self.layers = nn.ModuleList(layers)
+        keys, cpu = range(_LATENT_KEY + 1, _LATENT_KEY + 1 + spec.steps), torch.device("cpu")
+        drawn = torch.cat([noise_field(key, spec.latent, 1, 1, cpu) for key in keys])
+        self.register_buffer("latents", drawn.flatten(1), persistent=False)  # of step 1, 2, ...
         self._field = receptive_field(self._sources, spec.stride)
 
     @property
@@ -142,9 +146,9 @@ class DenoisingGenerator(Generator):
         noisy = noise_field(spec.steps, *shape, device, corners).expand(x.shape[0], -1, -1, -1)
         clean = x
         for step in range(spec.steps, 0, -1):
-            latent = noise_field(_LATENT_KEY + step, spec.latent, 1, 1, device)[:, :, 0, 0].expand(x.shape[0], -1)
+            latent = self.latents[step - 1].to(x).expand(x.shape[0], -1)
             steps = torch.full_like(latent[:, 0], step)
-            clean = full_precision(self.denoise(noisy, x, steps, latent.to(x.dtype)))
+            clean = full_precision(self.denoise(noisy, x, steps, latent))
             if step > 1:
                 of_clean, of_noisy, spread = posterior(alphas[step - 1], alphas[step])
                 drawn = noise_field(step - 1, *shape, device, corners)

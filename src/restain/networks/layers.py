@@ -7,10 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from restain.networks.norms import EPS, ImageNorm
+from restain.networks.norms import ImageNorm
 from restain.networks.specs import Init, NormKind
 
 GAIN = 0.02  # of initial weights, in the published systems
+_LEAST_VARIANCE = 1e-2  # of a pixel's channels, beside variances of about 1
 
 
 class BlurPool(nn.Module):
@@ -47,13 +48,16 @@ class BlurUpsample(nn.Module):
 
 
 class PixelNorm(nn.Module):
-    """Each pixel at mean 0 and variance 1 over its channels, without weights of its own."""
+    """Each pixel at mean 0 and variance 1 over its channels, without weights of its own.
+
+    A pixel whose channels are alike stays small: to bring it to variance 1 would enlarge its rounding.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), of the same type."""
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         variance, mean = torch.var_mean(wide, dim=1, correction=0, keepdim=True)
-        return ((wide - mean) * torch.rsqrt(variance + EPS)).to(x.dtype)
+        return ((wide - mean) * torch.rsqrt(variance + _LEAST_VARIANCE)).to(x.dtype)
 
 
 def conv(
@@ -65,11 +69,12 @@ def conv(
     padding: int = 0,
     bias: bool = True,
     init: Init = "xavier",
+    gain: float = GAIN,
     spectral: bool = False,
 ) -> nn.Module:
     """A convolution, initialised, with spectral normalisation where asked for."""
     layer = nn.Conv2d(channels_in, channels_out, kernel, stride, padding, bias=bias)
-    return _finished(layer, init, spectral)
+    return _finished(layer, init, spectral, gain)
 
 
 def transposed_conv(
@@ -87,8 +92,8 @@ def transposed_conv(
     return _finished(layer, init, spectral)
 
 
-def _finished(layer: nn.Conv2d | nn.ConvTranspose2d, init: Init, spectral: bool) -> nn.Module:
-    initialised(layer, init=init)
+def _finished(layer: nn.Conv2d | nn.ConvTranspose2d, init: Init, spectral: bool, gain: float = GAIN) -> nn.Module:
+    initialised(layer, gain, init)
     return spectral_norm(layer) if spectral else layer
 
 

@@ -61,6 +61,6 @@ def _mixed(x: Tensor) -> Tensor:
     """An integer hash of 32 bits whose outputs look random (two rounds of multiply and shift), in int64."""
     x = x & _MASK
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        x = x ^ torch.div(x, 2**shift, rounding_mode="floor")
+        x = x ^ (x >> shift)
         x = (x * factor) & _MASK
-    return x ^ torch.div(x, 2**16, rounding_mode="floor")
+    return x ^ (x >> 16)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -155,6 +156,43 @@ def _passes(crops: Iterable[Tensor]) -> Iterator[Tensor]:
         waiting.append(crop)
     if waiting:
         yield torch.cat(waiting)
+
+
+def with_settled_batch_norms(generator: Generator, crops: Iterable[Tensor], batch: int) -> Generator:
+    """A plain copy whose batch norms hold averages over crops in place of running ones; itself where it has none.
+
+    A running average is that of the last few batches, under weights that still moved. Here each norm takes the mean
+    over all batches of what it met in them, normalised as in training.
+
+    Args:
+        generator: in eval mode; it is left as it is.
+        crops: image tensors (1, 3, h, w) of one size, as they are drawn in training.
+        batch: crops that are normalised together, as in training.
+
+    Raises:
+        RestainError: there is no crop.
+
+    Source: Wu and Johnson, "Rethinking Batch in BatchNorm" (2021), precise statistics.
+    """
+    if not any(isinstance(module, nn.BatchNorm2d) for module in generator.modules()):
+        return generator
+    network = plain_copy(generator)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean
+        norm.train()
+    remaining, count = iter(crops), 0
+    with torch.no_grad():
+        while (together := list(islice(remaining, batch))) and (len(together) == batch or not count):
+            network(torch.cat(together).to(_device(network)))
+            count += 1
+    if not count:
+        raise RestainError("normalisation: no crop of tissue was given; expected at least one")
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return network.eval()
 
 
 def moments(x: Tensor, *, joint: bool = False) -> Tensor:

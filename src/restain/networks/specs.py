@@ -151,7 +151,6 @@ class DenoiserSpec(Section):
     style: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=256, description="numbers that time and latent vector are embedded in"
     )
-    init: Init = Field(default="xavier", description=_INIT)
 
     @property
     def stride(self) -> int:

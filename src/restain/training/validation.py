@@ -19,7 +19,7 @@ from restain.errors import RestainError
 from restain.metrics.pixels.similarity import ssim
 from restain.metrics.stain.dab import dab_density, mean_density
 from restain.networks.generator import Generator
-from restain.networks.norms import freeze, measure
+from restain.networks.norms import freeze, measure, with_settled_batch_norms
 from restain.recipes.common import ValidationConfig
 from restain.run_folder import RunFolder
 from restain.tensors import to_rgb, to_tensor
@@ -102,7 +102,7 @@ class Validation:
         crops = training_crops(
             trainer.manifest, side=trainer.recipe.data.crop, count=self._config.crops, seed=trainer.recipe.seed
         )
-        scores = score_fields(trainer.stainer(), self._records, crops)
+        scores = score_fields(trainer.stainer(), self._records, crops, trainer.recipe.optim.batch)
         if self._tracker is not None:
             self._tracker.log(trainer.step, {f"val/{name}": value for name, value in scores.items()})
         best, score = trainer.best, scores.get(self._config.best)
@@ -121,8 +121,16 @@ def held_out(manifest: Manifest) -> list[Record]:
 
 
 @torch.no_grad()
-def score_fields(generator: Generator, records: list[Record], crops: Iterator[Tensor]) -> dict[str, float]:
+def score_fields(
+    generator: Generator, records: list[Record], crops: Iterator[Tensor], batch: int = 1
+) -> dict[str, float]:
     """Scores of a generator whose norms take their statistics from crops of the training images.
+
+    Args:
+        generator: in any state; it is put into eval mode.
+        records: fields with both sides.
+        crops: see above, (1, 3, h, w) each.
+        batch: crops that batch norms see together.
 
     Returns:
         ``ssim`` (mean over fields, Gaussian window), ``dab_error`` (mean absolute error of the mean DAB optical
@@ -130,7 +138,10 @@ def score_fields(generator: Generator, records: list[Record], crops: Iterator[Te
     """
     generator.eval()
     device = next(generator.parameters()).device
-    network = freeze(generator, measure(generator, crops)) if generator.norm_sites() else generator
+    if generator.norm_sites():
+        network = freeze(generator, measure(generator, crops))
+    else:
+        network = with_settled_batch_norms(generator, crops, batch)
     similar, amounts = [], []
     with torch.compiler.set_stance("force_eager"):
         for record in records:

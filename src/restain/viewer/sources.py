@@ -49,11 +49,11 @@ def find_cases(
     folders = [path for path in paths if path.is_dir()]
     if len(transforms) > 1:
         raise RestainError(f"{transforms[1]}: is a second transform; expected one at most")
-    for path in transforms:
-        read_transform(path)  # a damaged one is refused here, not in the page
     chosen = _check_roles(roles, len(files) or len(folders))
     cases: list[Case] = []
     if files:
+        for path in transforms:
+            read_transform(path)  # a damaged one is refused here, not in the page
         cases.append(_case_of_files(files, chosen, transforms[0] if transforms else None))
     elif transforms:
         raise RestainError(f"{transforms[0]}: a transform needs the slides that it belongs to, named before it")

@@ -69,8 +69,11 @@ def describe(job: Job, request: Request, plan: Plan, stainer: Stainer) -> MadeBy
 def fingerprint(path: Path) -> str:
     """A hash that identifies a slide without reading it whole: names, sizes, times and both ends of its files."""
     digest = hashlib.sha256()
-    folder = path.with_suffix("") if path.suffix.lower() == ".mrxs" else path  # MIRAX: slide.mrxs and slide/
-    for file in [path, *sorted(folder.rglob("*"))]:
+    if path.is_dir():  # DICOM; what lies in the folders below is not of it
+        files = sorted(path.iterdir())
+    else:  # MIRAX: slide.mrxs and slide/
+        files = [path, *(sorted(path.with_suffix("").rglob("*")) if path.suffix.lower() == ".mrxs" else ())]
+    for file in files:
         if file.is_file():
             status = file.stat()
             size = status.st_size

@@ -13,6 +13,7 @@ from restain.wsi.discovery import find_slides
 from restain.wsi.reader import MPP_RANGE
 
 SUFFIX = ".ome.tif"
+_LONGEST = 250  # bytes of a file name, with the dot of hidden ones
 BESIDE = (".thumbnail.png", ".preview.png", ".tissue.geojson", ".json")  # files that go with a slide
 _GIVEN = {"tissue": (".tissue.geojson", ".geojson"), "roi": (".roi.geojson", ".geojson")}  # names of contours
 
@@ -77,6 +78,8 @@ def list_jobs(
             folder, a name is not UTF-8, tissue or a region is missing for a slide, or the table is not one.
     """
     inputs = [Path(input)] if isinstance(input, str | Path) else [Path(path) for path in input]
+    if not inputs:
+        raise RestainError("no slides are named; expected files or folders")
     jobs: dict[Path, Job] = {}
     ignored: list[Path] = []
     scales = _read_table(mpp_table) if mpp_table else {}
@@ -118,6 +121,10 @@ def _target(source: Path, base: Path, out: Path) -> Path:
         str(target).encode()
     except UnicodeEncodeError:  # Python keeps bytes of another encoding as halves of surrogates
         raise RestainError(f"{str(source)!r}: is not a name in UTF-8, and no summary can hold it; rename it") from None
+    longest = max(len((_stem(source) + suffix).encode()) for suffix in (*BESIDE, SUFFIX, ".unfinished"))
+    if longest > _LONGEST:
+        expected = f"expected at most {_LONGEST}; rename it"
+        raise RestainError(f"{source}: results would have names of {longest} bytes; {expected}")
     return target
 
 
