@@ -178,6 +178,20 @@ def files_of_others_among_finished_tiles(folder: Path) -> Bad:
 
 
 @case("slides")
+def a_full_disk(folder: Path) -> Bad:
+    write_stainer(folder)
+    write_slide(folder / "he.tif", RGB)
+    sentence = "out/summary.json: cannot be written (No space left on device)"
+    return Bad(SLIDE, (sentence,), leaves=("out",), full=True)
+
+
+@case("slides")
+def no_slides(folder: Path) -> Bad:
+    write_stainer(folder)
+    return Bad(["slide", *SLIDE[2:]], ("no slides are named; expected files or folders",))
+
+
+@case("slides")
 def a_long_name(folder: Path) -> Bad:
     """Its tissue could not be written at the end."""
     write_stainer(folder)

@@ -1,10 +1,13 @@
 """A lab's own nuclei and features, masks, a second section of the truth, and pictures of what was counted."""
 
 import csv
+import io
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from restain.console.evaluation import print_evaluation
 from restain.errors import RestainError
 from restain.evaluation import EvaluationOptions, evaluate
 from restain.evaluation.overlays import COLOURS
@@ -110,6 +113,10 @@ def test_a_second_section_is_scored_and_takes_no_part_in_the_ranks(tissue, tmp_p
     assert beside.summary.comparisons == alone.summary.comparisons
     text = (tmp_path / "beside" / "per_image_baselines.csv").read_text()
     assert text.count("second section") == COUNT
+    console = Console(record=True, width=160, file=io.StringIO())
+    print_evaluation(beside, console)
+    (line,) = [one for one in console.export_text().splitlines() if one.startswith("│ dab_mean_od_error ↓")][:1]
+    assert [cell.split()[0] for cell in line.strip("│").split("│")][3] == "0"
     assert any("second section" in warning and "byte for byte" in warning for warning in beside.summary.warnings)
     assert beside.summary.files_sha256 != alone.summary.files_sha256
 

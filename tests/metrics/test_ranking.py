@@ -88,3 +88,30 @@ def test_a_family_weighs_the_same_however_many_metrics_it_has():
     one = {"dab_pearson_r": 0.9, "dab_mean_od_error": 0.1, "dab_iod_error": 1.0, "fid": 60.0}
     other = {"dab_pearson_r": 0.8, "dab_mean_od_error": 0.2, "dab_iod_error": 2.0, "fid": 50.0}
     assert rank_systems(CATALOGUE, {"one": one, "other": other}).mean_rank == {"one": 1.5, "other": 1.5}
+
+
+def test_differences_within_the_error_of_measuring_tie():
+    one = {"dab_mean_od_error": 0.001, "dab_mean_od_real": 0.1, "dab_pearson_r": 0.99, "dab_dice": 0.5}
+    other = {"dab_mean_od_error": 0.004, "dab_mean_od_real": 0.1, "dab_pearson_r": 0.975, "dab_dice": 0.53}
+    found = rank_systems(CATALOGUE, {"one": one, "other": other})
+    assert found.by_family["stain"] == {"one": 1.5, "other": 1.5}
+    assert found.by_family["place"] == {"one": 2, "other": 1}
+    three = {str(number): {"dab_dice": value} for number, value in enumerate((0.5, 0.515, 0.53, 0.9))}
+    assert rank_systems(CATALOGUE, three).by_family["place"] == {"0": 4, "1": 2.5, "2": 2.5, "3": 1}
+
+
+def test_who_is_worse_than_the_h_and_e_in_a_family_ranks_behind():
+    he = {"dab_mean_od_error": 0.1, "dab_dice": 0.1, "h_score_error": 90.0, "nuclei_count_error": 1.0}
+    honest = {"dab_mean_od_error": 0.05, "dab_dice": 0.4, "h_score_error": 30.0, "nuclei_count_error": 60.0}
+    no_cells = {"dab_mean_od_error": 0.0, "dab_dice": 1.0, "h_score_error": 120.0, "nuclei_count_error": 300.0}
+    systems = {"no cells": no_cells, "honest": honest, "copy": he, "H&E": he}
+    found = rank_systems(CATALOGUE, systems, "nuclear", nothing="H&E")
+    assert found.systems == ("honest", "no cells", "copy", "H&E")
+    assert found.failed == {
+        "no cells": ("cells",),
+        "copy": ("stain", "place", "cells"),
+        "H&E": ("stain", "place", "cells"),
+    }
+    assert rank_systems(CATALOGUE, systems, "nuclear").systems[0] == "no cells"  # nothing to compare with
+    unknown = rank_systems(CATALOGUE, systems, None, nothing="H&E")  # the number of nuclei alone decides nothing
+    assert unknown.failed.get("no cells") is None and unknown.failed.get("honest") is None

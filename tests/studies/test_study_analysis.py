@@ -73,7 +73,7 @@ def test_kappa_of_each_reader_and_of_the_pool_is_that_of_the_table(scored):
         assert row.identical.value == pytest.approx(np.mean(np.array(both[reader][0]) == both[reader][1]))
     pool = one(analysis.agreement, "virtual and real, same reader", READERS)
     stacked = [both["reader-1"][side] + both["reader-2"][side] for side in (0, 1)]
-    assert pool.pooled and pool.kappa.n == 28 and pool.kappa.cases == 14
+    assert pool.pooled and pool.kappa.n == 28 and pool.kappa.groups == 14
     assert pool.kappa.value == pytest.approx(kappa_of_table(*stacked, 4), abs=1e-12)
     for side, arm in enumerate(("real", "virtual")):
         row = one(analysis.agreement, f"different readers, {arm}", READERS)
@@ -179,7 +179,7 @@ def test_finding_the_real_one_is_counted_exactly(make, tmp_path):
     pool = analysis.choices[0]
     assert pool.pooled and pool.chosen == sum(counted.values()) and pool.decided == 24
     (verdict,) = analysis.noninferiority
-    assert verdict.bound == pool.over_cases.ci95[1] and verdict.shown is (verdict.bound < 0.6)
+    assert verdict.bound == pool.over_groups.ci95[1] and verdict.shown is (verdict.bound < 0.6)
     again = one(analysis.agreement, "same reader, same pair read twice", READERS)
     assert again.identical.value == 1.0  # each finds it again, wherever it stands
 
@@ -344,3 +344,28 @@ def test_the_commands_print_what_was_made_and_found(images, tmp_path):
     found = runner.invoke(app, ["study", "analyse", str(tmp_path / "s"), "--out", str(tmp_path / "a")])
     assert found.exit_code == 0, found.output
     assert "virtual and real, same reader" in found.output and "different readers, real" in found.output
+
+
+def test_cases_of_one_slide_are_resampled_together(make, tmp_path):
+    """All cases of a slide are read alike: sixteen cases of eight slides are worth eight, so the interval is wider."""
+    ends = {}
+    for groups in ("none", r"case\d*?(\d)$"):
+        name = f"grouped{len(groups)}"
+        folder = make(name, design="quality", cases=16, training_cases=0, readers=2, groups=groups)
+        drawn = sorted(key_of(folder)["names"].values())
+        steps = (0, 1, 2, 3, 0, 2, 1, 3, 0, 1)
+
+        def answer(_, case, arm, __, steps=steps):
+            return {
+                question: 1 + (steps[int(case[-1])] if arm == "second" else 0)
+                for question in ("nuclei", "staining", "background", "artefacts")
+            }
+
+        fill_in(folder, answer)
+        analysis = restain.analyse_study(folder, out=tmp_path / f"{name}-out")
+        estimate = analysis.noninferiority[0].estimate
+        assert estimate.groups == (16 if groups == "none" else 10) and len(drawn) == 16
+        ends[groups] = estimate.ci95
+
+    none, grouped = ends.values()
+    assert grouped[1] - grouped[0] > none[1] - none[0]

@@ -203,3 +203,20 @@ def test_a_damaged_study_is_one_sentence(make, old, new, words):
     (folder / "study.yaml").write_text(text.replace(old, new))
     with pytest.raises(RestainError, match=words):
         restain.serve_study(folder, port=0)
+
+
+def test_one_case_of_each_slide_is_drawn_before_a_second_of_any(make):
+    folder = make(cases=8, training_cases=2, groups=r"case(\d)")  # case00 to case15: two groups
+    study, names = read_study(folder), key_of(folder)["names"]
+    by_name = {names[case]: of.group for case, of in study.cases.items()}
+    assert {name: name[4] for name in by_name} == {name: "01"[group - 1] for name, group in by_name.items()}
+    assert Counter(by_name.values())[2] >= 4  # six names begin with case1
+    assert study.groups == r"pattern case(\d)"
+
+
+def test_cases_of_few_slides_are_warned_of(images, tmp_path):
+    made = restain.make_study(
+        tmp_path / "s", real=images / "real", virtual=images / "virtual", design="score", marker="her2", cases=8,
+        groups=r"case(\d)",
+    )  # fmt: skip
+    assert any("the 8 cases are of 2 slides or patients" in warning for warning in made.warnings)

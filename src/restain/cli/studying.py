@@ -40,6 +40,9 @@ def make_study(
     mpp: Annotated[
         float | None, typer.Option(help="microns per pixel of all images, instead of what the files state")
     ] = None,
+    groups: Annotated[
+        str, typer.Option(help="cases of one slide or patient: auto, none, a CSV file, or a pattern")
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="seed of the drawn cases and their orders")] = 0,
 ) -> None:
     """Draw cases and their orders, encode the images alike, and write the key apart."""
@@ -60,6 +63,7 @@ def make_study(
         training_cases=training_cases,
         margin=margin,
         mpp=mpp,
+        groups=groups,
         seed=seed,
     )
     print_study(made)

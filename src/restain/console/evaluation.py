@@ -62,7 +62,7 @@ def _circumstances(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _scores_table(evaluation: Evaluation) -> Table:
-    systems, summary = (*evaluation.systems, *evaluation.baselines), evaluation.summary
+    systems, summary = _columns(evaluation), evaluation.summary
     count = summary.groups.count
     clusters = f", {count} groups drawn as a whole" if count else ""
     wide = len(systems) > _WIDE
@@ -92,10 +92,15 @@ def _scores_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def _columns(evaluation: Evaluation) -> tuple[System, ...]:
+    """What the table of scores has a column of: virtual stains, baselines, the second section of the truth."""
+    return (*evaluation.systems, *evaluation.baselines, *evaluation.ceiling)
+
+
 def _cells(metric: Metric, evaluation: Evaluation, wide: bool) -> list[Text]:
     """A cell for each system and baseline; a virtual stain that is not better than a baseline is marked."""
-    systems = (*evaluation.systems, *evaluation.baselines)
-    best = _best(metric, systems) if wide else None
+    systems = _columns(evaluation)
+    best = _best(metric, (*evaluation.systems, *evaluation.baselines)) if wide else None
     cells = []
     for system in systems:
         found = system.estimates.get(metric.name)
@@ -107,11 +112,11 @@ def _cells(metric: Metric, evaluation: Evaluation, wide: bool) -> list[Text]:
         n = "" if found.n == evaluation.summary.n else f" n={found.n}"
         if best is None:
             text = _digits(found.value) if wide else _score(found)
-        elif found.value == best:
+        elif found.value == best or system in evaluation.ceiling:
             text = _digits(found.value)
         else:
             text = _signed(found.value - best)
-        style = "bold" if best is not None and found.value == best else ""
+        style = "bold" if found.value == best and system not in evaluation.ceiling else ""
         cells.append(Text(f"{text}{lost}{n}", style))
     return cells
 
@@ -219,7 +224,7 @@ def _literature_table(evaluation: Evaluation) -> Table:
 def _notes(evaluation: Evaluation) -> Iterator[str]:
     """What a reader must know of single scores, once where it holds for several systems."""
     notes: dict[str, list[str]] = {}
-    for system in (*evaluation.systems, *evaluation.baselines):
+    for system in _columns(evaluation):
         for name, found in system.estimates.items():
             if found.note and name not in notes.setdefault(found.note, []):
                 notes[found.note].append(name)

@@ -64,12 +64,11 @@ class Readings:
 
     def paired(self, first: Mapping[str, float], second: Mapping[str, float]) -> Paired:
         """The cases that both have."""
-        numbers = {case: number for number, case in enumerate(self.study.cases)}
         common = [case for case in first if case in second]
         return Paired(
             np.array([first[case] for case in common], dtype=np.float64),
             np.array([second[case] for case in common], dtype=np.float64),
-            np.array([numbers[case] for case in common], dtype=np.int64),
+            np.array([self.study.cases[case].group for case in common], dtype=np.int64),
         )
 
 
@@ -130,7 +129,7 @@ def _agreement(
         pooled=pooled,
         kappa=kappa(classes, seed) if classes else None,
         icc=icc(numbers, seed) if is_number else None,
-        identical=exact_share(same, numbers.n, numbers.case_count) if classes else None,
+        identical=exact_share(same, numbers.n, numbers.group_count) if classes else None,
         bias=mean_difference(numbers, seed) if is_number else None,
     )
 
@@ -141,7 +140,7 @@ def classes_of(measure: Measure, numbers: Paired) -> Paired:
     def classified(values: Floats) -> Floats:
         return np.array([measure.class_of(value) for value in values], dtype=np.float64)
 
-    return Paired(classified(numbers.first), classified(numbers.second), numbers.cases)
+    return Paired(classified(numbers.first), classified(numbers.second), numbers.groups)
 
 
 def confusions(of: Readings) -> Iterator[Confusion]:
@@ -183,7 +182,7 @@ def _at_cutoff(measure: Measure, classes: Paired, cutoff: int) -> AtCutoff:
     reference, other = classes.first >= cutoff, classes.second >= cutoff
 
     def share(hits: npt.NDArray[np.bool_], among: npt.NDArray[np.bool_]) -> Estimate:
-        return exact_share(int((hits & among).sum()), int(among.sum()), len(np.unique(classes.cases[among])))
+        return exact_share(int((hits & among).sum()), int(among.sum()), len(np.unique(classes.groups[among])))
 
     return AtCutoff(
         cutoff=measure.classes[cutoff],

@@ -78,6 +78,7 @@ def _analyse(of: Readings, fingerprint: str, unchanged: bool) -> Analysis:
         warnings=tuple(_warnings(of, unchanged)),
         readers=tuple(_reader(of, reader) for reader in of.readers),
         cases=len({one.case for one in of.readings}),
+        groups=study.groups,
         noninferiority=tuple(noninferiority(of, chosen)),
         agreement=tuple(agreements(of)),
         confusion=tuple(confusions(of)),
@@ -163,12 +164,12 @@ def _agreement_table(analysis: Analysis) -> str:
     table = csv.writer(held, lineterminator="\n")
     kinds = ("kappa", "icc", "identical", "bias")
     columns = [f"{kind}{end}" for kind in kinds for end in ("", "_low", "_high")]
-    table.writerow(["measure", "comparison", "readers", "pooled", "n", "cases", *columns, "note"])
+    table.writerow(["measure", "comparison", "readers", "pooled", "n", "groups", *columns, "note"])
     for row in analysis.agreement:
         estimates: list[Estimate | None] = [row.kappa, row.icc, row.identical, row.bias]
         first = next(one for one in estimates if one is not None)
         numbers = [number for one in estimates for number in _three(one)]
-        fixed = [row.measure, row.comparison, " ".join(row.readers), int(row.pooled), first.n, first.cases]
+        fixed = [row.measure, row.comparison, " ".join(row.readers), int(row.pooled), first.n, first.groups]
         table.writerow([*fixed, *numbers, first.note])
     return held.getvalue()
 

@@ -50,12 +50,15 @@ class EncodedCases:
     encoding: Encoding
 
 
-def encode_cases(path: Path, drawn: Sequence[Case], mpp: float | None, generator: np.random.Generator) -> EncodedCases:
+def encode_cases(
+    path: Path, drawn: Sequence[Case], groups: Sequence[int], mpp: float | None, generator: np.random.Generator
+) -> EncodedCases:
     """Write all images on the common scale; numbers and places in the file are random, so they say nothing.
 
     Args:
         path: ``images.sqlite``, to be written.
         drawn: cases whose pictures are those of the first arm, of the second, and the H&E where it is shown.
+        groups: number of the group of each case, from 1.
         mpp: microns per pixel of every image, instead of what the files state.
         generator: of the numbers.
 
@@ -79,7 +82,7 @@ def encode_cases(path: Path, drawn: Sequence[Case], mpp: float | None, generator
         ImageWriter(path) as writer,
         ProgressBar("encoding", total=sum(len(case.pictures) for case in drawn), unit="images") as bar,
     ):
-        for number, (case, stated) in enumerate(zip(drawn, sizes, strict=True), 1):
+        for number, (case, group, stated) in enumerate(zip(drawn, groups, sizes, strict=True), 1):
             canvas = _canvas(case, stated, scale)
             ids: dict[Arm, str] = {}
             by_arm = _by_arm(case)
@@ -93,7 +96,11 @@ def encode_cases(path: Path, drawn: Sequence[Case], mpp: float | None, generator
             id = f"c{number:04d}"
             names[id] = case.title
             cases[id] = CasePictures(
-                pictures=shown, he=ids.get("he"), width=canvas.size.width, height=canvas.size.height
+                pictures=shown,
+                he=ids.get("he"),
+                width=canvas.size.width,
+                height=canvas.size.height,
+                group=group,
             )
         size = writer.finish()
     encoding = Encoding(

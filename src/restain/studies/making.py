@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -77,6 +78,7 @@ def make_study(
     training_cases: int = 2,
     margin: float | None = None,
     mpp: float | None = None,
+    groups: str = "auto",
     seed: int = 0,
 ) -> StudyMade:
     """Prepare a blinded reader study of virtual stains.
@@ -103,6 +105,9 @@ def make_study(
         margin: of non-inferiority; by design: 0.1 of kappa (score), 0.5 points (quality), 0.1 of the share (2afc,
             preference).
         mpp: microns per pixel of every image, instead of what the files state.
+        groups: which cases are of one slide or patient: auto (by the names of known data sets), none, a CSV file
+            with the columns id and group, or a regular expression with one group in brackets. One case of each group
+            is drawn before a second of any, and intervals resample groups as wholes.
         seed: of the draw of cases and of the orders.
 
     Returns:
@@ -127,9 +132,12 @@ def make_study(
             f"({cases} to be read and {training_cases} for training)"
         )
     generator = np.random.default_rng(seed)
-    drawn = [found[index] for index in generator.permutation(len(found))[:wanted]]
+    rule, numbers = _group(found, groups)
+    order = _spread(generator.permutation(len(found)), numbers)[:wanted]
     with folder_aside(Path(out)) as folder:
-        made = encode_cases(folder / IMAGES, drawn, mpp, generator)
+        made = encode_cases(
+            folder / IMAGES, [found[index] for index in order], [numbers[index] for index in order], mpp, generator
+        )
         read, training = made.pairs[:cases], made.pairs[cases:]
         draw = side_by_side if chosen.paired else crossover
         orders = {f"reader-{number}": draw(read, repeats, generator) for number in range(1, readers + 1)}
@@ -141,6 +149,7 @@ def make_study(
             margin=chosen.margin,
             washout_days=washout_days,
             questions=design_questions(chosen.design, chosen.marker),
+            groups=rule,
             encoding=made.encoding,
             cases=made.cases,
             training=_training_items(training, chosen, generator),
@@ -203,6 +212,25 @@ def _complete_cases(arms: Mapping[str, tuple[Path, Role]], source: str | Path | 
             raise RestainError(f"{folder}: is no folder; expected a folder of images or slides")
     cases = pair_folders([folder for folder, _ in places], [role for _, role in places])
     return [case for case in cases if len(case.pictures) == len(places)]
+
+
+def _group(cases: Sequence[Case], groups: str) -> tuple[str, list[int]]:
+    """How the groups were found, and the number of each case's group, from 1."""
+    from restain.evaluation.grouping import group_images  # whose package loads much
+
+    grouping = group_images([case.title for case in cases], groups)
+    numbers = range(len(cases)) if grouping.numbers is None else grouping.numbers
+    return grouping.rule, [int(number) + 1 for number in numbers]
+
+
+def _spread(order: Iterable[int], groups: Sequence[int]) -> list[int]:
+    """The order with one case of each group first, then a second of each, and so on."""
+    turns: Counter[int] = Counter()
+    ranked = []
+    for index in map(int, order):
+        ranked.append((turns[groups[index]], index))
+        turns[groups[index]] += 1
+    return [index for _, index in sorted(ranked, key=lambda one: one[0])]
 
 
 def _training_items(pairs: Sequence[Pair], chosen: _Chosen, generator: np.random.Generator) -> tuple[Item, ...]:

@@ -18,7 +18,7 @@ from restain.studies.reader_statistics import (
     exact_share,
     kappa_difference,
     mean_difference,
-    share_of_cases,
+    share_over_groups,
     signed_rank,
     stack,
 )
@@ -45,7 +45,7 @@ def _rating(of: Readings, measure: Measure, readers: tuple[str, ...], pooled: bo
     numbers = stack([arms_of(of, measure.name, reader) for reader in readers])
     if not numbers.n:
         return None
-    p, test = signed_rank(_case_means(numbers))
+    p, test = signed_rank(_group_means(numbers))
     return Rating(
         measure=measure.name,
         title=measure.title,
@@ -62,9 +62,9 @@ def _rating(of: Readings, measure: Measure, readers: tuple[str, ...], pooled: bo
     )
 
 
-def _case_means(numbers: Paired) -> Floats:
-    """Mean of second - first over the readings of each case; exactly 0 where they cancel."""
-    labels: Labels = np.unique(numbers.cases, return_inverse=True)[1]
+def _group_means(numbers: Paired) -> Floats:
+    """Mean of second - first over the readings of each group of cases; exactly 0 where they cancel."""
+    labels: Labels = np.unique(numbers.groups, return_inverse=True)[1]
     means = np.bincount(labels, weights=numbers.second - numbers.first) / np.bincount(labels)
     return np.asarray(np.where(np.abs(means) < _LEAST, 0.0, np.round(means, 9)))
 
@@ -97,7 +97,7 @@ def _choice(of: Readings, readers: tuple[str, ...], pooled: bool) -> Choice | No
     hits = all_chosen.first[decided]
     if of.study.design == "2afc":  # the first arm is the real one
         hits = 1.0 - hits
-    cases = all_chosen.cases[decided]
+    groups = all_chosen.groups[decided]
     count = int(hits.sum())
     return Choice(
         readers=readers,
@@ -105,8 +105,8 @@ def _choice(of: Readings, readers: tuple[str, ...], pooled: bool) -> Choice | No
         chosen=count,
         decided=len(hits),
         undecided=int((~decided).sum()),
-        rate=exact_share(count, len(hits), len(np.unique(cases))),
-        over_cases=share_of_cases(hits, cases, of.study.seed) if pooled else None,
+        rate=exact_share(count, len(hits), len(np.unique(groups))),
+        over_groups=share_over_groups(hits, groups, of.study.seed) if pooled else None,
         p=against_half(count, len(hits)),
     )
 
@@ -124,7 +124,7 @@ def noninferiority(of: Readings, choices: Sequence[Choice]) -> Iterator[Noninfer
             yield _above(f"{measure.title}: virtual minus real, points", estimate, -of.study.margin, of.study.margin)
     elif choices:
         pool = choices[0]  # or the only reader
-        estimate = pool.over_cases or pool.rate
+        estimate = pool.over_groups or pool.rate
         if of.study.design == "2afc":
             yield _below("Share of pairs in which the real image was found", estimate, of.study.margin)
         else:
@@ -148,7 +148,7 @@ def _interchange(of: Readings, measure: Measure) -> Noninferiority:
         old.append(classes_of(measure, of.paired(keep[2], keep[1])))
     what = f"{measure.title}: kappa between readers, one on virtual, minus both on real"
     if not new:
-        estimate = Estimate(value=None, ci95=None, n=0, cases=0, note="needs at least two readers")
+        estimate = Estimate(value=None, ci95=None, n=0, groups=0, note="needs at least two readers")
     else:
         estimate = kappa_difference(stack(new), stack(old), of.study.seed)
     return _above(what, estimate, -of.study.margin, of.study.margin)

@@ -1,7 +1,7 @@
 """The statistics of a reader study: agreement, exact shares, signed ranks, non-inferiority.
 
-Intervals of agreement resample cases as wholes (``metrics.statistics.bootstrap``): all readings of a case are drawn
-together, since they are of one piece of tissue.
+Intervals of agreement resample groups as wholes (``metrics.statistics.bootstrap``): all readings of a case are drawn
+together, and all cases of a slide where its name is known, since they are of one piece of tissue.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from restain.metrics.statistics.moments import MEAN, Statistic, difference_of
 from restain.stains import Floats
 from restain.studies.results import Estimate
 
-Labels = npt.NDArray[np.int64]  # (n,), the number of the case of each reading
+Labels = npt.NDArray[np.int64]  # (n,), the group of the case of each reading
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Paired:
     Attributes:
         first: float64 (n,).
         second: float64 (n,).
-        cases: int64 (n,): which case each entry belongs to.
+        groups: int64 (n,): the group of the case of each entry; a case by itself is a group.
     """
 
     first: Floats
     second: Floats
-    cases: Labels
+    groups: Labels
 
     @property
     def n(self) -> int:
@@ -42,9 +42,9 @@ class Paired:
         return len(self.first)
 
     @property
-    def case_count(self) -> int:
-        """Different cases."""
-        return len(np.unique(self.cases))
+    def group_count(self) -> int:
+        """Different groups."""
+        return len(np.unique(self.groups))
 
 
 def stack(parts: Sequence[Paired]) -> Paired:
@@ -52,30 +52,30 @@ def stack(parts: Sequence[Paired]) -> Paired:
     return Paired(
         np.concatenate([part.first for part in parts]),
         np.concatenate([part.second for part in parts]),
-        np.concatenate([part.cases for part in parts]),
+        np.concatenate([part.groups for part in parts]),
     )
 
 
 def kappa(classes: Paired, seed: int) -> Estimate:
-    """Quadratic-weighted kappa of classes, with a bootstrap interval over cases.
+    """Quadratic-weighted kappa of classes, with a bootstrap interval over groups.
 
     Source: Cohen, Psychological Bulletin 70 (1968).
     """
-    return _resampled(KAPPA, [classes.first, classes.second], classes.cases, seed, "one class alone was given")
+    return _resampled(KAPPA, [classes.first, classes.second], classes.groups, seed, "one class alone was given")
 
 
 def icc(numbers: Paired, seed: int) -> Estimate:
-    """ICC(2,1) of numbers, with a bootstrap interval over cases. Source: Shrout and Fleiss (1979)."""
-    return _resampled(ICC, [numbers.first, numbers.second], numbers.cases, seed, "all numbers are equal")
+    """ICC(2,1) of numbers, with a bootstrap interval over groups. Source: Shrout and Fleiss (1979)."""
+    return _resampled(ICC, [numbers.first, numbers.second], numbers.groups, seed, "all numbers are equal")
 
 
 def mean_difference(numbers: Paired, seed: int) -> Estimate:
-    """Mean of second - first, with a bootstrap interval over cases."""
-    return _resampled(MEAN, [numbers.second - numbers.first], numbers.cases, seed, "there are no readings")
+    """Mean of second - first, with a bootstrap interval over groups."""
+    return _resampled(MEAN, [numbers.second - numbers.first], numbers.groups, seed, "there are no readings")
 
 
 def kappa_difference(new: Paired, old: Paired, seed: int) -> Estimate:
-    """Kappa of ``new`` minus kappa of ``old``, paired entry by entry, with a bootstrap interval over cases.
+    """Kappa of ``new`` minus kappa of ``old``, paired entry by entry, with a bootstrap interval over groups.
 
     Args:
         new: readings of an image of the new kind against those of another reader on the old kind.
@@ -83,36 +83,36 @@ def kappa_difference(new: Paired, old: Paired, seed: int) -> Estimate:
         seed: of the resampling.
     """
     columns = [new.first, new.second, old.first, old.second]
-    return _resampled(difference_of(KAPPA, 2), columns, new.cases, seed, "one class alone was given")
+    return _resampled(difference_of(KAPPA, 2), columns, new.groups, seed, "one class alone was given")
 
 
-def _resampled(statistic: Statistic, columns: list[Floats], cases: Labels, seed: int, nothing: str) -> Estimate:
-    n, count = len(cases), len(np.unique(cases))
+def _resampled(statistic: Statistic, columns: list[Floats], groups: Labels, seed: int, nothing: str) -> Estimate:
+    n, count = len(groups), len(np.unique(groups))
     value = float(statistic(*columns)) if n > 1 else float("nan")
     if np.isnan(value):
-        return Estimate(value=None, ci95=None, n=n, cases=count, note=nothing if n > 1 else "fewer than two readings")
+        return Estimate(value=None, ci95=None, n=n, groups=count, note=nothing if n > 1 else "fewer than two readings")
     try:
-        low, high = bootstrap_interval(statistic, columns, seed=seed, groups=cases)
+        low, high = bootstrap_interval(statistic, columns, seed=seed, groups=groups)
     except NotComputed as error:
-        reason = str(error).replace("groups of images", "cases")
-        return Estimate(value=value, ci95=None, n=n, cases=count, note=reason)
-    return Estimate(value=value, ci95=(low, high), n=n, cases=count)
+        reason = str(error).replace("groups of images", "cases or groups of them")
+        return Estimate(value=value, ci95=None, n=n, groups=count, note=reason)
+    return Estimate(value=value, ci95=(low, high), n=n, groups=count)
 
 
-def share_of_cases(hits: Floats, cases: Labels, seed: int) -> Estimate:
-    """Mean of 0 and 1 with a bootstrap interval over cases."""
-    return _resampled(MEAN, [hits], cases, seed, "there are no readings")
+def share_over_groups(hits: Floats, groups: Labels, seed: int) -> Estimate:
+    """Mean of 0 and 1 with a bootstrap interval over groups."""
+    return _resampled(MEAN, [hits], groups, seed, "there are no readings")
 
 
-def exact_share(hits: int, n: int, cases: int) -> Estimate:
+def exact_share(hits: int, n: int, groups: int) -> Estimate:
     """A share with its exact 95 % interval.
 
     Source: Clopper and Pearson, Biometrika 26 (1934).
     """
     if n == 0:
-        return Estimate(value=None, ci95=None, n=0, cases=0, note="there are no readings")
+        return Estimate(value=None, ci95=None, n=0, groups=0, note="there are no readings")
     interval = binomtest(hits, n).proportion_ci(0.95, method="exact")
-    return Estimate(value=hits / n, ci95=(float(interval.low), float(interval.high)), n=n, cases=cases)
+    return Estimate(value=hits / n, ci95=(float(interval.low), float(interval.high)), n=n, groups=groups)
 
 
 def against_half(hits: int, n: int) -> float | None:

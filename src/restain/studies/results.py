@@ -21,7 +21,7 @@ class Estimate(_Part):
     value: float | None
     ci95: Interval | None
     n: int  # readings, or pairs of readings
-    cases: int
+    groups: int  # that were resampled: cases, or slides with several
     note: str = ""
 
 
@@ -85,7 +85,7 @@ class Choice(_Part):
     decided: int  # readings with a choice
     undecided: int
     rate: Estimate  # exact (Clopper-Pearson) interval
-    over_cases: Estimate | None  # the pool: interval by resampling cases, since readers see the same ones
+    over_groups: Estimate | None  # the pool: interval by resampling cases, since readers see the same ones
     p: float | None  # two-sided exact binomial test against 0.5
 
 
@@ -144,6 +144,7 @@ class Analysis(_Part):
     warnings: tuple[str, ...]
     readers: tuple[Reader, ...]
     cases: int
+    groups: str  # which cases are resampled together
     noninferiority: tuple[Noninferiority, ...]
     agreement: tuple[Agreement, ...]
     confusion: tuple[Confusion, ...]

@@ -54,6 +54,7 @@ class CasePictures(Section):
     he: PictureId | None = None
     width: Annotated[int, Field(gt=0)]  # pixels, the same for all its images
     height: Annotated[int, Field(gt=0)]
+    group: Annotated[int, Field(gt=0)]  # cases of one slide or patient have the same number
 
 
 class ReaderOrder(Section):
@@ -73,6 +74,7 @@ class Study(Section):
     margin: Annotated[float, Field(gt=0)]  # of non-inferiority, in the unit of the design
     washout_days: Annotated[float, Field(ge=0)]
     questions: Annotated[tuple[Question, ...], Field(min_length=1)]
+    groups: str  # how the groups of cases were found
     encoding: Encoding
     cases: dict[CaseId, CasePictures]
     training: tuple[Item, ...]  # read first by everybody, not analysed

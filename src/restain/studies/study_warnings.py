@@ -30,6 +30,10 @@ def size_warnings(study: Study, cases: int, repeats: int) -> Iterator[str]:
             f"{cases} cases are less than {expected}: guidelines for validation ask for {_EXPECTED_CASES}, and for "
             f"{_EXPECTED_MORE} more for a further use such as IHC (CAP 2021)"
         )
+    read = {study.case_of[item[0]] for item in study.readers["reader-1"].sessions[0]}
+    groups = len({study.cases[case].group for case in read})
+    if groups < cases:
+        yield f"the {cases} cases are of {groups} slides or patients, which is what intervals count ({study.groups})"
     if len(study.readers) < _EXPECTED_READERS:
         yield f"{len(study.readers)} readers are less than {_EXPECTED_READERS}, which published studies have"
     if len(study.readers) == 1 and study.design == "score":

@@ -14,6 +14,7 @@ from restain.metrics.statistics.bootstrap import NotComputed
 from restain.stains import Floats
 
 VOTING: tuple[Family, ...] = ("stain", "place", "cells", "learned")  # a blank image or the H&E itself can win the rest
+FOR_FREE = ("nuclei_count",)  # ballots in which the H&E is right although nothing was stained
 PLACEMENT = "dab_grid_r"
 LEAST_PLACEMENT = (
     0.3  # r over tiles: below it the place of the stain explains less than a tenth of the truth's variance
@@ -51,8 +52,9 @@ def rank_systems(
     is better in them than the true stain (docs/evaluation.md). A metric for certain markers votes where the marker is
     one of them.
 
-    A stain has to be better than doing nothing in every family. So systems rank first by the number of families in
-    which they are not: in which they win no more ballots against the H&E unchanged than they lose.
+    A stain must not be worse than doing nothing in any family. So systems rank first by the number of families in which
+    they lose more ballots against the H&E unchanged than they win, or are equal to it; the number of nuclei, which the
+    H&E has right, is left out of this.
 
     All amounts of a stain are right when it is turned upside down. So systems whose mean ``dab_grid_r`` is below 0.3
     (chance is 0) stain the wrong places and rank behind all others, in the order of their own mean ranks.
@@ -143,14 +145,19 @@ def _failed(
     found = {}
     for name in values:
         pair = {name: values[name], "": values[nothing]}  # two entries even where it is the H&E unchanged itself
-        lost = []
-        for family, members in families.items():
-            own, other = _family_ranks(members, pair)
-            if own >= other:
-                lost.append(family)
+        lost = [family for family, members in families.items() if _no_better(members, pair)]
         if lost:
             found[name] = tuple(lost)
     return found
+
+
+def _no_better(metrics: Sequence[Metric], pair: Mapping[str, Mapping[str, float]]) -> bool:
+    """Whether the first of two systems loses more ballots than it wins, or is equal to the second in all."""
+    earned = [metric for metric in metrics if metric.ballot not in FOR_FREE]
+    if not earned:
+        return False
+    own, other = _family_ranks(earned, pair)
+    return own > other or all(len(set(_ranks(metric, pair))) == 1 for metric in earned)
 
 
 def _ranks(metric: Metric, values: Mapping[str, Mapping[str, float]]) -> list[float]:

@@ -78,6 +78,8 @@ def list_jobs(
             folder, a name is not UTF-8, tissue or a region is missing for a slide, or the table is not one.
     """
     inputs = [Path(input)] if isinstance(input, str | Path) else [Path(path) for path in input]
+    if not inputs:
+        raise RestainError("no slides are named; expected files or folders")
     jobs: dict[Path, Job] = {}
     ignored: list[Path] = []
     scales = _read_table(mpp_table) if mpp_table else {}

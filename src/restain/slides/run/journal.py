@@ -53,7 +53,11 @@ class Journal:
         if found is None:
             shutil.rmtree(folder, ignore_errors=True)
             self._tiles.mkdir(parents=True, exist_ok=True)
-            self._write_job()
+            try:
+                self._write_job()
+            except BaseException:  # nobody's, and so to be refused or thrown away by the next run
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         else:
             self.division = found["division"]
             self._done = {_key(path) for path in self._tiles.glob("[!.]*.zst")}

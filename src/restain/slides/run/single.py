@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from restain.appearance import FAR, unlike_calibration
-from restain.errors import RestainError, in_short
+from restain.errors import RestainError, in_short, printable
 from restain.files import rename_whole, write_json
 from restain.images import RGB
 from restain.inference import prepare
@@ -92,7 +92,7 @@ def _stain(
                 plan = replace(plan, warnings=(*plan.warnings, unlike_calibration(distance)))
             if not quiet and plan.norm in ("slide", "local"):
                 found = f"{plan.tissue.area_mm2:.3g} mm² of tissue; measuring its statistics"
-                console.print(f"{job.source.name}: {found}")
+                console.print(f"{printable(job.source.name)}: {found}")
             statistics = find_statistics(journal.folder, stainer, plan, read)
             prepared = partial(prepare, precision=options.precision)
             network = SlideStainer(stainer.generator, statistics, halo=plan.seams.halo, prepare=prepared)
@@ -137,7 +137,7 @@ class _Work:
 def _run(job: Job, plan: Plan, journal: Journal, work: _Work, quiet: bool) -> tuple[Timing, int]:
     """Seconds spent, and pixels stained in this run."""
     done, start, pixels = len(journal), time.monotonic(), 0
-    with ProgressBar(job.source.name, len(plan.tiles), "tiles", done, quiet) as bar:
+    with ProgressBar(printable(job.source.name), len(plan.tiles), "tiles", done, quiet) as bar:
 
         def report(tile: Tile) -> None:
             nonlocal pixels

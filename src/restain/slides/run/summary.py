@@ -35,16 +35,21 @@ def update_summary(out: Path, records: Sequence[SlideRecord]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     lock = out / ".summary.lock"
     with FileLock(lock):
-        rows = _merged(out, records)
-        text = io.StringIO()
-        writer = csv.DictWriter(text, SlideRecord.columns(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(record.row() for record in rows)
-        write_json(out / "summary.json", BatchSummary(slides=tuple(rows)).model_dump(mode="json"))
-        write_text(out / "summary.csv", text.getvalue())
-        write_text(out / "summary.html", _page(out, rows))
-        write_text(out / "qupath.groovy", qupath_script(rows))
-        lock.unlink(missing_ok=True)
+        try:
+            _write(out, _merged(out, records))
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _write(out: Path, rows: Sequence[SlideRecord]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, SlideRecord.columns(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(record.row() for record in rows)
+    write_json(out / "summary.json", BatchSummary(slides=tuple(rows)).model_dump(mode="json"))
+    write_text(out / "summary.csv", text.getvalue())
+    write_text(out / "summary.html", _page(out, rows))
+    write_text(out / "qupath.groovy", qupath_script(rows))
 
 
 def _merged(out: Path, records: Sequence[SlideRecord]) -> list[SlideRecord]:

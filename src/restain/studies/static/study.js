@@ -49,6 +49,7 @@ async function show(state) {
   watch.pause();
   await stage.open(item.pictures, null);
   press(find("#map"), stage.navigator.wanted);
+  for (const button of document.querySelectorAll("#zooms button")) button.hidden = button.dataset.zoom !== "fit" && !stage.scaleKnown;
   watch.start(item.seconds);
   showComplete();
 }
