@@ -188,7 +188,7 @@ def test_results_among_the_inputs_are_not_stained_again(
 
 
 def test_a_device_or_batch_that_cannot_be_is_refused(stainer: Path, images: Path, tmp_path: Path) -> None:
-    with pytest.raises(RestainError, match="device is 'tpu'; expected auto, cpu or cuda"):
+    with pytest.raises(RestainError, match="device is 'tpu'; expected auto, cpu, cuda or mps"):
         stain(stainer, images, tmp_path / "out", device="tpu")
     with pytest.raises(RestainError, match="batch is 0; expected at least 1"):
         stain(stainer, images, tmp_path / "out", batch=0, device="cpu")

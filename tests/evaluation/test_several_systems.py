@@ -109,7 +109,7 @@ def test_only_the_chosen_metrics_are_measured(folders, tmp_path):
     )
     assert list(chosen.summary.systems["virtual"]) == ["dab_iod_error"]
     assert set(chosen.virtual.columns) == {"dab_iod", "dab_iod_real"}
-    with pytest.raises(RestainError, match=r"metrics: 'fidd' is not known; expected families \(pixels, .*\) or names"):
+    with pytest.raises(RestainError, match=r"metrics: 'fidd' is not known, did you mean fid\?; expected families"):
         evaluate(folders["real"], folders["fake"], out=tmp_path, options=EvaluationOptions(metrics=["ssim", "fidd"]))
 
 

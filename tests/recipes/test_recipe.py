@@ -131,7 +131,7 @@ def test_a_file_may_extend_a_file_beside_it(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("optim.lrr=1", r"unknown field optim\.lrr; allowed here: lr, betas"),
+        ("optim.lrr=1", r"unknown field optim\.lrr, did you mean lr\?; allowed here: lr, betas"),
         ("nonsense=1", r"unknown field nonsense; allowed here: name, about, method"),
         ("optim.lr=fast", r"field optim\.lr is 'fast'; input should be a valid number"),
         ("optim.lr=0", r"field optim\.lr is 0; input should be greater than 0"),

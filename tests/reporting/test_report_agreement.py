@@ -12,7 +12,7 @@ from report_files import score
 
 from restain.reporting.evaluation_files import EvaluationFiles, read_evaluation
 from restain.reporting.plots import agreement_plots, her2_confusions
-from restain.reporting.readings import DAB_AREA, H_SCORE, POSITIVE_NUCLEI, readings, relevant_metrics
+from restain.reporting.readings import DAB_AREA, H_SCORE, HER2, POSITIVE_NUCLEI, readings, relevant_metrics
 from restain.reporting.usability import Usability, limits_of_agreement, usability
 
 TRUE = [0.1, 0.2, 0.35, 0.4, 0.55, 0.6, 0.75, 0.9]
@@ -130,6 +130,7 @@ def test_the_marker_chooses_what_is_read(evaluation: Path) -> None:
 def test_numbers_are_written_with_their_unit() -> None:
     assert POSITIVE_NUCLEI.text(76.6) == "77 %" and POSITIVE_NUCLEI.difference(-71.2) == "−71 points"
     assert H_SCORE.text(8.3) == "8" and H_SCORE.difference(3.4) == "+3"
+    assert [HER2.text(band) for band in (0, 2, float("nan"))] == ["0", "2+", "–"] and HER2.difference(-2) == "−2"
     assert DAB_AREA.difference(-0.04) == "0.0 points" and DAB_AREA.text(float("nan")) == "–"
 
 

@@ -74,6 +74,10 @@ def test_broken_tables_are_refused(tmp_path: Path, content: bytes, sentence: str
         read_table(path)
 
 
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    assert number(-0.004, 0.15) == "0.00" and number(-0.2, 0.15) == "−0.20" and number(-1234.0, 20) == "−1\u2009234"
+
+
 def test_scale_bar_is_a_round_length_of_the_right_share() -> None:
     assert scale_bar(512, 0.5) == (50, pytest.approx(100 * 50 / 256))
     assert scale_bar(1000, 0.25) == (50, pytest.approx(20.0))

@@ -129,7 +129,7 @@ def test_an_image_that_one_of_two_processes_cannot_read_ends_both(fast: tuple[st
 
 
 def test_a_device_that_is_not_there_is_refused(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
-    with pytest.raises(RestainError, match="expected auto, cpu or cuda"):
+    with pytest.raises(RestainError, match="expected auto, cpu, cuda or mps"):
         train(pairs, tmp_path / "run", "tiny", overrides=fast, machine=Machine(device="tpu"))
     if not torch.cuda.is_available():
         with pytest.raises(RestainError, match="sees no CUDA device"):

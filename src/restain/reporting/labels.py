@@ -87,6 +87,8 @@ def number(value: float, half_width: float = math.nan, digits: int = 4) -> str:
         return "0"
     decimals = min((1 if known else digits - 1) - math.floor(math.log10(max(size, _NOISE))), _MOST_DECIMALS)
     text = f"{value:,.{max(decimals, 0)}f}"
+    if not float(text.replace(",", "")):
+        text = text.lstrip("-")
     return text.replace(",", "\u2009").replace("-", "−")
 
 

@@ -19,6 +19,7 @@ class Reading:
     unit: str
     factor: float = 1.0  # from the column to the unit
     decimals: int = 0
+    graded: bool = False  # 0, 1+, 2+, 3+
 
     @property
     def points(self) -> str:
@@ -35,7 +36,8 @@ class Reading:
 
     def text(self, value: float) -> str:
         """A value with its unit."""
-        return _written(f"{value:.{self.decimals}f}", self.unit, known=bool(np.isfinite(value)))
+        plus = "+" if self.graded and value > 0 else ""
+        return _written(f"{value:.{self.decimals}f}", self.unit, known=bool(np.isfinite(value))) + plus
 
     def difference(self, value: float) -> str:
         """A signed difference with its unit."""
@@ -54,7 +56,7 @@ POSITIVE_NUCLEI = Reading("positive_index", "Positive nuclei", "%", 100.0)
 H_SCORE = Reading("h_score", "H-score", "")
 DAB_AREA = Reading("dab_positive_area", "DAB area", "%", 100.0, 1)
 MEAN_DAB = Reading("dab_mean_od", "Mean DAB", "OD", decimals=3)
-HER2 = Reading("her2_band", "HER2 category", "")
+HER2 = Reading("her2_band", "HER2 category", "", graded=True)
 _BY_MARKER = {
     "nuclear": (POSITIVE_NUCLEI, H_SCORE, DAB_AREA),
     "membrane": (HER2, DAB_AREA, MEAN_DAB),
