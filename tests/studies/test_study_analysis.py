@@ -15,7 +15,7 @@ import restain
 from restain.cli import app
 from restain.errors import RestainError
 from restain.studies.answers import AnswerBook
-from restain.studies.reader_statistics import exact_share, signed_rank
+from restain.studies.reader_statistics import exact_share, share_over_groups, signed_rank
 from restain.studies.study_files import read_study
 
 READERS = ("reader-1", "reader-2")
@@ -414,3 +414,11 @@ def test_cases_of_one_slide_are_resampled_together(make, tmp_path):
 
     none, grouped = ends.values()
     assert grouped[1] - grouped[0] > none[1] - none[0]
+
+
+def test_a_share_over_cases_stays_between_0_and_1_and_needs_cases_that_differ():
+    hits, groups = np.array([1.0] * 8 + [0.0, 1.0] * 2 + [0.0, 0.0, 1.0, 1.0]), np.repeat(np.arange(8), 2)
+    low, high = share_over_groups(hits, groups, 0).ci95
+    assert 0 <= low < 12 / 16 < high == 1
+    alike = share_over_groups(np.tile([0.0, 1.0], 8), groups, 0)  # as of a reader who always says "real"
+    assert alike.value == 0.5 and alike.ci95 is None and "same share" in alike.note

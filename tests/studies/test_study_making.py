@@ -225,3 +225,15 @@ def test_cases_of_few_slides_are_warned_of(images, tmp_path):
         groups=r"case(\d)",
     )  # fmt: skip
     assert any("the 8 cases are of 2 slides or patients" in warning for warning in made.warnings)
+
+
+def test_two_images_of_one_name_and_a_folder_given_twice_are_refused(images, tmp_path):
+    real, virtual = images / "real", images / "virtual"
+    with pytest.raises(RestainError, match="is given twice"):
+        restain.make_study(real=real, virtual=real, design="score", marker="her2", cases=3, out=tmp_path / "study")
+    twice = shutil.copytree(virtual, tmp_path / "twice")
+    first = sorted(twice.iterdir())[0]
+    shutil.copyfile(first, first.with_suffix(".jpg"))
+    with pytest.raises(RestainError, match="have one name"):
+        restain.make_study(real=real, virtual=twice, design="score", marker="her2", cases=3, out=tmp_path / "study")
+    assert not (tmp_path / "study").exists()

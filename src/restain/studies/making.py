@@ -212,6 +212,8 @@ def _complete_cases(arms: Mapping[str, tuple[Path, Role]], source: str | Path | 
     for folder, _ in places:
         if not folder.is_dir():
             raise RestainError(f"{folder}: is no folder; expected a folder of images or slides")
+    if len({folder.resolve() for folder, _ in places}) < len(places):
+        raise RestainError(f"{places[0][0]}: is given twice; expected a folder of its own for each kind of image")
     cases = pair_folders([folder for folder, _ in places], [role for _, role in places])
     return [case for case in cases if len(case.pictures) == len(places)]
 

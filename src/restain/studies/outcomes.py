@@ -154,7 +154,8 @@ def noninferiority(of: Readings, choices: Sequence[Choice]) -> Iterator[Noninfer
             yield _above(f"{measure.title}: virtual minus real, points", estimate, -of.study.margin, of.study.margin)
     elif choices:
         pool = choices[0]  # or the only reader
-        estimate = pool.over_groups or pool.rate
+        # Where all cases gave the same share, resampling them says nothing; the exact interval does.
+        estimate = pool.over_groups if pool.over_groups and pool.over_groups.ci95 else pool.rate
         if of.study.design == "2afc":
             yield _below("Share of pairs in which the real image was found", estimate, of.study.margin)
         elif of.study.design == "single":

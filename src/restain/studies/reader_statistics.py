@@ -100,8 +100,14 @@ def _resampled(statistic: Statistic, columns: list[Floats], groups: Labels, seed
 
 
 def share_over_groups(hits: Floats, groups: Labels, seed: int) -> Estimate:
-    """Mean of 0 and 1 with a bootstrap interval over groups."""
-    return _resampled(MEAN, [hits], groups, seed, "there are no readings")
+    """Mean of 0 and 1 with a bootstrap interval over groups, cut off at 0 and 1."""
+    found = _resampled(MEAN, [hits], groups, seed, "there are no readings")
+    if found.ci95 is None:
+        return found
+    low, high = found.ci95  # a studentised end can lie outside the possible
+    if low == high:
+        return found.model_copy(update={"ci95": None, "note": "all cases gave the same share"})
+    return found.model_copy(update={"ci95": (max(0.0, low), min(1.0, high))})
 
 
 def exact_share(hits: int, n: int, groups: int) -> Estimate:

@@ -39,7 +39,7 @@ def pair_folders(folders: Sequence[Path], roles: Sequence[Role]) -> list[Case]:
     sides = []
     for folder in folders:
         found = [path for path in find_slides([folder]).slides if not path.name.endswith(_OVERVIEWS)]
-        sides.append({_name_below(path, folder): path for path in found})
+        sides.append(_by_name(found, folder))
     cases = []
     for name in sides[0]:
         pictures = tuple(
@@ -51,6 +51,15 @@ def pair_folders(folders: Sequence[Path], roles: Sequence[Role]) -> list[Case]:
         notes = (f"no image of this name in {', '.join(missing)}",) if missing else ()
         cases.append(Case(name, pictures, notes))
     return cases
+
+
+def _by_name(paths: Sequence[Path], folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        other = found.setdefault(_name_below(path, folder), path)
+        if other is not path:
+            raise RestainError(f"{folder}: {other.name} and {path.name} have one name; expected a name for each image")
+    return found
 
 
 def _name_below(path: Path, folder: Path) -> str:
