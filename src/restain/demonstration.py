@@ -8,7 +8,7 @@ from pathlib import Path
 from restain.console.evaluation import print_evaluation
 from restain.console.slides import print_run
 from restain.errors import RestainError
-from restain.evaluation import evaluate
+from restain.evaluation import EvaluationOptions, evaluate
 from restain.files import read_json
 from restain.phantoms import PhantomOptions, phantom
 from restain.progress import console
@@ -17,6 +17,8 @@ from restain.slides.options import SlideOptions
 from restain.slides.run.batch import slide
 from restain.staining import stain
 from restain.training.session import train
+
+SLIDE_OF_A_FIELD = r"^(\d+)_"  # in the names of virtual tissue
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def demo(out: str | Path = "demo", marker: str = "er", seed: int = 0, scale: Dem
         out=root / "evaluation",
         source=tissue / "valA",
         reference=tissue / "trainB",
+        options=EvaluationOptions(groups=SLIDE_OF_A_FIELD),
     )
     print_evaluation(evaluation)
     _stain_a_slide(root, run, marker, seed, scale.slide)

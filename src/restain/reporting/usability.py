@@ -15,7 +15,7 @@ from restain.reporting.tables import Numbers
 
 Colour: TypeAlias = Literal["green", "amber", "red", "grey"]  # grey: could not be computed
 
-R_GREEN, R_RED = 0.9, 0.7  # Pearson's r of the amount over fields
+R_GREEN, R_RED = 0.9, 0.5  # Pearson's r of the amount over fields
 PLACE_GREEN, PLACE_RED = 0.5, 0.2  # correlation of DAB over a grid in each field; chance is 0
 BIAS_GREEN, BIAS_RED = 5.0, 15.0  # percentage points
 LIMIT_GREEN, LIMIT_RED = 15.0, 30.0  # percentage points, of the further limit of agreement
@@ -128,7 +128,7 @@ def _amount(evaluation: EvaluationFiles, stain: str) -> Finding:
     if r is None:
         return Finding(title, "grey", "Whether the amount of stain follows the truth was not computed.")
     colours = [_graded(r.mean, R_GREEN, R_RED)]
-    verb = {"green": "follows", "amber": "follows in part", "red": "does not follow"}[colours[0]]
+    verb = {"green": "follows", "amber": "follows in part", "red": "hardly follows"}[colours[0]]
     text = f"The amount of stain {verb} the truth from field to field (r {r.mean:.2f}{_interval(r)})"
     if place is not None:
         colours.append(_graded(place.mean, PLACE_GREEN, PLACE_RED))
