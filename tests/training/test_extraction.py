@@ -33,6 +33,9 @@ def test_what_cannot_be_extracted_leaves_nothing(whole: Path, pairs: Path, tmp_p
     restain.phantom("er", tmp_path / "other", 3, 64)
     with pytest.raises(RestainError, match="other data"):
         restain.extract(whole, out, data=tmp_path / "other", device="cpu")
+    other = run(pairs, tmp_path / "wide", FAST, "optim.steps=1", "generator.ngf=8").parent / "checkpoints"
+    with pytest.raises(RestainError, match=r"was made by another recipe .*generator\.ngf"):
+        restain.extract(whole, out, checkpoint=next(other.glob("step-*.pt")), device="cpu")
     with pytest.raises(RestainError, match="holds files"):
         restain.extract(whole, whole)
     assert not out.exists()

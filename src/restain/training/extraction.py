@@ -15,7 +15,7 @@ from restain.training.checkpoint import checkpoints, load_checkpoint
 from restain.training.distributed import Machine, launch
 from restain.training.loop import Trainer
 from restain.training.session import write_stainer
-from restain.training.state import take_weights
+from restain.training.state import refuse_other_run, take_weights
 
 
 def extract(
@@ -39,7 +39,7 @@ def extract(
         the path of the stainer folder.
 
     Raises:
-        RestainError: no run, no checkpoint, other data than those of the training, or files in ``out``.
+        RestainError: no run, no checkpoint of it, other data than those of the training, or files in ``out``.
     """
     folder, target = RunFolder(Path(run)), Path(out)
     if not folder.recipe.is_file() or not folder.data.is_file():
@@ -53,12 +53,10 @@ def extract(
     state = load_checkpoint(path)
     recipe = load_recipe(folder.recipe)
     manifest = find_pairs(Path(data) if data is not None else Path(_data_used(folder).root), recipe.data.target)
-    if state.get("data") != manifest.fingerprint():
-        raise RestainError(
-            f"{path}: was trained on other data than {manifest.root} holds now; expected the same images"
-        )
+    images_per_step = state.get("images_per_step", 0)  # over all processes of the training
+    refuse_other_run(path, state, recipe, manifest.fingerprint(), images_per_step)
     trainer = Trainer(launch(recipe, Machine(device=device)), recipe, manifest)
-    trainer.images_per_step = state["images_per_step"]  # of the processes of the training
+    trainer.images_per_step = images_per_step
     take_weights(trainer, state)
     write_stainer(trainer, target)
     return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from restain.metrics.learned.vectors import PHOTOGRAPHS
@@ -44,11 +45,11 @@ def _normalised(responses: torch.Tensor) -> torch.Tensor:
     return responses / ((responses.square().sum(dim=1, keepdim=True) + _TINY).sqrt() + _EPSILON)
 
 
-def _row(name: str, title: str, network: str, heads: str) -> Metric:
+def _row(name: str, definition: str, network: str, heads: str) -> Metric:
     return Metric(
         name=name,
         direction="lower",
-        definition=f"learned perceptual distance through {title}, version 0.1, at full size",
+        definition=definition,
         source="Zhang et al., CVPR 2018",
         measures=(DistanceMeasure(name=name, network=network, heads=heads),),
         columns=(name,),
@@ -60,25 +61,25 @@ def _row(name: str, title: str, network: str, heads: str) -> Metric:
     )
 
 
-LPIPS_ALEX = _row("lpips_alex", "AlexNet", "alexnet-imagenet", "lpips-alex")
-LPIPS_VGG = _row("lpips_vgg", "VGG16", "vgg16-imagenet", "lpips-vgg")
+def _plain(name: str, title: str, network: str, heads: str) -> Metric:
+    return _row(name, f"learned perceptual distance through {title}, version 0.1, at full size", network, heads)
 
 
-def _tolerant_row(name: str, title: str, weights: str) -> Metric:
-    return Metric(
-        name=name,
-        direction="lower",
-        definition=f"shift-tolerant learned perceptual distance through a blurred {title}, at full size",
+def _tolerant(name: str, title: str, weights: str) -> Metric:
+    return replace(
+        _row(
+            name,
+            f"shift-tolerant learned perceptual distance through a blurred {title}, at full size",
+            weights,
+            weights,
+        ),
         source="Ghildyal and Liu, ECCV 2022 (ST-LPIPS)",
-        measures=(DistanceMeasure(name=name, network=weights, heads=weights),),
-        columns=(name,),
-        family="learned",
-        range="[0, ∞), seldom above 1",
         weakness=f"forgives a stain that is a few pixels off, as consecutive sections do; {PHOTOGRAPHS}",
-        undefined="the image is smaller than the network can take",
         ballot="st_lpips",
     )
 
 
-ST_LPIPS_ALEX = _tolerant_row("st_lpips_alex", "AlexNet", "st-lpips-alex")
-ST_LPIPS_VGG = _tolerant_row("st_lpips_vgg", "VGG16", "st-lpips-vgg")
+LPIPS_ALEX = _plain("lpips_alex", "AlexNet", "alexnet-imagenet", "lpips-alex")
+LPIPS_VGG = _plain("lpips_vgg", "VGG16", "vgg16-imagenet", "lpips-vgg")
+ST_LPIPS_ALEX = _tolerant("st_lpips_alex", "AlexNet", "st-lpips-alex")
+ST_LPIPS_VGG = _tolerant("st_lpips_vgg", "VGG16", "st-lpips-vgg")
