@@ -129,6 +129,7 @@ def test_the_marker_chooses_what_is_read(evaluation: Path) -> None:
 
 def test_numbers_are_written_with_their_unit() -> None:
     assert POSITIVE_NUCLEI.text(76.6) == "77 %" and POSITIVE_NUCLEI.difference(-71.2) == "−71 points"
+    assert POSITIVE_NUCLEI.difference(0.8) == "+1 point" and POSITIVE_NUCLEI.difference(11.0) == "+11 points"
     assert H_SCORE.text(8.3) == "8" and H_SCORE.difference(3.4) == "+3"
     assert [HER2.text(band) for band in (0, 2, float("nan"))] == ["0", "2+", "–"] and HER2.difference(-2) == "−2"
     assert DAB_AREA.difference(-0.04) == "0.0 points" and DAB_AREA.text(float("nan")) == "–"

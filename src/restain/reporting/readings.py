@@ -41,7 +41,9 @@ class Reading:
 
     def difference(self, value: float) -> str:
         """A signed difference with its unit."""
-        return _written(f"{value:+.{self.decimals}f}", self.points, known=bool(np.isfinite(value)))
+        text = f"{value:+.{self.decimals}f}"
+        unit = self.points.removesuffix("s") if text in ("+1", "-1") else self.points
+        return _written(text, unit, known=bool(np.isfinite(value)))
 
 
 def _written(text: str, unit: str, *, known: bool) -> str:

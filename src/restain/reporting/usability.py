@@ -128,7 +128,7 @@ def _amount(evaluation: EvaluationFiles, stain: str) -> Finding:
     if r is None:
         return Finding(title, "grey", "Whether the amount of stain follows the truth was not computed.")
     colours = [_graded(r.mean, R_GREEN, R_RED)]
-    verb = {"green": "follows", "amber": "follows in part", "red": "hardly follows"}[colours[0]]
+    verb = {"green": "follows", "amber": "partly follows", "red": "hardly follows"}[colours[0]]
     text = f"The amount of stain {verb} the truth from field to field (r {r.mean:.2f}{_interval(r)})"
     if place is not None:
         colours.append(_graded(place.mean, PLACE_GREEN, PLACE_RED))
