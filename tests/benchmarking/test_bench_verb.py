@@ -198,3 +198,16 @@ def test_a_table_of_the_paper_is_filled_in(fields: Path, tmp_path: Path, monkeyp
     ]
     assert plan.metrics == ("ssim", "fid", "kid", "psnr") and plan.compare_with == "mist-her2"
     assert plan.budget is None and plan.batch is None
+
+
+@pytest.mark.parametrize(("batch", "expected"), [(None, 1), (3, 3), ("own", None)])
+def test_images_per_step_of_a_budget(
+    fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: Any, expected: int | None
+) -> None:
+    seen = []
+    monkeypatch.setattr(
+        bench_verb, "_measure_costs", lambda plan, *_: seen.append(plan) or dict.fromkeys(plan.contenders, "no")
+    )
+    options = restain.BenchOptions(batch=batch)
+    restain.bench(fields, ["pix2pix-small"], budget="2steps", out=tmp_path / "out", options=options, dry_run=True)
+    assert seen[0].batch == expected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from restain.benchmarking.budget import Budget, read_budget
+from restain.benchmarking.budget import Budget, read_batch, read_budget
 from restain.errors import RestainError
 
 
@@ -31,3 +31,10 @@ def test_less_than_a_step_of_time_is_one_step() -> None:
 def test_other_words_are_refused(text: str) -> None:
     with pytest.raises(RestainError, match=r"budget: is .*; expected such as 2000steps, 2epochs or 10min"):
         read_budget(text)
+
+
+def test_images_per_step_are_a_number_or_own() -> None:
+    assert read_batch("4") == 4 and read_batch("own") == "own"
+    for text in ("", "-1", "2.5", "all"):
+        with pytest.raises(RestainError, match=r"batch: is .*; expected a number of images per step, or own"):
+            read_batch(text)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from restain.benchmarking.budget import read_budget
+from restain.benchmarking.budget import Budget, read_budget
 from restain.benchmarking.comparison_page import write_page
 from restain.benchmarking.field_sheet import draw_sheet
 from restain.benchmarking.held_out import HeldOut, held_out_folders
@@ -115,6 +115,16 @@ def bench(
         lock.release()
 
 
+def _images_per_step(batch: int | Literal["own"] | None, budget: Budget | None) -> int | None:
+    if batch is None:
+        return None if budget is None else 1
+    if batch == "own":
+        return None
+    if batch < 1:
+        raise RestainError(f"batch: is {batch}; expected at least 1, or own")
+    return batch
+
+
 def _plan(
     data: str | Path,
     recipes: Sequence[str],
@@ -126,22 +136,20 @@ def _plan(
 ) -> Plan:
     if seeds < 1:
         raise RestainError(f"seeds: is {seeds}; expected at least 1")
-    if options.batch is not None and options.batch < 1:
-        raise RestainError(f"batch: is {options.batch}; expected at least 1")
+    length = None if budget is None else read_budget(budget)
     metrics = tuple(word for word in options.metrics if word.strip()) or (tuple(paper.metrics) if paper else ())
     select_metrics(metrics)
     find_protocol(options.protocol)
     compare_with = options.compare_with or (paper.compare_with if paper else None)
     if compare_with is not None:
         published(compare_with)
-    length = None if budget is None else read_budget(budget)
     return Plan(
         data=Path(data),
         out=out,
         contenders=contenders_of(tuple(recipes) or (tuple(paper.recipes) if paper else ()), options.small),
         seeds=tuple(range(seeds)),
         budget=length,
-        batch=1 if options.batch is None and length is not None else options.batch,
+        batch=_images_per_step(options.batch, length),
         small=options.small,
         overrides=tuple(options.overrides),
         split=options.test_split,

@@ -49,3 +49,16 @@ def read_budget(text: str) -> Budget:
         raise RestainError(f"budget: is {quoted(text)}; expected such as 2000steps, 2epochs or 10min")
     unit: Unit = match[2]  # type: ignore[assignment]
     return Budget(float(match[1]), unit)
+
+
+def read_batch(text: str) -> int | Literal["own"]:
+    """A number of images per step, or ``own``.
+
+    Raises:
+        RestainError: another form.
+    """
+    if text == "own":
+        return "own"
+    if not text.isdecimal():
+        raise RestainError(f"batch: is {quoted(text)}; expected a number of images per step, or own")
+    return int(text)

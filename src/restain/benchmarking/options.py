@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +13,8 @@ class BenchOptions:
 
     Attributes:
         small: trains the ``-small`` forms of the recipes.
-        batch: images per step of every recipe. None: 1 where there is a budget, else as each recipe states.
+        batch: images per step of every recipe; "own": as each recipe states. None: 1 where there is a budget, else
+            "own".
         overrides: ``section.field=value`` changes to every recipe.
         metrics: names or families of metrics; empty for all that can be computed.
         protocol: of the scores, as in ``evaluate``.
@@ -25,7 +27,7 @@ class BenchOptions:
     """
 
     small: bool = False
-    batch: int | None = None
+    batch: int | Literal["own"] | None = None
     overrides: Sequence[str] = ()
     metrics: Sequence[str] = ()
     protocol: str = "clean"

@@ -27,7 +27,7 @@ def bench(
     ] = None,
     small: Annotated[bool, typer.Option("--small", help="train the -small forms of the recipes")] = False,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="images per step of every recipe; 1 with a budget, else each recipe's own")
+        str | None, typer.Option(help="images per step, or own: as each recipe states; 1 with a budget, else own")
     ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="section.field=value for every recipe; repeatable")
@@ -56,11 +56,12 @@ def bench(
 ) -> None:
     """Train recipes under one budget, evaluate them on the same fields, and write the table."""
     import restain
+    from restain.benchmarking.budget import read_batch
     from restain.console.benchmark import print_bench
 
     options = restain.BenchOptions(
         small=small,
-        batch=batch,
+        batch=None if batch is None else read_batch(batch),
         overrides=overrides or (),
         metrics=metrics.split(",") if metrics else (),
         protocol=protocol,
