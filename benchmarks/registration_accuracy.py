@@ -4,6 +4,7 @@
     python benchmarks/registration_accuracy.py dots --draws 6           the whole registration, on the same
     python benchmarks/registration_accuracy.py phantom --draws 6        the same on rendered virtual tissue
     python benchmarks/registration_accuracy.py shuffled --draws 6       confidence of tiles, right and wrong partners
+    python benchmarks/registration_accuracy.py strangers --draws 6      the H&E of each draw with the IHC of the next
 
 Every draw has its own angle (every second one a quarter turn), mirror, shift, scales, warp and 30 % of other cells;
 every second one of the stylised sections has a piece of control tissue on the IHC slide. Errors are in microns, at
@@ -23,6 +24,7 @@ import numpy as np
 import tifffile
 
 from restain.alignment.local import align_locally
+from restain.errors import RestainError
 from restain.images import RGB
 from restain.phantoms.dots import draw_sections
 from restain.phantoms.placement import Placement, draw_slides
@@ -49,15 +51,15 @@ class Draw:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("orientation", "dots", "phantom", "shuffled"))
+    parser.add_argument("what", choices=("orientation", "dots", "phantom", "shuffled", "strangers"))
     parser.add_argument("--draws", type=int, default=6)
     parser.add_argument("--first", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         numbers = range(options.first, options.first + options.draws)
-        draw = draw_phantom if options.what == "phantom" else draw_dots
+        draw = draw_phantom if options.what in ("phantom", "strangers") else draw_dots
         draws = (draw(number, Path(folder)) for number in numbers)
-        {"orientation": orientation, "shuffled": shuffled}.get(options.what, accuracy)(draws)
+        {"orientation": orientation, "shuffled": shuffled, "strangers": strangers}.get(options.what, accuracy)(draws)
 
 
 def draw_dots(number: int, folder: Path) -> Draw:
@@ -161,7 +163,7 @@ def accuracy(draws: Iterable[Draw]) -> None:
         print(
             f"{number}: error median {np.median(error):.2f}, 90 % {np.percentile(error, 90):.2f} um; "
             f"stated residual {np.median(found.residuals):.2f} um, inliers {found.inliers:.2f}, "
-            f"support {found.support:.2f}, next {found.runner_up:.2f}, mirror {mirror}, "
+            f"peak {found.peak:.1f}, support {found.support:.2f}, next {found.runner_up:.2f}, mirror {mirror}, "
             f"{time.process_time() - start:.0f} s of processor",
             flush=True,
         )
@@ -188,6 +190,19 @@ def shuffled(draws: Iterable[Draw]) -> None:
         print(f"{len(right)} tiles so far, AUC {auc(right, wrong):.4f}", flush=True)
     own, others = (np.percentile(values, (5, 50, 95)).round(2) for values in (right, wrong))
     print(f"confidence of {len(right)} tiles, 5/50/95 %: {own}; of wrong partners {others}")
+
+
+def strangers(draws: Iterable[Draw]) -> None:
+    """Slides of different tissue, which are to be refused."""
+    opened = list(draws)
+    refused = 0
+    for draw, other in zip(opened, opened[1:] + opened[:1], strict=True):
+        try:
+            print(f"accepted, peak {register_slides(draw.he, other.ihc).peak:.1f}", flush=True)
+        except RestainError as error:
+            refused += 1
+            print(f"refused: {error}", flush=True)
+    print(f"{refused} of {len(opened)} refused")
 
 
 def auc(right: list[float], wrong: list[float]) -> float:

@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter, shift
 
-from restain.alignment.blocks import block_corners, match_blocks
+from restain.alignment.blocks import block_corners, is_glass, match_blocks
 from restain.alignment.fitting import Affine, agreeing, choose_field, fit_motion
 
 
@@ -73,3 +73,26 @@ def test_a_needle_biopsy_gets_no_field():
     places = np.stack([np.linspace(0, 1000, 40), np.full(40, 5.0)], axis=1)
     field, _ = choose_field(places, np.random.default_rng(0).normal(size=(40, 2)), np.ones(40))
     assert field is None
+
+
+def test_on_a_slope_planes_tell_right_matches_from_wrong_ones():
+    """Shifts that grow to one side differ from their neighbours' median there, not from their neighbours' plane."""
+    x, y = np.meshgrid(np.arange(8.0), np.arange(6.0))
+    places = np.stack([x.ravel(), y.ravel()], axis=1) * 50
+    shifts = np.stack([places[:, 0] * 0.2, -places[:, 1] * 0.1], axis=1)
+    wrong = np.zeros(len(places), bool)
+    wrong[[5, 20, 33]] = True
+    shifts[wrong] += (30.0, -25.0)
+    np.testing.assert_array_equal(agreeing(places, shifts, 3.0, slack=0, planes=True), ~wrong)
+    edge = places[:, 0] == places[:, 0].max()
+    assert not agreeing(places, shifts, 3.0, slack=0)[edge & ~wrong].any()
+
+
+def test_sparse_tissue_is_no_glass():
+    rng = np.random.default_rng(0)
+    glass = rng.normal(0.18, 0.03, (64, 64))
+    assert is_glass(glass)
+    sparse = glass.copy()
+    sparse[::8] = 0.8
+    assert sparse.mean() < 0.3 and not is_glass(sparse)
+    assert not is_glass(np.full((64, 64), 0.95))

@@ -13,6 +13,7 @@ import scipy.fft
 
 from restain.stains import Floats
 
+_PALE, _FLAT = 0.3, 0.06  # presence of tissue: mean and deviation below which a block is glass
 _AT_ONCE = 2**21  # numbers in one batch of transforms: 16 MiB of complex values each
 
 
@@ -35,6 +36,11 @@ class Matches:
 
     def __len__(self) -> int:
         return len(self.places)
+
+
+def is_glass(presence: Floats) -> bool:
+    """Whether a block of the presence of tissue, 0 to 1, is pale and even, as glass is; sparse tissue is uneven."""
+    return bool(presence.mean() < _PALE and presence.std() < _FLAT)
 
 
 def match_blocks(

@@ -18,6 +18,7 @@ from restain.stains import Floats
 
 Motion: TypeAlias = Literal["shift", "rigid", "affine"]
 _ROUNDS = 12
+_PLANE, _PLANE_ROUNDS = 5, 6  # neighbours that a plane needs, and rounds of reweighting
 SMOOTHINGS = (0.03, 0.3, 3.0, 30.0)  # of the thin-plate spline, in units of the mean distance between the places
 
 
@@ -87,7 +88,7 @@ def fit_motion(places: Floats, shifts: Floats, weights: Floats, tolerance: float
 
 
 def agreeing(
-    places: Floats, shifts: Floats, tolerance: float, slack: float = 3.0, neighbours: int = 8
+    places: Floats, shifts: Floats, tolerance: float, slack: float = 3.0, neighbours: int = 8, planes: bool = False
 ) -> np.typing.NDArray[np.bool_]:
     """Which matches lie within ``tolerance``, or ``slack`` times the usual deviation, of their neighbours' median.
 
@@ -97,12 +98,32 @@ def agreeing(
         tolerance: in the unit of the shifts.
         slack: 0 for the tolerance alone.
         neighbours: how many are asked.
+        planes: a match may also lie close to the plane through its neighbours' shifts: where tissue is stretched, as at
+            the edge of a section, their median is off.
     """
     if len(places) <= 3:
         return np.ones(len(places), bool)
     _, near = cKDTree(places).query(places, min(neighbours + 1, len(places)))
-    off = np.hypot(*(shifts - np.median(shifts[near[:, 1:]], axis=1)).T)
+    near = near[:, 1:]
+    off = np.hypot(*(shifts - np.median(shifts[near], axis=1)).T)
+    if planes and near.shape[1] >= _PLANE:
+        off = np.minimum(off, np.hypot(*(shifts - _by_planes(places, shifts, near)).T))
     return np.asarray(off <= max(tolerance, slack * float(np.median(off))))
+
+
+def _by_planes(places: Floats, shifts: Floats, near: np.typing.NDArray[np.intp]) -> Floats:
+    """Shifts (n, 2) of the planes through the shifts of each place's neighbours, (n, k)."""
+    local = places[near] - places[:, None]
+    unit = np.abs(local).mean(axis=(1, 2), keepdims=True) + 1e-9
+    design = np.concatenate([np.ones((*near.shape, 1)), local / unit], axis=2)
+    trust = np.ones(near.shape)
+    for _ in range(_PLANE_ROUNDS):
+        weighted = design * trust[..., None]
+        normal = np.swapaxes(weighted, 1, 2) @ design + 1e-6 * np.eye(3)
+        found = np.linalg.solve(normal, np.swapaxes(weighted, 1, 2) @ shifts[near])
+        residuals = np.hypot(*np.moveaxis(shifts[near] - design @ found, 2, 0))
+        trust = 1 / (1 + (residuals / (np.median(residuals, axis=1, keepdims=True) + 1e-9)) ** 2)
+    return np.asarray(found[:, 0])
 
 
 def _on_a_line(places: Floats) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates
 
-from restain.alignment.blocks import Matches, block_corners, match_blocks
+from restain.alignment.blocks import Matches, block_corners, is_glass, match_blocks
 from restain.alignment.fitting import Affine, SmoothField, agreeing, choose_field, fit_motion
 from restain.alignment.pictures import estimate_alignment
 from restain.images import RGB
@@ -21,7 +21,6 @@ WORKING_SIDE = 512
 _BLOCK, _RADIUS = 96, 16  # working pixels
 _LEAST_MARGIN = 0.04
 _TOLERANCE = 24  # parts of a block by which neighbours may differ
-_EMPTY = 0.3  # presence of tissue below which a block is glass
 _NODES = 17  # of a field, along each side
 
 
@@ -85,8 +84,8 @@ def align_locally(he: RGB, ihc: RGB, *, search: bool = True, warp: bool = True) 
     fixed, moving = _channels(he, EOSIN, scale), _channels(ihc, DAB, scale)
     block = min(_BLOCK, min(fixed.shape[1:]) // 2)
     corners = block_corners((fixed.shape[1], fixed.shape[2]), block, block // 2)
-    filled = [min(one[-1, y : y + block, x : x + block].mean() for one in (fixed, moving)) for x, y in corners]
-    corners = corners[np.array(filled) > _EMPTY]
+    bare = [any(is_glass(one[-1, y : y + block, x : x + block]) for one in (fixed, moving)) for x, y in corners]
+    corners = corners[~np.array(bare)]
     if len(corners) < 4:
         return None
     coarse = estimate_alignment(he, ihc) if search else None

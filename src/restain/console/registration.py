@@ -23,6 +23,7 @@ def print_registration(result: RegistrationResult, console: Console | None = Non
         ("residual, median (90 %)", f"{result.residual_um[0]:.2f} µm ({result.residual_um[1]:.2f} µm)"),
         ("blocks that agree", f"{100 * result.inliers:.0f} %"),
         ("robustness", f"{result.robustness:.3f}"),
+        ("correlation above chance", f"{result.peak:.1f} standard deviations"),
         ("support; of the next orientation", f"{result.support:.2f}; {result.runner_up:.2f}"),
     ]
     if result.rtre is not None:

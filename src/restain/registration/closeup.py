@@ -10,7 +10,7 @@ from math import ceil, floor
 import numpy as np
 from scipy.ndimage import affine_transform
 
-from restain.alignment.blocks import match_blocks
+from restain.alignment.blocks import is_glass, match_blocks
 from restain.alignment.fitting import Affine, agreeing
 from restain.images import RGB
 from restain.registration.overview import Overview, Side, band_passed, content
@@ -23,7 +23,6 @@ from restain.wsi.slide import Slide
 
 _MARGIN = 20  # pixels around a block for its band-pass
 _LEAST_MARGIN = 0.04
-_EMPTY = 0.3  # presence of tissue below which a block is glass
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,8 @@ def match_closely(
     shifts, weights = found[:, :2] * scale.mpp, np.clip(found[:, 2], 0, 1)
     placed = np.asarray(places, dtype=np.float64).reshape(-1, 2)
     agree = weights > _LEAST_MARGIN
-    agree[agree] = agreeing(placed[agree], shifts[agree], tolerance=max(2 * scale.mpp, scale.block * scale.mpp / 48))
+    tolerance = max(2 * scale.mpp, scale.block * scale.mpp / 48)
+    agree[agree] = agreeing(placed[agree], shifts[agree], tolerance, planes=True)
     return Blocks(placed, shifts, weights, agree)
 
 
@@ -132,8 +132,9 @@ def _match_one(he: Slide, ihc: Slide, transform: Transform, place: Floats, scale
     side = scale.block + 2 * (scale.radius + _MARGIN)
     x, y = np.rint(place / scale.mpp - side / 2).astype(int).tolist()
     region = Region(x, y, side, side)
-    fixed = _content_of(read_region(he, region, scale.mpp), "he")
-    moving = _content_of(warped_region(ihc, transform, region, scale.mpp), "ihc")
+    edge = _MARGIN + scale.radius
+    fixed = _content_of(read_region(he, region, scale.mpp), "he", edge)
+    moving = _content_of(warped_region(ihc, transform, region, scale.mpp), "ihc", edge)
     if fixed is None or moving is None:
         return 0.0, 0.0, 0.0
     corner = np.array([[scale.radius, scale.radius]])
@@ -141,10 +142,10 @@ def _match_one(he: Slide, ihc: Slide, transform: Transform, place: Floats, scale
     return float(match.shifts[0, 0]), float(match.shifts[0, 1]), float(match.margins[0])
 
 
-def _content_of(rgb: RGB, side: Side) -> Floats | None:
-    """Band-passed content without the margin; None of bare glass."""
+def _content_of(rgb: RGB, side: Side, edge: int) -> Floats | None:
+    """Band-passed content without the margin; None where the block, so many pixels from the edge, is bare glass."""
     channels = content(rgb, side)
-    if channels[1].mean() < _EMPTY:
+    if is_glass(channels[1, edge:-edge, edge:-edge]):
         return None
     passed = np.concatenate([band_passed(channels, 1.0, 4.0), band_passed(channels, 2.5, 10.0)])
     return passed[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]

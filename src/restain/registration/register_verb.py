@@ -32,7 +32,9 @@ class RegistrationResult:
         residual_um: median and 90th percentile, microns, of what is left at blocks that were not fitted.
         inliers: share of the blocks on tissue that agree with their neighbours, 0 to 1.
         robustness: share of them that lie no farther off than under the rigid motion alone.
-        support: agreement of the two slides at low resolution, 0 to 1; 0.12 is the least that is accepted.
+        peak: correlation of the two slides at low resolution, in standard deviations above that of displaced slides; 10
+            is the least that is accepted.
+        support: share of their blocks at low resolution that agree, 0 to 1.
         runner_up: the same of the best other orientation.
         rtre: error at landmarks; None without them.
     """
@@ -42,6 +44,7 @@ class RegistrationResult:
     residual_um: tuple[float, float]
     inliers: float
     robustness: float
+    peak: float
     support: float
     runner_up: float
     rtre: TargetError | None
@@ -56,6 +59,7 @@ class RegistrationResult:
             "residual_um": {"median": self.residual_um[0], "p90": self.residual_um[1]},
             "inliers": self.inliers,
             "robustness": self.robustness,
+            "peak": self.peak,
             "support": self.support,
             "runner_up": self.runner_up,
             "rtre": None if self.rtre is None else asdict(self.rtre),
@@ -124,6 +128,7 @@ def summarise(found: Registration, out: Path, rtre: TargetError | None) -> Regis
         (round(median, 4), round(p90, 4)),
         round(found.inliers, 4),
         round(found.robustness, 4),
+        round(found.peak, 2),
         round(found.support, 4),
         round(found.runner_up, 4),
         rtre,

@@ -8,12 +8,12 @@ wins. The scale is never searched: it is known from the microns per pixel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.ndimage import affine_transform, binary_erosion, gaussian_filter, map_coordinates
 
 from restain.alignment.blocks import block_corners, match_blocks
 from restain.alignment.fitting import Affine, Motion, agreeing, fit_motion
@@ -26,6 +26,8 @@ _STEP = 5.0  # degrees
 _KEPT = 8  # candidates looked at closely
 _APART = 12.0  # degrees between candidates
 _LEAST_MARGIN = 0.02  # of a block's correlation over that of other places
+_PRESENT = 0.2  # presence of tissue
+_IN_PLACE, _DISPLACED = 3.0, (10.0, 32.0)  # pixels
 
 
 @dataclass(frozen=True)
@@ -183,14 +185,54 @@ def match_on_grid(he: Floats, ihc: Floats, mpp: float, motion: Affine, block: in
         pad = [(0, 0), *((0, max(0, block - side)) for side in he.shape[1:])]
         he, moved = np.pad(he, pad), np.pad(moved, pad)
     corners = block_corners((he.shape[1], he.shape[2]), block, block // 2)
-    filled = np.array([(he[1, y : y + block, x : x + block] > 0.2).mean() for x, y in corners])
+    filled = np.array([(he[1, y : y + block, x : x + block] > _PRESENT).mean() for x, y in corners])
     corners = corners[filled > 0.3]
     matches = match_blocks(_bands(he), _bands(moved), corners, block, radius)
     weights = np.clip(matches.margins, 0, 1)
     agree = weights > _LEAST_MARGIN
-    agree[agree] = agreeing(matches.places[agree], matches.shifts[agree], tolerance=max(2.0, block / 16))
+    agree[agree] = agreeing(matches.places[agree], matches.shifts[agree], max(2.0, block / 16), planes=True)
     return Blocks((matches.places + 0.5) * mpp, matches.shifts * mpp, weights, agree)
 
 
+def peak_height(he: Floats, ihc: Floats, mpp: float, to_ihc: Callable[[Floats], Floats]) -> float:
+    """How far two sections' correlation under a transform stands out from that under displaced ones.
+
+    Only what lies inside both pieces of tissue counts, so two outlines that fit do not suffice.
+
+    Args:
+        he: float32 (2, height, width), what ``content`` gives, 0 off the tissue.
+        ihc: the same of the IHC.
+        mpp: microns per pixel of both.
+        to_ihc: from places (n, 2) on the H&E to places on the IHC, microns.
+
+    Returns:
+        the largest correlation within 3 pixels, less the mean of those 10 to 32 pixels away, in standard deviations of
+        the latter; 0 where the sections do not overlap.
+    """
+    y, x = np.indices(he.shape[1:])
+    places = to_ihc((np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * mpp) / mpp - 0.5
+    moved = np.stack([map_coordinates(one, places.T[::-1], order=1).reshape(y.shape) for one in ihc])
+    inside = binary_erosion((he[1] > _PRESENT) & (moved[1] > _PRESENT), iterations=2)
+    if not inside.any():
+        return 0.0
+    far = int(_DISPLACED[1])
+    side = [scipy.fft.next_fast_len(length + far, real=True) for length in he.shape[1:]]
+    surfaces = []
+    for one, other in zip(_fine_band(he), _fine_band(moved), strict=True):
+        fixed, moving = (np.where(inside, band - band[inside].mean(), 0) for band in (one, other))
+        scale = np.sqrt((fixed**2).sum() * (moving**2).sum())
+        spectrum = scipy.fft.rfft2(fixed, side) * np.conj(scipy.fft.rfft2(moving, side))
+        surface = np.roll(scipy.fft.irfft2(spectrum, side), (far, far), axis=(0, 1))
+        surfaces.append(surface[: 2 * far + 1, : 2 * far + 1] / max(scale, 1e-9))
+    correlation = np.mean(surfaces, axis=0)
+    distance = np.hypot(*np.mgrid[-far : far + 1, -far : far + 1])
+    displaced = correlation[(distance >= _DISPLACED[0]) & (distance <= far)]
+    return float((correlation[distance <= _IN_PLACE].max() - displaced.mean()) / max(displaced.std(), 1e-9))
+
+
 def _bands(content: Floats) -> Floats:
-    return np.concatenate([band_passed(content, 1.0, 4.0), band_passed(content, 2.5, 10.0)])
+    return np.concatenate([_fine_band(content), band_passed(content, 2.5, 10.0)])
+
+
+def _fine_band(content: Floats) -> Floats:
+    return band_passed(content, 1.0, 4.0)

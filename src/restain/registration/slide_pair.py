@@ -11,12 +11,12 @@ from restain.alignment.fitting import Affine, SmoothField, agreeing, choose_fiel
 from restain.errors import RestainError
 from restain.registration.closeup import Scale, match_closely, spread_places
 from restain.registration.overview import Overview, overview_mpp, read_overview
-from restain.registration.search import Blocks, match_on_grid, refit, search_orientations
+from restain.registration.search import Blocks, match_on_grid, peak_height, refit, search_orientations
 from restain.registration.transform import ShiftField, Transform
 from restain.stains import Floats
 from restain.wsi.slide import Slide
 
-LEAST_SUPPORT = 0.12  # below, two slides hardly show the same tissue; see docs/pairs.md
+_LEAST_PEAK = 10.0  # standard deviations; below, two slides hardly show the same tissue; see docs/pairs.md
 _ENOUGH = 20  # blocks that must agree before an affine map may follow them
 _STRAIN = (0.85, 1.18)  # singular values of an affine correction that sections can have
 _NODES = 48  # of a field, along the longer side
@@ -30,6 +30,7 @@ class Registration:
         transform: from H&E to IHC, microns.
         he: the H&E at low resolution.
         ihc: the IHC at low resolution.
+        peak: correlation at low resolution, in standard deviations above that of displaced sections.
         support: share of blocks at low resolution that agree with the motion, weighted by how distinct they are.
         runner_up: the same of the best orientation that differs.
         check: blocks at fine resolution under the transform, of which none was used in fitting it.
@@ -39,6 +40,7 @@ class Registration:
     transform: Transform
     he: Overview
     ihc: Overview
+    peak: float
     support: float
     runner_up: float
     check: Blocks
@@ -85,8 +87,6 @@ def register_slides(he: Slide, ihc: Slide, *, workers: int = 1) -> Registration:
     runner_up = max(rivals, default=0.0)
     blocks = match_on_grid(near.content, far.content, mpp, best.motion, block=64, radius=12)
     support = max(best.score, blocks.support)
-    if support < LEAST_SUPPORT:
-        raise _different(he, ihc, f"support {support:.2f}; expected at least {LEAST_SUPPORT:g}")
     rigid = best.motion.after(refit(blocks, "rigid", mpp))
     transform = Transform(rigid, Affine.identity())
     blocks = match_on_grid(near.content, far.content, mpp, rigid, block=64, radius=8)
@@ -95,6 +95,11 @@ def register_slides(he: Slide, ihc: Slide, *, workers: int = 1) -> Registration:
     for scale in _scales(mpp, native):
         found = match_closely(he, ihc, transform, spread_places(near, scale), scale, workers)
         transform = _followed(transform, found, tolerance=scale.mpp * 2, field=True)
+    peak = peak_height(near.content, far.content, mpp, transform.at)
+    if peak < _LEAST_PEAK:
+        raise _different(
+            he, ihc, f"correlation {peak:.1f} standard deviations above chance; expected at least {_LEAST_PEAK:g}"
+        )
     last = _scales(mpp, native)[-1]
     places = spread_places(near, Scale(last.mpp, last.block, last.radius, 96))
     places = places + last.block * last.mpp * 0.25  # between those that were fitted
@@ -102,7 +107,7 @@ def register_slides(he: Slide, ihc: Slide, *, workers: int = 1) -> Registration:
     before = match_closely(he, ihc, Transform(rigid, Affine.identity()), places, last, workers)
     if check.agree.sum() < 3:
         raise _different(he, ihc, f"{int(check.agree.sum())} of {len(check.agree)} blocks agree; expected at least 3")
-    return Registration(transform, near, far, support, runner_up, check, before)
+    return Registration(transform, near, far, peak, support, runner_up, check, before)
 
 
 def _different(he: Slide, ihc: Slide, found: str) -> RestainError:
@@ -140,7 +145,7 @@ def _followed(transform: Transform, blocks: Blocks, tolerance: float, field: boo
     if not field:
         return straight
     left = correction.inverse().at(moved) - places
-    kept = agreeing(places, left, tolerance)
+    kept = agreeing(places, left, tolerance, planes=True)
     smooth, _ = choose_field(places[kept], left[kept], weights[kept])
     if smooth is None:
         return straight
