@@ -26,8 +26,8 @@ def registered(slides, sections, tmp_path_factory):
 
 def test_a_turned_mirrored_warped_section_is_found(registered, sections):
     error = np.hypot(*(registered.transform.at(sections.tissue) - sections.to_ihc(sections.tissue)).T)
-    assert np.median(error) < 5
-    assert np.percentile(error, 90) < 10
+    assert np.median(error) < 2
+    assert np.percentile(error, 90) < 3
     assert registered.transform.mirrored
     assert registered.transform.rotation == pytest.approx(115, abs=2)
     assert registered.runner_up < 0.5 * registered.support
