@@ -134,6 +134,31 @@ def test_the_discriminator_step_is_equation_6_and_leaves_the_generator_alone() -
     assert all(grad is not None for grad in weights_of(discriminator))
 
 
+@pytest.mark.parametrize("diffusion", [False, True])
+def test_a_conditional_discriminator_sees_the_clean_h_and_e_beside_the_ihc(diffusion: bool) -> None:
+    switches = ("gan.conditional=true", f"diffusion.enabled={str(diffusion).lower()}", "diffusion.sigma=1")
+    method = build(small("asp-dgrank", *switches, "diffusion.clean_fraction=0"))
+    seen: list[Tensor] = []
+    method.networks["discriminator"].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    data = batch()
+    shared = method.forward_pass(data)
+    for phase in ("discriminator", "generator"):
+        take(method, phase, data, shared, 0.0)
+    for_d, for_g = seen
+    assert for_d.shape == (4, 6, 40, 40) and for_g.shape == (2, 6, 40, 40)
+    torch.testing.assert_close(for_d[:, :3], torch.cat([data.source, data.source]), rtol=0, atol=0)
+    torch.testing.assert_close(for_g[:, :3], data.source, rtol=0, atol=0)
+    assert torch.equal(for_d[2:, 3:], data.target) is not diffusion
+    assert torch.equal(for_g[:, 3:], shared.fake) is not diffusion
+
+
+def test_a_conditional_discriminator_needs_pairs_that_are_not_mirrored() -> None:
+    with pytest.raises(RestainError, match=r"gan\.conditional is true; expected false where data\.paired is false"):
+        small("asp-dgrank-unpaired", "gan.conditional=true")
+    with pytest.raises(RestainError, match=r"gan\.conditional and patch_nce\.flip_equivariance are both true"):
+        small("fastcut", "gan.conditional=true", "data.paired=true")
+
+
 def test_diffusion_draws_fake_and_real_times_apart_and_reports_its_state() -> None:
     method = build(small("asp-dgrank", "diffusion.clean_fraction=0", "diffusion.sigma=1"))
     seen: list[tuple[Tensor, Tensor]] = []

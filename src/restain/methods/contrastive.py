@@ -49,10 +49,10 @@ class ContrastiveMethod(Method[ContrastivePass]):
         super().__init__()
         self.config, self.taps = config, config.patches.layers
         self.embeds = bool(config.patch_nce.weight or config.a2sp.weight)
-        timed = config.diffusion.enabled
+        timed, seen = config.diffusion.enabled, 6 if config.gan.conditional else 3
         networks: dict[str, nn.Module] = {
             "generator": seeded(seed, "generator", generator.build),
-            "discriminator": seeded(seed, "discriminator", lambda: config.discriminator.build(timed=timed)),
+            "discriminator": seeded(seed, "discriminator", lambda: config.discriminator.build(seen, timed=timed)),
         }
         if self.embeds:
             widths = [generator.contrastive_channels(tap) for tap in self.taps]
@@ -95,17 +95,23 @@ class ContrastiveMethod(Method[ContrastivePass]):
         """Eq. 6 for the discriminator, Eq. 8 for the generator."""
         if phase is DISCRIMINATOR:
             streams = batch.streams("discriminator/fake"), batch.streams("discriminator/real")
-            loss, terms = self.adversarial.for_discriminator(shared.fake, batch.target, streams, progress.step)
+            loss, terms = self.adversarial.for_discriminator(
+                shared.fake, batch.target, streams, progress.step, self._beside(batch)
+            )
             return Step(loss, detached(terms))
         weighted = dict(self._terms(batch, shared, progress))
         loss = torch.stack([weight * value for weight, value in weighted.values()]).sum()  # Eq. 8
         return Step(loss, detached({name: value for name, (_, value) in weighted.items()}))
 
+    def _beside(self, batch: Batch) -> Tensor | None:
+        """The H&E, where the discriminator sees it beside the IHC."""
+        return batch.source if self.config.gan.conditional else None
+
     def _terms(self, batch: Batch, shared: ContrastivePass, progress: Progress) -> Mapping[str, tuple[float, Tensor]]:
         """The terms of Eq. 8 that are on, with their weights."""
         config = self.config
         found: dict[str, tuple[float, Tensor]] = {}
-        adversarial = self.adversarial.for_generator(shared.fake, batch.streams("generator"))
+        adversarial = self.adversarial.for_generator(shared.fake, batch.streams("generator"), self._beside(batch))
         found["gan"] = config.gan.weight, adversarial
         queries = self._encode_fake(shared) if self.embeds else []
         if config.patch_nce.weight:

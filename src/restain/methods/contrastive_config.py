@@ -13,8 +13,8 @@ from restain.terms.config import (
     A2spConfig,
     AmountConfig,
     DiffusionConfig,
-    GanConfig,
     LowResolutionConfig,
+    PairedGanConfig,
     PatchesConfig,
     PatchNceConfig,
     PyramidConfig,
@@ -32,7 +32,7 @@ class ContrastiveConfig(MethodSection):
     name: Literal["contrastive"] = "contrastive"
     discriminator: PatchganSpec = PatchganSpec()
     patches: PatchesConfig = PatchesConfig()
-    gan: GanConfig = GanConfig()
+    gan: PairedGanConfig = PairedGanConfig()
     r1: R1Config = R1Config()
     patch_nce: PatchNceConfig = PatchNceConfig()
     a2sp: A2spConfig = A2spConfig()
@@ -48,11 +48,17 @@ class ContrastiveConfig(MethodSection):
             raise ValueError(
                 "fields patch_nce.identity and patch_nce.flip_equivariance are both true; expected at most one of them"
             )
+        if self.gan.conditional and self.patch_nce.flip_equivariance:
+            raise ValueError(
+                "fields gan.conditional and patch_nce.flip_equivariance are both true; expected at most one of them"
+            )
         return self
 
     def problems(self, generator: GeneratorSpec, *, crop: int, paired: bool) -> Iterator[str]:
         """Sentences about fields of other sections that do not go together with these."""
         yield from needs_contrastive_layers(generator, self.patches.layers)
+        if self.gan.conditional and not paired:
+            yield "field gan.conditional is true; expected false where data.paired is false"
         least = {f"discriminator.layers {self.discriminator.layers}": self.discriminator.smallest_image}
         if self.pyramid.weight:
             least[f"pyramid.form {self.pyramid.form}"] = self.pyramid.smallest_image

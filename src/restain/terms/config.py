@@ -30,6 +30,14 @@ class GanConfig(Section):
     )
 
 
+class PairedGanConfig(GanConfig):
+    """The adversarial term, whose discriminator may see the pair."""
+
+    conditional: bool = Field(
+        False, description="show the discriminator the H&E beside the IHC, as pix2pix does; for registered pairs"
+    )
+
+
 class R1Config(Section):
     """The gradient penalty R1 of the discriminator on real images."""
 
