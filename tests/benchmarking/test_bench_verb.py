@@ -64,14 +64,15 @@ def test_scores_are_those_of_the_evaluations_and_a_failure_stops_nothing(
 
 def test_one_seed_is_tested_as_a_joint_evaluation_tests_it(fields: Path, tmp_path: Path, here: list[Any]) -> None:
     names = ("pix2pix-small", "pix2pix-resnet-small")
-    compare(fields, tmp_path / "out", *names, metrics=("ssim", "psnr"))
+    metrics = ("ssim", "psnr", "dab_mean_od_error", "dab_grid_r")
+    compare(fields, tmp_path / "out", *names, metrics=metrics)
     joint = evaluate(
         fields / "valB",
         {name: tmp_path / "out" / name / "seed-0" / "virtual" for name in names},
         out=tmp_path / "joint",
         source=fields / "valA",
         reference=fields / "trainB",
-        options=EvaluationOptions(metrics=("ssim", "psnr"), groups="none", test=names[0]),
+        options=EvaluationOptions(metrics=metrics, groups="none", test=names[0]),
     ).summary
     rows = rows_of(tmp_path / "out")
     compared = [one for one in joint.comparisons if one.p_holm is not None]
@@ -83,6 +84,12 @@ def test_one_seed_is_tested_as_a_joint_evaluation_tests_it(fields: Path, tmp_pat
         assert (float(rows[names[0]][f"{name}_low"]), float(rows[names[0]][f"{name}_high"])) == pytest.approx(
             score.ci95, rel=1e-5
         )
+    assert joint.ranking is not None and joint.ranking.failed
+    for name, rank in joint.ranking.mean_rank.items():
+        assert float(rows[name]["mean_rank"]) == pytest.approx(rank)
+    table = (tmp_path / "out" / "table.md").read_text()
+    for name, families in joint.ranking.failed.items():
+        assert (f"{name}: the H&E unchanged is as good in {' and '.join(families)}." in table) is (name in names)
 
 
 def test_a_comparison_that_was_stopped_goes_on_where_it_was(

@@ -9,6 +9,7 @@ from restain.benchmarking.plan import JobRecord, Plan
 from restain.benchmarking.seed_scores import Comparisons, Measured
 from restain.files import write_text
 from restain.metrics import Metric
+from restain.metrics.statistics.ranking import Ranking
 from restain.metrics.statistics.significance import LEVEL
 from restain.reporting.labels import label
 from restain.reporting.paper_table import NOT_COMPARABLE, published_rows
@@ -147,15 +148,21 @@ def _notes(plan: Plan, found: Comparisons | None, rows: Sequence[SheetRow]) -> I
             "over seeds, Holm within a metric over the systems, and over the baselines)."
         )
     if found.ranking is not None:
-        yield (
-            "Mean rank: over the families of all metrics that vote, 1 is best (docs/evaluation.md)."
-            + (f" Stains the wrong places: {', '.join(found.ranking.displaced)}." if found.ranking.displaced else "")
-        )
+        yield " ".join(_about_ranks(found.ranking, [one.name for one in found.systems]))
     if any(cell.mark == NOT_COMPARABLE for row in rows for cell in row.cells.values()):
         yield f"{NOT_COMPARABLE} of another protocol, split, size or number of images, or not stated: do not compare."
     for row in rows:
         if row.note and row.cells:
             yield f"{row.name}: {row.note}."
+
+
+def _about_ranks(ranking: Ranking, systems: Sequence[str]) -> Iterator[str]:
+    yield "Mean rank: over the families of all metrics that vote, 1 is best (docs/evaluation.md)."
+    if ranking.displaced:
+        yield f"Stains the wrong places: {', '.join(ranking.displaced)}."
+    for name in systems:
+        if families := ranking.failed.get(name):
+            yield f"{name}: the H&E unchanged is as good in {' and '.join(families)}."
 
 
 def cost_sheet(plan: Plan) -> ScoreSheet:

@@ -15,6 +15,7 @@ import numpy as np
 from restain.benchmarking.plan import Contender, Job, Plan
 from restain.errors import RestainError
 from restain.evaluation.grouping import group_images
+from restain.evaluation.inputs import UNCHANGED
 from restain.evaluation.schema import PER_IMAGE, PER_IMAGE_BASELINES, SUMMARY, Scores, Summary, read_summary
 from restain.metrics import Metric, NotComputed, select_metrics
 from restain.metrics.metric import values_of
@@ -143,7 +144,8 @@ class Comparisons:
             name: {metric: score.mean for metric, score in scores.items()} for name, scores in self.scores.items()
         }
         try:
-            return rank_systems(self.metrics, values, self.summary.marker)
+            nothing = UNCHANGED if UNCHANGED in values else None
+            return rank_systems(self.metrics, values, self.summary.marker, self.summary.stain, nothing)
         except NotComputed:
             return None
 
