@@ -27,6 +27,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
+def _images(pairs: Path) -> list[Image]:
+    return [Image(p.name, lambda p=p: read_rgb(p)) for p in sorted((pairs / "trainA").iterdir())]
+
+
 def test_what_is_stored_is_what_is_measured_on_the_training_split(folder: Path, pairs: Path) -> None:
     before = load_stainer(folder)
     assert before.statistics is None and before.default_norm == "image" and before.identity == before.weights_sha256
@@ -36,8 +40,7 @@ def test_what_is_stored_is_what_is_measured_on_the_training_split(folder: Path, 
     assert (after.weights_sha256, after.card) == (before.weights_sha256, before.card)
     assert after.default_norm == "stainer" and after.identity != before.identity
 
-    paths = sorted((pairs / "trainA").iterdir())
-    crops = list(draw_crops([Image(p.name, lambda p=p: read_rgb(p)) for p in paths], 32, 60, 3))
+    crops = list(draw_crops(_images(pairs), 32, 60, 3))
     expected = measure(before.generator, [to_tensor(crop)[None] for crop in crops])
     assert after.calibration is not None and after.statistics is not None
     assert all(map(torch.equal, after.statistics.means, expected.means))
@@ -77,12 +80,17 @@ def test_a_folder_of_images_will_do_and_seeds_differ(folder: Path, pairs: Path, 
     assert len({stainer.identity for stainer in found}) == 2
 
 
-def test_a_generator_with_fixed_norms_only_learns_how_its_tissue_looks(pairs: Path, tmp_path: Path) -> None:
+def test_batch_norms_take_the_averages_of_the_h_and_e(pairs: Path, tmp_path: Path) -> None:
     save_stainer(tmp_path / "s", UnetSpec(ngf=2, downs=3).build(), StainerCard(None, None, 32, "pix2pix", {}))
-    assert load_stainer(tmp_path / "s").default_norm == "stainer"
+    before = load_stainer(tmp_path / "s")
+    assert before.default_norm == "stainer"
     calibrate(tmp_path / "s", pairs, crops=50, device="cpu")
     stainer = load_stainer(tmp_path / "s")
-    assert stainer.fixed and stainer.statistics is not None and not stainer.statistics.means
+    assert stainer.fixed and stainer.adaptable and stainer.statistics is not None and not stainer.statistics.means
+    assert stainer.weights_sha256 != before.weights_sha256
+    crops = [to_tensor(crop)[None] for crop in draw_crops(_images(pairs), 32, 50, 0)]
+    expected = freeze(before.generator, measure(before.generator, crops)).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in stainer.generator.state_dict().items())
     assert not (tmp_path / "s" / "statistics.safetensors").exists()
     assert stainer.calibration.appearance.mean[0] > 0
     x = torch.rand(1, 3, 32, 32)

@@ -119,6 +119,18 @@ def test_each_image_and_the_record_say_where_it_comes_from(images: Path, tmp_pat
     assert set(read_staining(out).images) == {"a.png", "sub/b.png", "sub/deep/c.png"}  # what is still there
 
 
+def test_batch_norms_take_the_averages_of_the_folder_where_asked(images: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    folder = tmp_path / "stainer"
+    save_stainer(folder, ResnetSpec(ngf=4, blocks=1, norm="batch").build(), StainerCard(None, None, 64, "x", {}))
+    for norm in ("stainer", "folder"):
+        stain(folder, images, tmp_path / norm, norm=norm, device="cpu", precision="32")
+    own, other = (origin_of(tmp_path / norm / "a.png") for norm in ("stainer", "folder"))
+    assert (own.norm, own.statistics) == ("fixed", None)
+    assert other.norm == "folder" and other.statistics is not None
+    assert not np.array_equal(read_rgb(tmp_path / "stainer" / "a.png"), read_rgb(tmp_path / "folder" / "a.png"))
+
+
 def test_slides_are_refused_and_another_resolution_is_told(stainer: Path, images: Path, tmp_path: Path) -> None:
     pixels = np.zeros((128, 128, 3), np.uint8)
     with tifffile.TiffWriter(images / "slide.tif") as writer:

@@ -20,7 +20,7 @@ from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.images import IMAGE_SUFFIXES, read_rgb
 from restain.networks.generator import Generator
-from restain.networks.norms import Statistics, measure
+from restain.networks.norms import Statistics, batch_normalised, freeze, measure
 from restain.progress import ProgressBar
 from restain.stainer import Calibration, load_stainer, save_stainer, stainer_folder
 from restain.tensors import find_device, to_rgb, to_tensor
@@ -52,8 +52,8 @@ def calibrate(
         device: auto, cpu or cuda.
 
     Returns:
-        the folder of the calibrated stainer. A generator whose norms are fixed, such as batch norms, needs no
-        statistics; then only how the H&E looks is stored, with which other tissue is compared.
+        the folder of the calibrated stainer. Batch norms then hold the averages over these crops in place of those of
+        the training. How the H&E looks is stored, too, with which other tissue is compared.
 
     Raises:
         RestainError: no usable stainer, data or device, or images that are smaller than a training crop.
@@ -63,12 +63,18 @@ def calibrate(
     folder = stainer_folder(stainer)
     ready = load_stainer(folder, find_device(device))
     images, name, fingerprint = _find_images(Path(data), target)
-    side = max(ready.card.tile_size, ready.generator.smallest)
-    with ProgressBar("calibrate", crops, "crops") as bar:
-        drawn = (to_tensor(crop)[None] for crop in draw_crops(images, side, crops, seed))
-        found = calibrated(ready.generator, _counted(drawn, bar), data=name, fingerprint=fingerprint)
+    side, generator = max(ready.card.tile_size, ready.generator.smallest), ready.generator
+    averaged = batch_normalised(generator)
+    with ProgressBar("calibrate", crops * (1 + averaged), "crops") as bar:
+
+        def drawn() -> Iterator[Tensor]:
+            return _counted((to_tensor(crop)[None] for crop in draw_crops(images, side, crops, seed)), bar)
+
+        if averaged:
+            generator = freeze(generator, measure(generator, drawn()))
+        found = calibrated(generator, drawn(), data=name, fingerprint=fingerprint)
     written = Path(out) if out is not None else folder
-    save_stainer(written, ready.generator, ready.card, found)
+    save_stainer(written, generator, ready.card, found)
     return written
 
 

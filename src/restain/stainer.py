@@ -27,7 +27,14 @@ from restain.hub import HubReference, download, download_first, hub_reference
 from restain.images import RGB
 from restain.model_card import model_card
 from restain.networks.generator import Generator, plain_state
-from restain.networks.norms import Statistics, check_channels, freeze, load_statistics, save_statistics
+from restain.networks.norms import (
+    Statistics,
+    batch_normalised,
+    check_channels,
+    freeze,
+    load_statistics,
+    save_statistics,
+)
 from restain.networks.specs import GeneratorSpec
 from restain.stainer_config import CalibrationRecord, StainerConfig, first_problem, read_config, write_config
 from restain.tensors import to_rgb, to_tensor
@@ -93,6 +100,11 @@ class Stainer:
         return not self.generator.norm_sites()
 
     @property
+    def adaptable(self) -> bool:
+        """Whether its norms can be fixed to the statistics of other H&E."""
+        return not self.fixed or batch_normalised(self.generator)
+
+    @property
     def default_norm(self) -> Norm:
         """``stainer`` where its norms are fixed or it has statistics to fix them to, else ``image``."""
         return "stainer" if self.fixed or self.statistics is not None else "image"
@@ -128,15 +140,15 @@ class Stainer:
         Args:
             norm: ``stainer`` fixes the norms to the stainer's own statistics, ``image`` lets each image be normalised
                 by itself; ``default_norm`` where left out. It makes no difference where the norms are fixed.
-            statistics: fixes the norms to these instead.
+            statistics: fixes the norms to these instead, batch norms too.
 
         Raises:
             RestainError: the stainer has no statistics, or those given are another generator's.
         """
-        if self.fixed:
-            return self.generator
         if statistics is not None:
             return freeze(self.generator, statistics)
+        if self.fixed:
+            return self.generator
         if (norm or self.default_norm) == "image":
             return self.generator
         if self.statistics is None:

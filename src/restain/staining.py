@@ -93,11 +93,12 @@ def stain(
     read_staining(Path(out))  # a damaged one is refused before the work
     result = StainingResult(norm=norm or ready.default_norm)
     network = _network(ready, result.norm, list(jobs.values()))
+    measured = result.norm == "folder" and ready.adaptable
     made_by = ImageOrigin(
         stainer=ready.identity if result.norm == "stainer" else ready.weights_sha256,
         weights_sha256=ready.weights_sha256,
-        norm="fixed" if ready.fixed else result.norm,
-        statistics=_digest(network) if result.norm == "folder" and not ready.fixed else None,
+        norm="fixed" if ready.fixed and not measured else result.norm,
+        statistics=_digest(network) if measured else None,
         precision=find_precision(precision, next(ready.generator.parameters()).device),
         source="",
     )
@@ -200,7 +201,7 @@ class _ScaleCheck:
 def _network(stainer: Stainer, norm: StainNorm, sources: Sequence[Path]) -> Generator:
     if norm != "folder":
         return stainer.network(norm)
-    if stainer.fixed:
+    if not stainer.adaptable:
         return stainer.network()
     images = [Image(str(path), lambda path=path: read_rgb(path)) for path in sources]  # type: ignore[misc]
     least = stainer.generator.smallest

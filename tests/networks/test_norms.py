@@ -174,12 +174,29 @@ def test_crops_pass_in_groups_that_fit_into_memory(monkeypatch: pytest.MonkeyPat
             torch.testing.assert_close(value, weighted)
 
 
-def test_a_generator_whose_norms_are_fixed_has_no_statistics() -> None:
-    generator = UnetSpec(ngf=2, downs=3).build().eval()
-    statistics = measure(generator, _crops(1))
-    assert statistics == Statistics((), ())
-    x = _crops(1)[0]
-    torch.testing.assert_close(freeze(generator, statistics)(x), generator(x))
+def test_without_statistics_batch_norms_stay_as_they_are() -> None:
+    generator, x = UnetSpec(ngf=2, downs=3).build().eval(), _crops(1)[0]
+    torch.testing.assert_close(freeze(generator, Statistics((), ()))(x), generator(x), rtol=0, atol=0)
+
+
+def test_batch_norms_take_the_moments_of_all_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = ResnetSpec(ngf=3, blocks=1, norm="batch", spectral_norm=False).build().eval()
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    crops = _crops(6)
+    moved = freeze(generator, measure(generator, iter(crops)))
+    assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
+    expected = with_settled_batch_norms(generator, crops, len(crops))
+    pixels = [32 * 32, 16 * 16, 8 * 8]
+    for name, value in moved.state_dict().items():
+        wanted = expected.state_dict()[name]
+        if name.endswith("running_var"):  # torch takes the variance of a sample, which is n / (n - 1) of this one
+            assert min(abs(value * n / (n - 1) - wanted).max() for n in (6 * count for count in pixels)) < 1e-6
+        elif not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(value, wanted)
+    monkeypatch.setattr("restain.networks.norms._PASS", 4 * 32 * 32)
+    apart = [measure(generator, group) for group in (crops[:4], crops[4:])]
+    found = measure(generator, crops).means[0]
+    torch.testing.assert_close(found, (4 * apart[0].means[0] + 2 * apart[1].means[0]) / 6)
 
 
 def test_statistics_come_back_exactly(tmp_path: Path) -> None:
@@ -196,6 +213,8 @@ def test_refusals(tmp_path: Path) -> None:
         measure(generator, [])
     with pytest.raises(RestainError, match=r"have channels \[4\]; this generator's norms have \[4, 8, 16"):
         freeze(generator, Statistics((torch.zeros(4),), (torch.ones(4),)))
+    with pytest.raises(RestainError, match=r"have channels \[4\]; this generator's norms have \[2, 4"):
+        freeze(ResnetSpec(ngf=2, blocks=1, norm="batch").build(), Statistics((torch.zeros(4),), (torch.ones(4),)))
     check_channels([NormSite("a", "b", 4, 1)], [torch.zeros(2, 3, 4)])
     path = tmp_path / "s.safetensors"
     with pytest.raises(RestainError, match=r"s\.safetensors: holds no normalisation statistics"):

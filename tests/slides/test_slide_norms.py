@@ -38,7 +38,7 @@ def calibrated_stainer(plain: Stainer, he_image: RGB) -> Stainer:
 
 @pytest.fixture(scope="module")
 def batch_norm_stainer() -> Stainer:
-    """Its norms are fixed: it needs no statistics."""
+    """Its norms are fixed: it has statistics of its own."""
     generator = ResnetSpec(ngf=4, blocks=1, spectral_norm=False, norm="batch").build()
     stream = torch.Generator().manual_seed(1)
     for parameter in generator.parameters():
@@ -59,7 +59,7 @@ def test_the_stainers_own_statistics_come_first(
     assert decide_norm(calibrated_stainer, None) == "stainer" and decide_norm(plain, None) == "slide"
     for wanted in ("slide", "local", "tile"):
         assert decide_norm(plain, wanted) == decide_norm(calibrated_stainer, wanted) == wanted
-        assert decide_norm(batch_norm_stainer, wanted) == "stainer"
+        assert decide_norm(batch_norm_stainer, wanted) == ("slide" if wanted == "slide" else "stainer")
     assert decide_norm(batch_norm_stainer, None) == "stainer"
     with pytest.raises(RestainError, match="this stainer has no statistics; measure them with restain calibrate"):
         decide_norm(plain, "stainer")
@@ -89,6 +89,16 @@ def test_fixed_norms_are_exact_with_any_tile(
     with torch.inference_mode():
         expected = to_rgb(batch_norm_stainer.generator(to_tensor(read_rgb(he_slide))[None])[0])
     assert found.std() > 2 and np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_batch_norms_take_the_averages_of_the_slide_where_asked(
+    he_slide: Path, batch_norm_stainer: Stainer, tmp_path: Path
+) -> None:
+    record, found = stained(he_slide, tmp_path / "slide", batch_norm_stainer, tile=64, norm="slide")
+    again, same = stained(he_slide, tmp_path / "again", batch_norm_stainer, tile=128, norm="slide")
+    _, own = stained(he_slide, tmp_path / "own", batch_norm_stainer)
+    assert (record.norm, record.seams) == (again.norm, again.seams) == ("slide", "exact")
+    assert np.abs(found.astype(int) - same).max() <= 1 and np.abs(found.astype(int) - own).mean() > 1
 
 
 def test_tissue_unlike_the_calibrations_is_a_warning(

@@ -98,15 +98,14 @@ def calibrate(
     """Measure normalisation statistics on H&E and store them in a stainer.
 
     With stored statistics, the amount of stain follows the tissue in each image. A training does this at its end.
+    For H&E of another laboratory, calibrate a copy (--out) on that H&E.
     """
     import restain
 
     written = restain.calibrate(stainer, data, out=out, crops=crops, seed=seed, target=target, device=device)
     made = restain.load_stainer(written)
-    if made.fixed:
-        typer.echo(
-            "the norms of this generator are fixed, so it needs no statistics; the appearance of the H&E was stored"
-        )
+    if not made.adaptable:
+        typer.echo("this generator has no norms to calibrate; the appearance of the H&E was stored")
     typer.echo(written)
 
 

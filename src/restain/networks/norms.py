@@ -2,7 +2,8 @@
 
 Instance normalisation takes its mean and variance from whatever image it is given, so every image leaves it with the
 same mean in every channel, and a generator gives every image about the same amount of stain. With statistics measured
-once, over many crops, it is one fixed affine map, which folds into the convolution before it.
+once, over many crops, it is one fixed affine map, which folds into the convolution before it. Batch norms are fixed from
+the training on; their averages can be replaced by those of other H&E.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Statistics:
 
 
 def measure(generator: Generator, crops: Iterable[Tensor]) -> Statistics:
-    """Mean and within-crop variance in front of every norm, averaged over crops.
+    """Mean and within-crop variance in front of every norm, averaged over crops; of batch norms, those over all crops.
 
     The variance is the mean of the variances *within* the crops: with crops of the size of the training's, what the
     norms met in training. Pooling all pixels would add how much crops differ, which no norm has met.
@@ -115,9 +116,10 @@ def measure(generator: Generator, crops: Iterable[Tensor]) -> Statistics:
         RestainError: there is no crop.
     """
     network = plain_copy(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    norms = [_AveragingNorm(site) for site in network.norm_sites()]
-    for site, norm in zip(network.norm_sites(), norms, strict=True):
-        replace_module(network, site.name, norm)
+    norms: dict[str, _AveragingNorm | _PoolingNorm] = {site.name: _AveragingNorm(site) for site in network.norm_sites()}
+    norms = norms or {name: _PoolingNorm(norm) for name, norm in _batch_norms(network)}
+    for name, norm in norms.items():
+        replace_module(network, name, norm)
     count = 0
     with torch.inference_mode():
         for together in _passes(crops):
@@ -125,7 +127,7 @@ def measure(generator: Generator, crops: Iterable[Tensor]) -> Statistics:
             count += len(together)
     if not count:
         raise RestainError("normalisation: no crop of tissue was given; expected at least one")
-    found = [(norm.total / count).float() for norm in norms]
+    found = [(norm.total / count).float() for norm in norms.values()]
     return Statistics(tuple(mean for mean, _ in found), tuple(variance for _, variance in found))
 
 
@@ -143,6 +145,29 @@ class _AveragingNorm(nn.Module):
         mean, variance = found.mean(dim=1).to(x)[:, None, :, None, None]
         normalised: Tensor = (x - mean).div_(torch.sqrt(variance + EPS))
         return normalised
+
+
+class _PoolingNorm(nn.Module):
+    """A batch norm in training, of which mean and variance of each pass are summed up, times its images."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.total, self._weight, self._bias = torch.zeros(2, norm.num_features).double(), norm.weight, norm.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
+        variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
+        self.total += len(x) * torch.stack([mean, variance]).double().cpu()
+        return F.batch_norm(x, mean, variance, self._weight, self._bias, eps=EPS)
+
+
+def batch_normalised(generator: Generator) -> bool:
+    """Whether its norms are batch norms."""
+    return not generator.norm_sites() and bool(_batch_norms(generator))
+
+
+def _batch_norms(network: nn.Module) -> list[tuple[str, nn.BatchNorm2d]]:
+    return [(name, module) for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def _passes(crops: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -174,10 +199,10 @@ def with_settled_batch_norms(generator: Generator, crops: Iterable[Tensor], batc
 
     Source: Wu and Johnson, "Rethinking Batch in BatchNorm" (2021), precise statistics.
     """
-    if not any(isinstance(module, nn.BatchNorm2d) for module in generator.modules()):
+    if not _batch_norms(generator):
         return generator
     network = plain_copy(generator)
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [norm for _, norm in _batch_norms(network)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
@@ -207,20 +232,34 @@ def moments(x: Tensor, *, joint: bool = False) -> Tensor:
 def freeze(generator: Generator, statistics: Statistics) -> Generator:
     """A plain copy whose norms are fixed, and gone: W / sigma and (b - mean) / sigma in the convolution before each.
 
+    Batch norms stay, and hold the statistics in place of their own averages.
+
     Args:
         generator: in any state; it is left as it is.
-        statistics: of ``measure`` with the same generator.
+        statistics: of ``measure`` with the same generator; none leave batch norms as they are.
 
     Raises:
         RestainError: the statistics are those of another network.
     """
     network = plain_copy(generator)
     sites = network.norm_sites()
+    if statistics.means and batch_normalised(network):
+        return _with_averages(network, statistics)
     check_channels(sites, statistics.means)
     for site, mean, variance in zip(sites, statistics.means, statistics.variances, strict=True):
         remove_norm(network, site)
         _fold(network.get_submodule(site.convolution), mean, torch.sqrt(variance + EPS))
     return network.requires_grad_(False)
+
+
+def _with_averages(network: Generator, statistics: Statistics) -> Generator:
+    norms = [norm for _, norm in _batch_norms(network)]
+    _refuse_other([norm.num_features for norm in norms], statistics.means)
+    for norm, mean, variance in zip(norms, statistics.means, statistics.variances, strict=True):
+        assert norm.running_mean is not None and norm.running_var is not None
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+    return network
 
 
 def _fold(convolution: nn.Module, mean: Tensor, sigma: Tensor) -> None:
@@ -234,7 +273,10 @@ def _fold(convolution: nn.Module, mean: Tensor, sigma: Tensor) -> None:
 
 def check_channels(sites: Sequence[NormSite], values: Sequence[Tensor]) -> None:
     """RestainError where statistics, (..., C) for each norm, are those of another network."""
-    expected = [site.channels for site in sites]
+    _refuse_other([site.channels for site in sites], values)
+
+
+def _refuse_other(expected: Sequence[int], values: Sequence[Tensor]) -> None:
     found = [value.shape[-1] for value in values]
     if found != expected:
         raise RestainError(f"normalisation statistics: have channels {found}; this generator's norms have {expected}")

@@ -36,14 +36,15 @@ def decide_norm(stainer: Stainer, wanted: Norm | None) -> Norm:
     """Whose statistics normalise a slide.
 
     Args:
-        stainer: where its generator has no norms that look at the image, these are fixed: "stainer" in any case.
+        stainer: where its generator has no norms that look at the image, these are fixed: "stainer" in any case, unless
+            those of the slide are asked for and batch norms can take them.
         wanted: None takes the stainer's statistics, or those of the slide where it has none.
 
     Raises:
         RestainError: "stainer" is asked for, and it has no statistics.
     """
     if stainer.fixed:
-        return "stainer"
+        return "slide" if wanted == "slide" and stainer.adaptable else "stainer"
     if wanted == "stainer" and stainer.statistics is None:
         raise RestainError(
             "norm is 'stainer', but this stainer has no statistics; measure them with restain calibrate, "
