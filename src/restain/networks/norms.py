@@ -2,8 +2,9 @@
 
 Instance normalisation takes its mean and variance from whatever image it is given, so every image leaves it with the
 same mean in every channel, and a generator gives every image about the same amount of stain. With statistics measured
-once, over many crops, it is one fixed affine map, which folds into the convolution before it. Batch norms are fixed from
-the training on; their averages can be replaced by those of other H&E.
+once, over many crops, it is one fixed affine map, which folds into the convolution before it.
+
+Batch norms are fixed from the training on; their averages can be replaced by those of other H&E.
 """
 
 from __future__ import annotations
