@@ -4,7 +4,8 @@
     python benchmarks/norm_statistics.py --stainer RUN --calibrate DATA --slide HE.tif --real IHC.tif
 
 Fields: ``image`` normalises each field by itself, ``stainer`` takes the statistics of 300 crops of the training split
-of DATA, ``folder`` those of crops of the fields. Slides: ``stainer`` again, ``slide`` takes the statistics of
+of DATA, ``folder`` those of crops of the fields. Where the norms are batch norms, ``trained`` is the stainer as it is,
+with the averages of its training, in place of ``image``. Slides: ``stainer`` again, ``slide`` takes the statistics of
 the slide's own tissue, ``local`` those of the neighbourhood. The H&E as it is stands beside them. Each row gives the
 Pearson correlation of the mean DAB optical density with the truth (over fields; over squares of 128 pixels on a slide),
 its mean absolute error, the error of the positive area, SSIM (Gaussian window) and PSNR.
@@ -51,19 +52,31 @@ def main() -> None:
         for number, (source, real) in enumerate(zip(sources, arguments.real, strict=True)):
             print(f"\n{source}\n{'statistics':16} {'r':>6} {'DAB error':>9} {'area error':>10} {'SSIM':>6} {'PSNR':>6}")
             stain = on_fields if source in arguments.fields else on_slide
+            if restain.load_stainer(arguments.stainer).fixed and source in arguments.fields:
+                ((_, pairs),) = stained_fields(Path(arguments.stainer), source, real, root / f"{number}t", ("stainer",))
+                print(f"{'trained':16} " + row(pairs))
             for name, pairs in stain(stainer, source, real, root / str(number)):
                 print(f"{name:16} " + row(pairs))
 
 
 def on_fields(stainer: Path, source: Path, real: Path, out: Path) -> Iterator[tuple[str, list[tuple[RGB, RGB]]]]:
-    """Virtual and real fields under each choice."""
+    """Virtual and real fields under each choice, and the H&E as it is."""
+    norms = ("stainer", "folder") if restain.load_stainer(stainer).fixed else ("image", "stainer", "folder")
+    yield from stained_fields(stainer, source, real, out, norms)
+    paths = list_images(source)
+    yield "H&E unchanged", [(read_rgb(path), read_rgb(real / path.relative_to(source))) for path in paths]
+
+
+def stained_fields(
+    stainer: Path, source: Path, real: Path, out: Path, norms: tuple[str, ...]
+) -> Iterator[tuple[str, list[tuple[RGB, RGB]]]]:
+    """Virtual and real fields under some choices."""
     paths = list_images(source)
     truth = [read_rgb(real / path.relative_to(source)) for path in paths]
-    for norm in ("image", "stainer", "folder"):
+    for norm in norms:
         restain.stain(stainer, source, out / norm, norm=norm, precision="32")
         virtual = (out / norm / path.relative_to(source).with_suffix(".png") for path in paths)
         yield norm, [(read_rgb(path), true) for path, true in zip(virtual, truth, strict=True)]
-    yield "H&E unchanged", [(read_rgb(path), true) for path, true in zip(paths, truth, strict=True)]
 
 
 def on_slide(stainer: Path, source: Path, real: Path, out: Path) -> Iterator[tuple[str, list[tuple[RGB, RGB]]]]:

@@ -114,7 +114,12 @@ def _own_loop(
 def _setup(arguments: argparse.Namespace) -> tuple[ContrastiveMethod, Batch]:
     recipe = load_recipe(arguments.recipe, [f"data.crop={arguments.crop}", *arguments.overrides])
     config = recipe.method
-    covered = isinstance(config, ContrastiveConfig) and config.pyramid.form == "asp" and config.gan.mode == "lsgan"
+    covered = (
+        isinstance(config, ContrastiveConfig)
+        and config.pyramid.form == "asp"
+        and config.gan.mode == "lsgan"
+        and not config.gan.conditional
+    )
     if not covered or config.patch_nce.identity or config.patch_nce.flip_equivariance:
         raise SystemExit(f"{arguments.recipe}: the plain step covers the ASP family only")
     device = torch.device(arguments.device)

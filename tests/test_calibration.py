@@ -13,7 +13,7 @@ from restain.crops import Image, draw_crops
 from restain.data.layouts import find_pairs
 from restain.errors import RestainError
 from restain.images import read_rgb, write_png
-from restain.networks.norms import freeze, measure
+from restain.networks.norms import freeze, measure, measure_batch_norms
 from restain.networks.specs import ResnetSpec, UnetSpec
 from restain.stainer import StainerCard, load_stainer, save_stainer
 from restain.tensors import to_tensor
@@ -81,22 +81,26 @@ def test_a_folder_of_images_will_do_and_seeds_differ(folder: Path, pairs: Path, 
 
 
 def test_batch_norms_take_the_averages_of_the_h_and_e(pairs: Path, tmp_path: Path) -> None:
-    save_stainer(tmp_path / "s", UnetSpec(ngf=2, downs=3).build(), StainerCard(None, None, 32, "pix2pix", {}))
+    card = StainerCard(None, None, 32, "pix2pix", {"batch": 2})
+    save_stainer(tmp_path / "s", UnetSpec(ngf=2, downs=3).build(), card)
     before = load_stainer(tmp_path / "s")
     assert before.default_norm == "stainer"
-    calibrate(tmp_path / "s", pairs, crops=50, device="cpu")
-    stainer = load_stainer(tmp_path / "s")
+    for out in (None, tmp_path / "s"):
+        with pytest.raises(RestainError, match=r"its batch norms hold averages of the training.*expected --out"):
+            calibrate(tmp_path / "s", pairs, out=out, crops=50, device="cpu")
+    calibrate(tmp_path / "s", pairs, out=tmp_path / "own", crops=50, device="cpu")
+    stainer = load_stainer(tmp_path / "own")
     assert stainer.fixed and stainer.adaptable and stainer.statistics is not None and not stainer.statistics.means
     assert stainer.weights_sha256 != before.weights_sha256
     crops = [to_tensor(crop)[None] for crop in draw_crops(_images(pairs), 32, 50, 0)]
-    expected = freeze(before.generator, measure(before.generator, crops)).state_dict()
+    expected = freeze(before.generator, measure_batch_norms(before.generator, crops, 2)).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in stainer.generator.state_dict().items())
-    assert not (tmp_path / "s" / "statistics.safetensors").exists()
+    assert not (tmp_path / "own" / "statistics.safetensors").exists()
     assert stainer.calibration.appearance.mean[0] > 0
     x = torch.rand(1, 3, 32, 32)
     for norm in ("stainer", "image", None):
         assert torch.equal(stainer.network(norm)(x), stainer.generator(x))
-    assert "the norms are fixed" in (tmp_path / "s" / "README.md").read_text()
+    assert "part of the weights" in (tmp_path / "own" / "README.md").read_text()
 
 
 def test_refusals(folder: Path, pairs: Path, tmp_path: Path) -> None:

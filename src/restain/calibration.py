@@ -43,9 +43,10 @@ def calibrate(
 
     Args:
         stainer: a stainer folder, or a run folder.
-        data: H&E like that of the training: a data set in a known layout (its training split is used) or its CSV
-            manifest, or a folder of H&E images.
-        out: folder for the calibrated stainer; the stainer itself is replaced where it is left out.
+        data: H&E like that which is to be stained, with the mixture of tissue of the training: a data set in a known
+            layout (its training split is used) or its CSV manifest, or a folder of H&E images.
+        out: folder for the calibrated stainer; the stainer itself is replaced where it is left out. The averages of
+            batch norms are part of the weights, so a stainer with batch norms needs a folder for the copy.
         crops: how many random crops of the training's size are measured.
         seed: of the draw.
         target: which IHC, where a data set has several; it is not read.
@@ -56,7 +57,8 @@ def calibrate(
         the training. How the H&E looks is stored, too, with which other tissue is compared.
 
     Raises:
-        RestainError: no usable stainer, data or device, or images that are smaller than a training crop.
+        RestainError: no usable stainer, data or device, images that are smaller than a training crop, or batch norms
+            and no ``out``.
     """
     if crops < FEWEST:
         raise RestainError(f"crops is {crops}; expected at least {FEWEST}")
@@ -65,13 +67,18 @@ def calibrate(
     images, name, fingerprint = _find_images(Path(data), target)
     side, generator = max(ready.card.tile_size, ready.generator.smallest), ready.generator
     averaged = batch_normalised(generator)
+    if averaged and (out is None or Path(out).resolve() in (folder.resolve(), Path(stainer).resolve())):
+        raise RestainError(
+            f"{folder}: its batch norms hold averages of the training, which a calibration replaces; expected --out, a "
+            "folder for the calibrated copy"
+        )
     with ProgressBar("calibrate", crops * (1 + averaged), "crops") as bar:
 
         def drawn() -> Iterator[Tensor]:
             return _counted((to_tensor(crop)[None] for crop in draw_crops(images, side, crops, seed)), bar)
 
         if averaged:
-            generator = freeze(generator, measure(generator, drawn()))
+            generator = freeze(generator, ready.measure(drawn()))
         found = calibrated(generator, drawn(), data=name, fingerprint=fingerprint)
     written = Path(out) if out is not None else folder
     save_stainer(written, generator, ready.card, found)

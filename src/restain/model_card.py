@@ -80,7 +80,7 @@ def _statistics(config: StainerConfig) -> str:
         return "none: each image is normalised by itself (`restain calibrate` measures some)"
     source = f"{made.crops} crops of {made.side} px of {made.data or 'H&E'}, {made.date}"
     if made.statistics_sha256 is None:
-        return f"not needed: the norms are fixed ({source}, for comparison with other tissue)"
+        return f"part of the weights ({source}, with which other tissue is compared)"
     return f"{source}; SHA-256 `{made.statistics_sha256}`"
 
 

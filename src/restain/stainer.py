@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -33,6 +33,8 @@ from restain.networks.norms import (
     check_channels,
     freeze,
     load_statistics,
+    measure,
+    measure_batch_norms,
     save_statistics,
 )
 from restain.networks.specs import GeneratorSpec
@@ -103,6 +105,16 @@ class Stainer:
     def adaptable(self) -> bool:
         """Whether its norms can be fixed to the statistics of other H&E."""
         return not self.fixed or batch_normalised(self.generator)
+
+    def measure(self, crops: Iterable[Tensor]) -> Statistics:
+        """What its norms are to be fixed to for this H&E: image tensors (1, 3, h, w), of the training's size.
+
+        Batch norms meet as many crops together as in training; one where that is not known.
+        """
+        if not batch_normalised(self.generator):
+            return measure(self.generator, crops)
+        trained = self.card.trained
+        return measure_batch_norms(self.generator, crops, trained.get("batch") or trained.get("images_per_step") or 1)
 
     @property
     def default_norm(self) -> Norm:

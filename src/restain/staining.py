@@ -20,7 +20,6 @@ from restain.files import sha256
 from restain.images import RGB, is_pyramid, list_images, read_rgb, stated_mpp, write_png
 from restain.inference import find_precision, prepare
 from restain.networks.generator import Generator
-from restain.networks.norms import measure
 from restain.progress import ProgressBar
 from restain.stainer import Stainer, load_stainer
 from restain.staining_record import ImageOrigin, Stained, StainingRecord, origin_of, read_staining, write_staining
@@ -168,7 +167,7 @@ def _record(
 
 
 def _digest(network: Generator) -> str:
-    """SHA-256 of a network's values: its norms are folded into them."""
+    """SHA-256 of a network's values: those of its norms are among them."""
     digest = hashlib.sha256()
     for tensor in network.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -207,7 +206,7 @@ def _network(stainer: Stainer, norm: StainNorm, sources: Sequence[Path]) -> Gene
     least = stainer.generator.smallest
     crops = draw_crops(images, max(stainer.card.tile_size, least), _CROPS, _SEED, lenient=True)
     usable = (to_tensor(crop)[None] for crop in crops if min(crop.shape[:2]) >= least)
-    return stainer.network(statistics=measure(stainer.generator, usable))
+    return stainer.network(statistics=stainer.measure(usable))
 
 
 def _warnings(stainer: Stainer, meter: AppearanceMeter) -> list[str]:

@@ -13,10 +13,12 @@ from restain.networks.generator import Generator, NormSite, replace_module
 from restain.networks.norms import (
     ImageNorm,
     Statistics,
+    averages_kept,
     check_channels,
     freeze,
     load_statistics,
     measure,
+    measure_batch_norms,
     save_statistics,
     with_settled_batch_norms,
 )
@@ -179,24 +181,36 @@ def test_without_statistics_batch_norms_stay_as_they_are() -> None:
     torch.testing.assert_close(freeze(generator, Statistics((), ()))(x), generator(x), rtol=0, atol=0)
 
 
-def test_batch_norms_take_the_moments_of_all_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_averages_of_batch_norms_are_measured_and_put_in_place() -> None:
     generator = ResnetSpec(ngf=3, blocks=1, norm="batch", spectral_norm=False).build().eval()
     before = {name: value.clone() for name, value in generator.state_dict().items()}
-    crops = _crops(6)
-    moved = freeze(generator, measure(generator, iter(crops)))
+    crops = _crops(7)
+    moved = freeze(generator, measure_batch_norms(generator, iter(crops), 2))
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
-    expected = with_settled_batch_norms(generator, crops, len(crops))
-    pixels = [32 * 32, 16 * 16, 8 * 8]
+    expected = with_settled_batch_norms(generator, crops, 2).state_dict()
     for name, value in moved.state_dict().items():
-        wanted = expected.state_dict()[name]
-        if name.endswith("running_var"):  # torch takes the variance of a sample, which is n / (n - 1) of this one
-            assert min(abs(value * n / (n - 1) - wanted).max() for n in (6 * count for count in pixels)) < 1e-6
-        elif not name.endswith("num_batches_tracked"):
-            torch.testing.assert_close(value, wanted)
-    monkeypatch.setattr("restain.networks.norms._PASS", 4 * 32 * 32)
-    apart = [measure(generator, group) for group in (crops[:4], crops[4:])]
-    found = measure(generator, crops).means[0]
-    torch.testing.assert_close(found, (4 * apart[0].means[0] + 2 * apart[1].means[0]) / 6)
+        assert torch.equal(value, expected[name]) or name.endswith("num_batches_tracked")
+    assert not torch.equal(moved(crops[0]), generator(crops[0]))
+
+
+def test_crops_of_several_sizes_are_batched_by_size() -> None:
+    generator = ResnetSpec(ngf=3, blocks=1, norm="batch", spectral_norm=False).build().eval()
+    small, large = _crops(2, 16), _crops(3, 32)
+    mixed = [large[0], small[0], large[1], small[1], large[2]]  # of which the last makes no batch
+    found = measure_batch_norms(generator, mixed, 2)
+    parts = [measure_batch_norms(generator, group, 2) for group in (large, small)]
+    torch.testing.assert_close(found.means[0], (parts[0].means[0] + parts[1].means[0]) / 2)
+
+
+def test_a_pass_may_leave_the_averages_alone() -> None:
+    generator = ResnetSpec(ngf=3, blocks=1, norm="batch", spectral_norm=False).build().train()
+    norm = next(module for module in generator.modules() if isinstance(module, nn.BatchNorm2d))
+    before = norm.running_mean.clone()
+    with averages_kept(generator):
+        generator(_crops(1)[0])
+    assert torch.equal(norm.running_mean, before) and norm.momentum == 0.1
+    generator(_crops(1)[0])
+    assert not torch.equal(norm.running_mean, before)
 
 
 def test_statistics_come_back_exactly(tmp_path: Path) -> None:

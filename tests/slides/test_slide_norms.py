@@ -71,7 +71,7 @@ def test_stored_statistics_need_no_measuring_and_give_the_stainers_own_network(
     def refuse(*_: Any) -> None:
         raise AssertionError("measured")
 
-    monkeypatch.setattr(normalisation, "measure", refuse)
+    monkeypatch.setattr(Stainer, "measure", refuse)
     monkeypatch.setattr(normalisation, "measure_local", refuse)
     record, found = stained(he_slide, tmp_path, calibrated_stainer, tile=256, stain_background=True)
     assert (record.norm, record.seams) == ("stainer", "exact")

@@ -54,7 +54,7 @@ def score_sheet(plan: Plan, found: Comparisons | None, metrics: Sequence[str] = 
     chosen = [] if found is None else list(_chosen(found, metrics))
     columns = [SheetColumn(name=m.name, title=_title(m), direction=m.direction) for m in chosen]
     if found is not None and found.ranking is not None:
-        columns.append(SheetColumn(name=RANK, title="mean rank", direction="lower"))
+        columns.append(SheetColumn(name=RANK, title="mean rank"))
     rows = [*_system_rows(plan, found, chosen), *_baseline_rows(found, chosen), *_published(found, chosen)]
     budget = "each recipe's own length" if plan.budget is None else str(plan.budget)
     size = "no evaluation yet" if found is None else f"{len(found.ids)} fields of {plan.split}, {plan.protocol}"
@@ -160,6 +160,7 @@ def _about_ranks(ranking: Ranking, systems: Sequence[str]) -> Iterator[str]:
     yield "Mean rank: over the families of all metrics that vote, 1 is best (docs/evaluation.md)."
     if ranking.displaced:
         yield f"Stains the wrong places: {', '.join(ranking.displaced)}."
+    yield f"Best first: {', '.join(ranking.systems)}."
     for name in systems:
         if families := ranking.failed.get(name):
             yield f"{name}: the H&E unchanged is as good in {' and '.join(families)}."

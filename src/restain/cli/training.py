@@ -98,7 +98,7 @@ def calibrate(
     """Measure normalisation statistics on H&E and store them in a stainer.
 
     With stored statistics, the amount of stain follows the tissue in each image. A training does this at its end.
-    For H&E of another laboratory, calibrate a copy (--out) on that H&E.
+    For H&E of another laboratory, calibrate a copy (--out) on that H&E. Batch norms always need --out.
     """
     import restain
 

@@ -18,6 +18,7 @@ from restain.losses.pyramid import pyramid_loss
 from restain.losses.reconstruction import low_resolution_l1
 from restain.methods.base import Method, Phase, Progress, Step, detached, seeded
 from restain.methods.contrastive_config import ContrastiveConfig
+from restain.networks.norms import averages_kept
 from restain.networks.projector import PatchProjector
 from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import ResnetSpec
@@ -117,7 +118,7 @@ class ContrastiveMethod(Method[ContrastivePass]):
         if config.patch_nce.weight:
             found["patch_nce"] = config.patch_nce.weight, self._content(batch, shared, queries)
         if config.a2sp.weight:
-            with torch.no_grad():
+            with torch.no_grad(), averages_kept(self.generator):
                 keys = self.generator.encode(batch.target, self.taps)
             supervised = self._a2sp(
                 [feature[: len(batch.source)] for feature in queries],
@@ -154,7 +155,8 @@ class ContrastiveMethod(Method[ContrastivePass]):
     def _encode_fake(self, shared: ContrastivePass) -> list[Tensor]:
         """Features of K^F, after those of G(K^R) where there are any: one encoder pass for every query."""
         images = shared.fake if shared.identity is None else torch.cat([shared.fake, shared.identity])
-        features = self.generator.encode(images, self.taps)
+        with averages_kept(self.generator):
+            features = self.generator.encode(images, self.taps)
         return features if shared.mirrored is None else [_mirror(feature, shared.mirrored) for feature in features]
 
     def _content(self, batch: Batch, shared: ContrastivePass, queries: list[Tensor]) -> Tensor:

@@ -10,8 +10,8 @@ Batch norms are fixed from the training on; their averages can be replaced by th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -92,14 +92,14 @@ class ChannelScale(nn.Module):
 
 @dataclass(frozen=True)
 class Statistics:
-    """What a generator's norms are fixed to, in the order in which they run: float32 (C,), on the CPU."""
+    """What a generator's norms are fixed to, in the order of its sites or modules: float32 (C,), on the CPU."""
 
     means: tuple[Tensor, ...]
     variances: tuple[Tensor, ...]
 
 
 def measure(generator: Generator, crops: Iterable[Tensor]) -> Statistics:
-    """Mean and within-crop variance in front of every norm, averaged over crops; of batch norms, those over all crops.
+    """Mean and within-crop variance in front of every norm, averaged over crops.
 
     The variance is the mean of the variances *within* the crops: with crops of the size of the training's, what the
     norms met in training. Pooling all pixels would add how much crops differ, which no norm has met.
@@ -117,10 +117,9 @@ def measure(generator: Generator, crops: Iterable[Tensor]) -> Statistics:
         RestainError: there is no crop.
     """
     network = plain_copy(generator).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    norms: dict[str, _AveragingNorm | _PoolingNorm] = {site.name: _AveragingNorm(site) for site in network.norm_sites()}
-    norms = norms or {name: _PoolingNorm(norm) for name, norm in _batch_norms(network)}
-    for name, norm in norms.items():
-        replace_module(network, name, norm)
+    norms = [_AveragingNorm(site) for site in network.norm_sites()]
+    for site, norm in zip(network.norm_sites(), norms, strict=True):
+        replace_module(network, site.name, norm)
     count = 0
     with torch.inference_mode():
         for together in _passes(crops):
@@ -128,7 +127,7 @@ def measure(generator: Generator, crops: Iterable[Tensor]) -> Statistics:
             count += len(together)
     if not count:
         raise RestainError("normalisation: no crop of tissue was given; expected at least one")
-    found = [(norm.total / count).float() for norm in norms.values()]
+    found = [(norm.total / count).float() for norm in norms]
     return Statistics(tuple(mean for mean, _ in found), tuple(variance for _, variance in found))
 
 
@@ -146,20 +145,6 @@ class _AveragingNorm(nn.Module):
         mean, variance = found.mean(dim=1).to(x)[:, None, :, None, None]
         normalised: Tensor = (x - mean).div_(torch.sqrt(variance + EPS))
         return normalised
-
-
-class _PoolingNorm(nn.Module):
-    """A batch norm in training, of which mean and variance of each pass are summed up, times its images."""
-
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
-        super().__init__()
-        self.total, self._weight, self._bias = torch.zeros(2, norm.num_features).double(), norm.weight, norm.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H, W)."""
-        variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-        self.total += len(x) * torch.stack([mean, variance]).double().cpu()
-        return F.batch_norm(x, mean, variance, self._weight, self._bias, eps=EPS)
 
 
 def batch_normalised(generator: Generator) -> bool:
@@ -192,7 +177,7 @@ def with_settled_batch_norms(generator: Generator, crops: Iterable[Tensor], batc
 
     Args:
         generator: in eval mode; it is left as it is.
-        crops: image tensors (1, 3, h, w) of one size, as they are drawn in training.
+        crops: image tensors (1, 3, h, w), as they are drawn in training; those of one size are taken together.
         batch: crops that are normalised together, as in training.
 
     Raises:
@@ -209,16 +194,52 @@ def with_settled_batch_norms(generator: Generator, crops: Iterable[Tensor], batc
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean
         norm.train()
-    remaining, count = iter(crops), 0
+    count = 0
     with torch.no_grad():
-        while (together := list(islice(remaining, batch))) and (len(together) == batch or not count):
-            network(torch.cat(together).to(_device(network)))
+        for together in _batches(crops, batch):
+            network(together.to(_device(network)))
             count += 1
     if not count:
         raise RestainError("normalisation: no crop of tissue was given; expected at least one")
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return network.eval()
+
+
+def measure_batch_norms(generator: Generator, crops: Iterable[Tensor], batch: int) -> Statistics:
+    """What the batch norms of ``with_settled_batch_norms`` hold, for ``freeze``."""
+    norms = [norm for _, norm in _batch_norms(with_settled_batch_norms(generator, crops, batch))]
+    held = [[norm.running_mean for norm in norms], [norm.running_var for norm in norms]]
+    means, variances = (tuple(value.float().cpu() for value in values if value is not None) for values in held)
+    return Statistics(means, variances)
+
+
+def _batches(crops: Iterable[Tensor], batch: int) -> Iterator[Tensor]:
+    """Full batches of crops of one size; where there is none, the largest that can be made."""
+    waiting: dict[torch.Size, list[Tensor]] = {}
+    full = False
+    for crop in crops:
+        group = waiting.setdefault(crop.shape, [])
+        group.append(crop)
+        if len(group) == batch:
+            yield torch.cat(waiting.pop(crop.shape))
+            full = True
+    if waiting and not full:
+        yield torch.cat(max(waiting.values(), key=len))
+
+
+@contextmanager
+def averages_kept(network: nn.Module) -> Iterator[None]:
+    """Passes that leave the running averages of batch norms alone, such as those of images other than H&E."""
+    norms = [norm for _, norm in _batch_norms(network)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
 
 def moments(x: Tensor, *, joint: bool = False) -> Tensor:
@@ -231,13 +252,14 @@ def moments(x: Tensor, *, joint: bool = False) -> Tensor:
 
 
 def freeze(generator: Generator, statistics: Statistics) -> Generator:
-    """A plain copy whose norms are fixed, and gone: W / sigma and (b - mean) / sigma in the convolution before each.
+    """A plain copy whose norms are fixed.
 
-    Batch norms stay, and hold the statistics in place of their own averages.
+    Norms that look at the image are gone: W / sigma and (b - mean) / sigma stand in the convolution before each. Batch
+    norms hold the statistics in place of their own averages.
 
     Args:
         generator: in any state; it is left as it is.
-        statistics: of ``measure`` with the same generator; none leave batch norms as they are.
+        statistics: of ``measure`` or ``measure_batch_norms`` with this generator; none leave batch norms as they are.
 
     Raises:
         RestainError: the statistics are those of another network.

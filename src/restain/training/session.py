@@ -237,6 +237,7 @@ def _card(trainer: Trainer) -> StainerCard:
         "stopped_by_validation": trainer.out_of_patience,
         "epochs": trainer.step * trainer.images_per_step / len(trainer.dataset),
         "images_per_step": trainer.images_per_step,
+        "batch": recipe.optim.batch,  # that a batch norm met together
         "training_images": len(trainer.dataset),
         "data_fingerprint": trainer.manifest.fingerprint(),
         "seed": recipe.seed,

@@ -13,7 +13,7 @@ import numpy as np
 
 from restain.errors import RestainError
 from restain.inference import prepare
-from restain.networks.norms import Statistics, measure
+from restain.networks.norms import Statistics
 from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan, plan_slide
 from restain.slides.run.job import Job, list_jobs
@@ -107,7 +107,7 @@ def _try_a_tile(slide: FileSlide, plan: Plan, stainer: Stainer, options: SlideOp
     start = time.perf_counter()
     statistics: Statistics | None = stainer.statistics if plan.norm == "stainer" else None
     if plan.norm in ("slide", "local"):  # local ones cost the same where the network is run
-        statistics = measure(stainer.generator, [to_tensor(padded)[None]])
+        statistics = stainer.measure([to_tensor(padded)[None]])
     measuring = (time.perf_counter() - start) / area if plan.norm == "slide" else 0.0  # seconds per pixel
     prepared = partial(prepare, precision=options.precision)
     network = SlideStainer(stainer.generator, statistics, halo=plan.seams.halo, prepare=prepared)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from restain.appearance import AppearanceMeter, distance
 from restain.errors import RestainError
-from restain.networks.norms import Statistics, load_statistics, measure, save_statistics
+from restain.networks.norms import Statistics, load_statistics, save_statistics
 from restain.slides.options import Norm
 from restain.slides.plan import Plan, StainerNeeds
 from restain.slides.seamless.local import LocalStatistics, load_local, measure_local, save_local
@@ -65,7 +65,7 @@ def find_statistics(folder: Path, stainer: Stainer, plan: Plan, read: Read) -> S
         read: pixels of a region of the plan's grid.
 
     Returns:
-        None where nothing is to be fixed: with "tile", and where the generator's norms are fixed by themselves.
+        None where nothing is to be fixed: with "tile", and where the generator's norms are fixed and to be left so.
     """
     norm = plan.norm
     if norm == "stainer":
@@ -75,7 +75,7 @@ def find_statistics(folder: Path, stainer: Stainer, plan: Plan, read: Read) -> S
     path, side = folder / f"statistics-{norm}.safetensors", window_side(stainer, plan.footprint)
     if norm == "slide":
         if not path.exists():
-            save_statistics(path, measure(stainer.generator, _windows(plan, side, read)))
+            save_statistics(path, stainer.measure(_windows(plan, side, read, mixed=stainer.fixed)))
         return load_statistics(path)
     if not path.exists():
         save_local(path, measure_local(stainer.generator, read, _tissue(plan), plan.grid.size, side))
@@ -110,10 +110,14 @@ def measure_distance(stainer: Stainer, plan: Plan, read: Read) -> float | None:
     return distance(stainer.calibration.appearance, meter.appearance())
 
 
-def _windows(plan: Plan, side: int, read: Read) -> Iterator[Tensor]:
+def _windows(plan: Plan, side: int, read: Read, *, mixed: bool) -> Iterator[Tensor]:
+    """Windows of tissue, one after the other, or mixed where those that follow each other make a batch."""
     tissue, size = _tissue(plan), plan.grid.size
     count = window_count(tissue, size, side)
-    for window in sample_windows(tissue, size, plan.footprint, count=count, side=side, seed=_SEED):
+    windows = list(sample_windows(tissue, size, plan.footprint, count=count, side=side, seed=_SEED))
+    if mixed:
+        np.random.default_rng(_SEED).shuffle(windows)
+    for window in windows:
         yield to_tensor(read(window))[None]
 
 
