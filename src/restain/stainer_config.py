@@ -25,7 +25,7 @@ Value: TypeAlias = str | int | float | bool | None
 class CalibrationRecord(Section):
     """On what the statistics were measured that a stainer's norms are fixed to."""
 
-    statistics_sha256: Sha256 | None  # of statistics.safetensors; None where the generator needs none
+    statistics_sha256: Sha256 | None  # of statistics.safetensors; None where the weights hold them, or none are needed
     crops: PositiveInt
     side: PositiveInt  # of a crop, pixels
     date: Line

@@ -65,7 +65,8 @@ def stain(
         norm: where the generator's norms take their statistics from. ``stainer``: those that are stored with it, so
             that the stain follows the tissue. ``folder``: random crops of the input images, so that the stain depends
             on what else is in the folder. ``image``: each image, so that all images get about the same amount of
-            stain. Where left out: ``stainer`` if it has statistics, else ``image``.
+            stain; batch norms keep those of the stainer. Where left out: ``stainer`` if it has statistics, else
+            ``image``.
         overwrite: write all outputs again. Otherwise one that the same stainer, options and source made is left
             alone, and any other is replaced.
         batch: images per pass; only images of one size share a pass. The result does not depend on it.

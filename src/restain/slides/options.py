@@ -22,7 +22,8 @@ class SlideOptions:
         mpp: microns per pixel of the slides; overrides a missing or wrong resolution in the files.
         model_mpp: microns per pixel at which the stainer works; overrides what the stainer states.
         norm: whose statistics normalise: those of the stainer's training, of the slide, of a neighbourhood, or of each
-            tile; by default the stainer's where it has them, else the slide's. See docs/slides.md.
+            tile; by default the stainer's where it has them, else the slide's. For batch norms, local and tile are the
+            same as stainer. See docs/slides.md.
         tile: side in pixels of the piece that the network stains at once, without its halo; a multiple of the
             generator's stride.
         seams: exact, a halo as wide as the network sees; feather, overlapping windows that are blended; auto, exact

@@ -28,7 +28,7 @@ class SlideStainer:
         generator: in eval mode, on its device; it is left as it is.
         statistics: ``Statistics`` fix every norm for the whole slide, ``LocalStatistics`` let them follow the tissue;
             None normalises each padded region by itself, as others do, which leaves seams. Where the generator has no
-            norms that look at the image, None is exact, too.
+            norms that look at the image, None is exact, too: batch norms then keep their own averages.
         halo: pixels that an input has on each side of its tile; as far as the network sees by default.
         prepare: turns the network that results into what is run (a precision, a compiler); as it is by default.
     """
