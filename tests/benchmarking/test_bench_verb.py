@@ -88,6 +88,7 @@ def test_one_seed_is_tested_as_a_joint_evaluation_tests_it(fields: Path, tmp_pat
     for name, rank in joint.ranking.mean_rank.items():
         assert float(rows[name]["mean_rank"]) == pytest.approx(rank)
     table = (tmp_path / "out" / "table.md").read_text()
+    assert f"Best first: {', '.join(joint.ranking.systems)}." in table
     for name, families in joint.ranking.failed.items():
         assert (f"{name}: the H&E unchanged is as good in {' and '.join(families)}." in table) is (name in names)
 

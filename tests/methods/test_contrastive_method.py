@@ -152,6 +152,17 @@ def test_a_conditional_discriminator_sees_the_clean_h_and_e_beside_the_ihc(diffu
     assert torch.equal(for_g[:, 3:], shared.fake) is not diffusion
 
 
+def test_batch_norms_average_over_h_and_e_alone() -> None:
+    method = build(small("restain", "data.crop=40", "a2sp.weight=1"))
+    norms = [module for module in method.generator.modules() if isinstance(module, nn.BatchNorm2d)]
+    data = batch()
+    shared = method.forward_pass(data)
+    before = [norm.running_mean.clone() for norm in norms]
+    take(method, "generator", data, shared, 0.0)
+    assert all(torch.equal(norm.running_mean, old) for norm, old in zip(norms, before, strict=True))
+    assert all(norm.momentum == 0.1 for norm in norms)
+
+
 def test_a_conditional_discriminator_needs_pairs_that_are_not_mirrored() -> None:
     with pytest.raises(RestainError, match=r"gan\.conditional is true; expected false where data\.paired is false"):
         small("asp-dgrank-unpaired", "gan.conditional=true")
