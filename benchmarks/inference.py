@@ -32,8 +32,8 @@ from restain.files import write_json
 from restain.images import RGB, list_images, read_rgb
 from restain.inference import prepare
 from restain.networks.generator import Generator
-from restain.networks.norms import freeze, measure
 from restain.networks.specs import ResnetSpec
+from restain.networks.statistics import freeze, measure
 from restain.stainer import Stainer, StainerCard, load_stainer
 from restain.tensors import to_tensor
 

@@ -25,7 +25,7 @@ import torch
 from restain.images import RGB, list_images, read_rgb, write_png
 from restain.metrics.pixels.similarity import ssim
 from restain.metrics.stain.dab import dab_density, mean_density
-from restain.networks.norms import Statistics, measure
+from restain.networks.statistics import Statistics, measure
 from restain.slides.seamless.local import LocalStatistics, measure_local
 from restain.slides.seamless.normalisation import needs_of, window_side
 from restain.slides.seamless.seam_score import SeamMeter, SeamScore

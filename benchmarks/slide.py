@@ -27,8 +27,8 @@ import torch
 import restain
 from restain.calibration import calibrated
 from restain.inference import prepare
-from restain.networks.norms import measure
 from restain.networks.specs import ResnetSpec
+from restain.networks.statistics import measure
 from restain.slides.plan import plan_slide
 from restain.slides.record import SlideRecord
 from restain.slides.run.job import Job
@@ -74,7 +74,7 @@ def untrained(device: str) -> Stainer:
     """A generator of the published size, with statistics of noise: it costs what a trained one does."""
     torch.manual_seed(0)
     generator = ResnetSpec(ngf=64, blocks=6, spectral_norm=False).build().to(device).eval().requires_grad_(False)
-    calibration = calibrated(generator, (torch.rand(1, 3, 64, 64) * 2 - 1 for _ in range(8)))
+    calibration = calibrated(generator, (torch.rand(1, 3, 64, 64) * 2 - 1 for _ in range(8)))[1]
     return Stainer(generator, StainerCard("none", 0.5, 256, "none", {}), "0" * 64, calibration)
 
 

@@ -13,8 +13,8 @@ from restain.crops import Image, draw_crops
 from restain.data.layouts import find_pairs
 from restain.errors import RestainError
 from restain.images import read_rgb, write_png
-from restain.networks.norms import freeze, measure, measure_batch_norms
 from restain.networks.specs import ResnetSpec, UnetSpec
+from restain.networks.statistics import freeze, measure
 from restain.stainer import StainerCard, load_stainer, save_stainer
 from restain.tensors import to_tensor
 
@@ -93,7 +93,7 @@ def test_batch_norms_take_the_averages_of_the_h_and_e(pairs: Path, tmp_path: Pat
     assert stainer.fixed and stainer.adaptable and stainer.statistics is not None and not stainer.statistics.means
     assert stainer.weights_sha256 != before.weights_sha256
     crops = [to_tensor(crop)[None] for crop in draw_crops(_images(pairs), 32, 50, 0)]
-    expected = freeze(before.generator, measure_batch_norms(before.generator, crops, 2)).state_dict()
+    expected = freeze(before.generator, measure(before.generator, crops, 2)).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in stainer.generator.state_dict().items())
     assert not (tmp_path / "own" / "statistics.safetensors").exists()
     assert stainer.calibration.appearance.mean[0] > 0
@@ -112,7 +112,7 @@ def test_refusals(folder: Path, pairs: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "small" / "a.png", np.zeros((20, 40, 3), np.uint8))
     with pytest.raises(RestainError, match=r"a\.png: is 20x40 pixels; expected at least 32x32"):
         calibrate(folder, tmp_path / "small", device="cpu")
-    with pytest.raises(RestainError, match="no crop of H&E was given"):
+    with pytest.raises(RestainError, match="no crop of tissue was given"):
         calibrated(UnetSpec(ngf=2, downs=3).build(), [])
     with pytest.raises(RestainError, match="no crop of tissue was given"):
         calibrated(load_stainer(folder).generator, [])
@@ -123,6 +123,6 @@ def test_the_training_draws_the_same_crops(folder: Path, pairs: Path) -> None:
     calibrate(folder, pairs, crops=50, seed=2, device="cpu")
     stainer = load_stainer(folder)
     crops = training_crops(find_pairs(pairs), side=32, count=50, seed=2)
-    found = calibrated(stainer.generator, crops, data="x", fingerprint="y")
+    found = calibrated(stainer.generator, crops, data="x", fingerprint="y")[1]
     assert all(map(torch.equal, found.statistics.means, stainer.statistics.means))
     assert found.appearance == stainer.calibration.appearance

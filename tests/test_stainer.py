@@ -20,8 +20,8 @@ from restain.errors import RestainError
 from restain.files import sha256
 from restain.images import read_rgb, write_png
 from restain.networks.generator import plain_copy
-from restain.networks.norms import Statistics, freeze, measure
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
+from restain.networks.statistics import Statistics, freeze, measure
 from restain.stainer import StainerCard, load_stainer, save_stainer
 from restain.training.checkpoint import load_checkpoint
 
@@ -100,7 +100,7 @@ def test_every_generator_can_be_saved(tmp_path: Path, spec: GeneratorSpec) -> No
     for _ in range(3):
         generator(torch.rand(2, 3, 32, 32))
     crops = [torch.rand(1, 3, 32, 32) for _ in range(3)]
-    save_stainer(tmp_path / "stainer", generator, CARD, calibrated(generator, crops))
+    save_stainer(tmp_path / "stainer", generator, CARD, calibrated(generator, crops)[1])
     assert generator.training
     stainer = load_stainer(tmp_path / "stainer")
     assert stainer.generator.spec == spec.plain()
@@ -165,7 +165,7 @@ def test_a_stainer_of_version_1_loads(tmp_path: Path) -> None:
 def test_a_stainer_is_replaced_and_other_files_stay(folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     (folder / ".git").mkdir()
-    calibration = calibrated(ResnetSpec(ngf=4, blocks=2).build(), [torch.rand(1, 3, 32, 32)])
+    calibration = calibrated(ResnetSpec(ngf=4, blocks=2).build(), [torch.rand(1, 3, 32, 32)])[1]
     save_stainer(folder, ResnetSpec(ngf=4, blocks=2).build(), CARD, calibration)
     own = {"README.md", "config.json", "model.safetensors"}
     assert {path.name for path in folder.iterdir()} == own | {"statistics.safetensors", "notes.txt", ".git"}
@@ -284,7 +284,7 @@ def test_statistics_must_be_those_that_were_stored(tmp_path: Path) -> None:
     torch.manual_seed(0)
     generator = ResnetSpec(ngf=4, blocks=2).build()
     folder, path = tmp_path / "s", tmp_path / "s" / "statistics.safetensors"
-    calibration = calibrated(generator, [torch.rand(1, 3, 32, 32)])
+    calibration = calibrated(generator, [torch.rand(1, 3, 32, 32)])[1]
     save_stainer(folder, generator, CARD, calibration)
     assert load_stainer(folder).default_norm == "stainer"
     good = path.read_bytes()
@@ -300,7 +300,7 @@ def test_statistics_must_be_those_that_were_stored(tmp_path: Path) -> None:
     endless = Statistics(calibration.statistics.means, tuple(v / 0 for v in calibration.statistics.variances))
     with pytest.raises(RestainError, match=r"expected a mean and a variance for each norm"):
         save_stainer(tmp_path / "t", generator, CARD, dataclasses.replace(calibration, statistics=endless))
-    save_stainer(tmp_path / "t", other, CARD, calibrated(other, [torch.rand(1, 3, 32, 32)]))
+    save_stainer(tmp_path / "t", other, CARD, calibrated(other, [torch.rand(1, 3, 32, 32)])[1])
     path.write_bytes((tmp_path / "t" / "statistics.safetensors").read_bytes())
     config = json.loads((folder / "config.json").read_text())
     config["calibration"]["statistics_sha256"] = sha256(path)
@@ -348,7 +348,7 @@ def test_a_stainer_stains_one_picture(tmp_path: Path, statistics: bool) -> None:
     found = None
     if statistics:
         crops = (torch.rand(1, 3, 32, 32) * 2 - 1 for _ in range(60))
-        found = calibrated(generator, crops, data="data", fingerprint="f")
+        found = calibrated(generator, crops, data="data", fingerprint="f")[1]
     save_stainer(tmp_path / "stainer", generator, CARD, found)
     stainer = load_stainer(tmp_path / "stainer")
     write_png(tmp_path / "he" / "a.png", pixels)

@@ -13,9 +13,9 @@ from restain.calibration import calibrate
 from restain.crops import Image, draw_crops
 from restain.errors import RestainError
 from restain.images import read_rgb, write_png
-from restain.networks.norms import freeze, measure
 from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import ResnetSpec
+from restain.networks.statistics import freeze, measure
 from restain.stainer import StainerCard, load_stainer, save_stainer
 from restain.staining import stain
 from restain.staining_record import origin_of, read_staining

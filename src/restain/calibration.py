@@ -19,8 +19,9 @@ from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.images import IMAGE_SUFFIXES, read_rgb
+from restain.networks.batch_norms import batch_norms
 from restain.networks.generator import Generator
-from restain.networks.norms import Statistics, batch_normalised, freeze, measure
+from restain.networks.statistics import Statistics, freeze, measure
 from restain.progress import ProgressBar
 from restain.stainer import Calibration, load_stainer, save_stainer, stainer_folder
 from restain.tensors import find_device, to_rgb, to_tensor
@@ -65,36 +66,40 @@ def calibrate(
     folder = stainer_folder(stainer)
     ready = load_stainer(folder, find_device(device))
     images, name, fingerprint = _find_images(Path(data), target)
-    side, generator = max(ready.card.tile_size, ready.generator.smallest), ready.generator
-    averaged = batch_normalised(generator)
-    if averaged and (out is None or Path(out).resolve() in (folder.resolve(), Path(stainer).resolve())):
+    side = max(ready.card.tile_size, ready.generator.smallest)
+    in_place = out is None or Path(out).resolve() in (folder.resolve(), Path(stainer).resolve())
+    if in_place and batch_norms(ready.generator):
         raise RestainError(
             f"{folder}: its batch norms hold averages of the training, which a calibration replaces; expected --out, a "
             "folder for the calibrated copy"
         )
-    with ProgressBar("calibrate", crops * (1 + averaged), "crops") as bar:
-
-        def drawn() -> Iterator[Tensor]:
-            return _counted((to_tensor(crop)[None] for crop in draw_crops(images, side, crops, seed)), bar)
-
-        if averaged:
-            generator = freeze(generator, ready.measure(drawn()))
-        found = calibrated(generator, drawn(), data=name, fingerprint=fingerprint)
+    with ProgressBar("calibrate", crops, "crops") as bar:
+        drawn = _counted((to_tensor(crop)[None] for crop in draw_crops(images, side, crops, seed)), bar)
+        generator, found = calibrated(ready.generator, drawn, batch=ready.batch, data=name, fingerprint=fingerprint)
     written = Path(out) if out is not None else folder
     save_stainer(written, generator, ready.card, found)
     return written
 
 
 def calibrated(
-    generator: Generator, crops: Iterable[Tensor], *, data: str | None = None, fingerprint: str | None = None
-) -> Calibration:
+    generator: Generator,
+    crops: Iterable[Tensor],
+    *,
+    batch: int = 1,
+    data: str | None = None,
+    fingerprint: str | None = None,
+) -> tuple[Generator, Calibration]:
     """Measure crops of H&E: the statistics of the norms, and how the crops look.
 
     Args:
-        generator: on its device; it is left as it is. Where its norms are fixed, no crop passes through it.
+        generator: on its device; it is left as it is.
         crops: image tensors (1, 3, h, w), of the training's size.
+        batch: crops that batch norms meet together.
         data: name of the data set that they come from.
         fingerprint: of its files.
+
+    Returns:
+        the generator, or a copy whose batch norms hold the averages over the crops, and what goes with it.
 
     Raises:
         RestainError: there is no crop.
@@ -108,15 +113,15 @@ def calibrated(
             side = max(side, *crop.shape[2:])
             yield crop
 
-    if generator.norm_sites():
-        statistics = measure(generator, watched())
-    else:
-        statistics = Statistics((), ())
-        for _ in watched():
-            pass
+    watching = watched()
+    statistics = measure(generator, watching, batch)
+    for _ in watching:  # crops that no norm has asked for
+        pass
     if not len(meter):
         raise RestainError("calibration: no crop of H&E was given; expected at least one")
-    return Calibration(
+    if batch_norms(generator):
+        generator, statistics = freeze(generator, statistics), Statistics((), ())  # they are weights from now on
+    return generator, Calibration(
         statistics=statistics,
         appearance=meter.appearance(),
         crops=len(meter),

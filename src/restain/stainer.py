@@ -26,18 +26,10 @@ from restain.files import sha256, write_aside, write_text
 from restain.hub import HubReference, download, download_first, hub_reference
 from restain.images import RGB
 from restain.model_card import model_card
+from restain.networks.batch_norms import batch_norms
 from restain.networks.generator import Generator, plain_state
-from restain.networks.norms import (
-    Statistics,
-    batch_normalised,
-    check_channels,
-    freeze,
-    load_statistics,
-    measure,
-    measure_batch_norms,
-    save_statistics,
-)
 from restain.networks.specs import GeneratorSpec
+from restain.networks.statistics import Statistics, check_channels, freeze, load_statistics, measure, save_statistics
 from restain.stainer_config import CalibrationRecord, StainerConfig, first_problem, read_config, write_config
 from restain.tensors import to_rgb, to_tensor
 
@@ -104,17 +96,19 @@ class Stainer:
     @property
     def adaptable(self) -> bool:
         """Whether its norms can be fixed to the statistics of other H&E."""
-        return not self.fixed or batch_normalised(self.generator)
+        return not self.fixed or bool(batch_norms(self.generator))
+
+    @property
+    def batch(self) -> int:
+        """Crops that its norms met together in training; 1 where that is not known."""
+        return self.card.trained.get("batch") or self.card.trained.get("images_per_step") or 1
 
     def measure(self, crops: Iterable[Tensor]) -> Statistics:
         """What its norms are to be fixed to for this H&E: image tensors (1, 3, h, w), of the training's size.
 
-        Batch norms meet as many crops together as in training; one where that is not known.
+        Batch norms meet ``batch`` crops together.
         """
-        if not batch_normalised(self.generator):
-            return measure(self.generator, crops)
-        trained = self.card.trained
-        return measure_batch_norms(self.generator, crops, trained.get("batch") or trained.get("images_per_step") or 1)
+        return measure(self.generator, crops, self.batch)
 
     @property
     def default_norm(self) -> Norm:

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from restain.networks.norms import JointNorm, freeze, measure, moments
+from restain.networks.norms import JointNorm
 from restain.networks.specs import AutoencoderSpec
+from restain.networks.statistics import freeze, measure, moments
 
 SPEC = AutoencoderSpec(ngf=4, downs=2, blocks=1)
 

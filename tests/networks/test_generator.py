@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from restain.networks.generator import Generator, plain_copy
-from restain.networks.norms import freeze, measure
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
+from restain.networks.statistics import freeze, measure
 
 SPECS: list[GeneratorSpec] = [
     ResnetSpec(ngf=4, blocks=2),

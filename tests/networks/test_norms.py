@@ -9,20 +9,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from restain.errors import RestainError
+from restain.networks.batch_norms import averages_kept
 from restain.networks.generator import Generator, NormSite, replace_module
-from restain.networks.norms import (
-    ImageNorm,
-    Statistics,
-    averages_kept,
-    check_channels,
-    freeze,
-    load_statistics,
-    measure,
-    measure_batch_norms,
-    save_statistics,
-    with_settled_batch_norms,
-)
+from restain.networks.norms import ImageNorm
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
+from restain.networks.statistics import Statistics, check_channels, freeze, load_statistics, measure, save_statistics
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
 SHAPES = ((1, 5, 12, 9), (3, 5, 12, 9), (2, 1, 7, 8), (1, 6, 2, 3))
@@ -166,7 +157,7 @@ def test_frozen_on_several_it_uses_their_average_in_every_layer(spec: GeneratorS
 
 def test_crops_pass_in_groups_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     generator, crops = _generator(SPECS[0]), [*_crops(5), *_crops(3, 48)]
-    monkeypatch.setattr("restain.networks.norms._PASS", 2 * 32 * 32)
+    monkeypatch.setattr("restain.networks.statistics._PASS", 2 * 32 * 32)
     found = measure(generator, crops)
     groups = [crops[0:2], crops[2:4], crops[4:5], *([crop] for crop in crops[5:])]
     parts = [measure(generator, group) for group in groups]
@@ -181,24 +172,12 @@ def test_without_statistics_batch_norms_stay_as_they_are() -> None:
     torch.testing.assert_close(freeze(generator, Statistics((), ()))(x), generator(x), rtol=0, atol=0)
 
 
-def test_averages_of_batch_norms_are_measured_and_put_in_place() -> None:
-    generator = ResnetSpec(ngf=3, blocks=1, norm="batch", spectral_norm=False).build().eval()
-    before = {name: value.clone() for name, value in generator.state_dict().items()}
-    crops = _crops(7)
-    moved = freeze(generator, measure_batch_norms(generator, iter(crops), 2))
-    assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
-    expected = with_settled_batch_norms(generator, crops, 2).state_dict()
-    for name, value in moved.state_dict().items():
-        assert torch.equal(value, expected[name]) or name.endswith("num_batches_tracked")
-    assert not torch.equal(moved(crops[0]), generator(crops[0]))
-
-
 def test_crops_of_several_sizes_are_batched_by_size() -> None:
     generator = ResnetSpec(ngf=3, blocks=1, norm="batch", spectral_norm=False).build().eval()
     small, large = _crops(2, 16), _crops(3, 32)
     mixed = [large[0], small[0], large[1], small[1], large[2]]  # of which the last makes no batch
-    found = measure_batch_norms(generator, mixed, 2)
-    parts = [measure_batch_norms(generator, group, 2) for group in (large, small)]
+    found = measure(generator, mixed, 2)
+    parts = [measure(generator, group, 2) for group in (large, small)]
     torch.testing.assert_close(found.means[0], (parts[0].means[0] + parts[1].means[0]) / 2)
 
 
@@ -254,26 +233,28 @@ def test_settled_batch_norms_hold_the_mean_of_what_batches_of_crops_give() -> No
     generator = ResnetSpec(ngf=3, blocks=1, norm="batch", dropout=True, spectral_norm=True).build().double().eval()
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     crops = [_draw((1, 3, 16, 16), seed) / 10 for seed in range(7)]  # of which the last makes no batch
-    settled = with_settled_batch_norms(generator, iter(crops), 2)
+    settled = freeze(generator, measure(generator, iter(crops), 2))
     assert settled is not generator and not settled.training
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
     first = next(module for module in settled.modules() if isinstance(module, nn.BatchNorm2d))
     batches = [torch.cat(crops[start : start + 2]) for start in (0, 2, 4)]
     seen = [settled.layers[1](settled.layers[0](batch)) for batch in batches]
-    torch.testing.assert_close(first.running_mean, torch.stack([x.mean(dim=(0, 2, 3)) for x in seen]).mean(dim=0))
-    torch.testing.assert_close(first.running_var, torch.stack([x.var(dim=(0, 2, 3)) for x in seen]).mean(dim=0))
+    means, variances = ([moment(x, dim=(0, 2, 3)) for x in seen] for moment in (torch.mean, torch.var))
+    torch.testing.assert_close(first.running_mean.float(), torch.stack(means).mean(dim=0).float())
+    torch.testing.assert_close(first.running_var.float(), torch.stack(variances).mean(dim=0).float())
+    assert not torch.equal(settled(crops[0]), generator(crops[0]))
     assert first.momentum == 0.1
-    again = with_settled_batch_norms(generator, iter(crops), 2)  # dropout is off
+    again = freeze(generator, measure(generator, iter(crops), 2))  # dropout is off
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in settled.state_dict().items())
 
 
-def test_fewer_crops_than_a_batch_are_one_and_without_batch_norms_nothing_is_read() -> None:
+def test_fewer_crops_than_a_batch_are_one_and_without_norms_nothing_is_read() -> None:
     generator = UnetSpec(ngf=2, downs=3).build().eval()
     crops = [torch.rand(1, 3, 16, 16) for _ in range(2)]
-    settled = with_settled_batch_norms(generator, crops, 4)
-    alone = with_settled_batch_norms(generator, crops, 2)
+    settled = freeze(generator, measure(generator, crops, 4))
+    alone = freeze(generator, measure(generator, crops, 2))
     assert all(torch.equal(value, alone.state_dict()[name]) for name, value in settled.state_dict().items())
     with pytest.raises(RestainError, match="no crop"):
-        with_settled_batch_norms(generator, [], 4)
+        measure(generator, [], 4)
     plain = ResnetSpec(ngf=2, blocks=1).build().eval()
-    assert with_settled_batch_norms(plain, [], 4) is plain
+    assert measure(freeze(plain, measure(plain, crops)), []) == Statistics((), ())

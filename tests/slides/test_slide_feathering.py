@@ -159,7 +159,7 @@ def test_borders_of_a_u_net_show_only_without_feathering(
 def test_a_saved_u_net_stains_a_slide(smooth_slide: Path, unet: Stainer, tmp_path: Path) -> None:
     """From its folder, calibrated, by the public verb: feathered by default, and the record has it all."""
     crops = (torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed)) * 2 - 1 for seed in range(8))
-    save_stainer(tmp_path / "stainer", unet.generator, unet.card, calibrated(unet.generator, crops))
+    save_stainer(tmp_path / "stainer", unet.generator, unet.card, calibrated(unet.generator, crops)[1])
     options = SlideOptions(tile=128, stain_background=True)
     (record,) = restain.slide(tmp_path / "stainer", smooth_slide, tmp_path / "out", options=options).records
     assert (record.status, record.norm, record.seams) == ("stained", "stainer", "feather")

@@ -9,9 +9,9 @@ from torch import nn
 
 from restain.errors import RestainError
 from restain.images import RGB
-from restain.networks.norms import freeze, measure, save_statistics
 from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import AutoencoderSpec, ResnetSpec
+from restain.networks.statistics import freeze, measure, save_statistics
 from restain.slides.seamless.local import LocalStatistics, Place, load_local, localise, measure_local, save_local
 from restain.slides.seamless.windows import sample_positions, sample_windows, window_count
 from restain.slides.tiling import Footprint

@@ -33,7 +33,7 @@ def plain(stainer_folder: Path) -> Stainer:
 def calibrated_stainer(plain: Stainer, he_image: RGB) -> Stainer:
     """With the statistics of crops of the tissue of ``he_image``."""
     crops = [he_image[y : y + 64, x : x + 64] for y in range(150, 350, 40) for x in range(150, 450, 50)]
-    return replace(plain, calibration=calibrated(plain.generator, (to_tensor(crop)[None] for crop in crops)))
+    return replace(plain, calibration=calibrated(plain.generator, (to_tensor(crop)[None] for crop in crops))[1])
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from small_slides import identity, make_plan
 
 from restain.errors import RestainError
 from restain.images import RGB
-from restain.networks.norms import measure
+from restain.networks.statistics import measure
 from restain.slides.run.journal import Journal
 from restain.slides.run.pipeline import Stages, run_tiles
 from restain.slides.slide_stainer import SlideStainer

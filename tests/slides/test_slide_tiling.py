@@ -10,8 +10,8 @@ from torch import nn
 from restain.errors import RestainError
 from restain.images import RGB
 from restain.networks.generator import Generator
-from restain.networks.norms import Statistics, measure
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
+from restain.networks.statistics import Statistics, measure
 from restain.slides.seamless.local import LocalStatistics, measure_local
 from restain.slides.slide_stainer import SlideStainer
 from restain.slides.tiling import Footprint, Tile, Tiling, padded_region

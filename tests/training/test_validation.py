@@ -15,7 +15,7 @@ from restain.data.layouts import find_pairs
 from restain.errors import RestainError
 from restain.images import read_rgb
 from restain.methods.contrastive import ContrastiveMethod
-from restain.networks.norms import freeze, measure
+from restain.networks.statistics import freeze, measure
 from restain.run_folder import RunFolder
 from restain.stainer import load_stainer
 from restain.tensors import to_rgb, to_tensor

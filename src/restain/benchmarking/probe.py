@@ -12,8 +12,8 @@ from restain.benchmarking.plan import Contender, Cost, Plan, batch_overrides
 from restain.files import write_json
 from restain.inference import prepare
 from restain.networks.generator import Generator
-from restain.networks.norms import freeze, measure
 from restain.networks.specs import GeneratorSpec
+from restain.networks.statistics import freeze, measure
 from restain.training.distributed import Machine, launch
 from restain.training.estimate import STEPS, time_steps
 from restain.training.interruptions import out_of_memory_explained

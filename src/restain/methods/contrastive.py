@@ -18,7 +18,7 @@ from restain.losses.pyramid import pyramid_loss
 from restain.losses.reconstruction import low_resolution_l1
 from restain.methods.base import Method, Phase, Progress, Step, detached, seeded
 from restain.methods.contrastive_config import ContrastiveConfig
-from restain.networks.norms import averages_kept
+from restain.networks.batch_norms import averages_kept
 from restain.networks.projector import PatchProjector
 from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import ResnetSpec

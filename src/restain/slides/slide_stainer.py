@@ -11,7 +11,7 @@ from torch import Tensor
 from restain.images import RGB
 from restain.networks.generator import Generator, plain_copy
 from restain.networks.noise import Place
-from restain.networks.norms import Statistics, freeze
+from restain.networks.statistics import Statistics, freeze
 from restain.slides.seamless.local import LocalStatistics, localise
 from restain.slides.tiling import Tile
 from restain.tensors import to_rgb, to_tensor

@@ -17,7 +17,6 @@ from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
 from restain.networks.layers import settle_spectral_norm
-from restain.networks.norms import with_settled_batch_norms
 from restain.progress import console
 from restain.recipes import Recipe, load_recipe
 from restain.run_folder import DataUsed, RunFolder
@@ -221,12 +220,13 @@ def write_stainer(trainer: Trainer, folder: Path) -> None:
     if trainer.average is not None:
         settle_spectral_norm(generator)
     generator.eval()
-
-    def crops() -> Iterator[torch.Tensor]:
-        return training_crops(manifest, side=side, seed=trainer.recipe.seed)
-
-    generator = with_settled_batch_norms(generator, crops(), trainer.recipe.optim.batch)
-    found = calibrated(generator, crops(), data=manifest.root.resolve().name, fingerprint=manifest.fingerprint())
+    generator, found = calibrated(
+        generator,
+        training_crops(manifest, side=side, seed=trainer.recipe.seed),
+        batch=trainer.recipe.optim.batch,
+        data=manifest.root.resolve().name,
+        fingerprint=manifest.fingerprint(),
+    )
     save_stainer(folder, generator, _card(trainer), found)
 
 

@@ -19,7 +19,7 @@ from restain.errors import RestainError
 from restain.metrics.pixels.similarity import ssim
 from restain.metrics.stain.dab import dab_density, mean_density
 from restain.networks.generator import Generator
-from restain.networks.norms import freeze, measure, with_settled_batch_norms
+from restain.networks.statistics import freeze, measure
 from restain.recipes.common import ValidationConfig
 from restain.run_folder import RunFolder
 from restain.tensors import to_rgb, to_tensor
@@ -124,7 +124,7 @@ def held_out(manifest: Manifest) -> list[Record]:
 def score_fields(
     generator: Generator, records: list[Record], crops: Iterator[Tensor], batch: int = 1
 ) -> dict[str, float]:
-    """Scores of a generator whose norms take their statistics from crops of the training images.
+    """Scores of a generator whose norms are fixed to the statistics of crops of the training images.
 
     Args:
         generator: in any state; it is put into eval mode.
@@ -138,10 +138,7 @@ def score_fields(
     """
     generator.eval()
     device = next(generator.parameters()).device
-    if generator.norm_sites():
-        network = freeze(generator, measure(generator, crops))
-    else:
-        network = with_settled_batch_norms(generator, crops, batch)
+    network = freeze(generator, measure(generator, crops, batch))
     similar, amounts = [], []
     with torch.compiler.set_stance("force_eager"):
         for record in records:

@@ -13,7 +13,7 @@ import numpy as np
 
 from restain.errors import RestainError
 from restain.inference import prepare
-from restain.networks.norms import Statistics
+from restain.networks.statistics import Statistics
 from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan, plan_slide
 from restain.slides.run.job import Job, list_jobs

@@ -23,7 +23,8 @@ from restain.errors import RestainError, in_short
 from restain.files import write_aside
 from restain.networks.generator import Generator, plain_copy, replace_module
 from restain.networks.noise import Place
-from restain.networks.norms import EPS, check_channels, moments
+from restain.networks.norms import EPS
+from restain.networks.statistics import check_channels, moments
 from restain.slides.tiling import Read
 from restain.tensors import to_tensor
 from restain.wsi.geometry import Mask, Region, Size

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from restain.appearance import AppearanceMeter, distance
 from restain.errors import RestainError
-from restain.networks.norms import Statistics, load_statistics, save_statistics
+from restain.networks.statistics import Statistics, load_statistics, save_statistics
 from restain.slides.options import Norm
 from restain.slides.plan import Plan, StainerNeeds
 from restain.slides.seamless.local import LocalStatistics, load_local, measure_local, save_local
