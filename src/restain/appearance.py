@@ -83,8 +83,8 @@ def distance(stored: Appearance, found: Appearance) -> float:
     same study .4 in the median of 53 places, 1.2 at most, .7 over all validation fields; single fields .6, 99 % below
     1.8; H&E of other laboratories 3.3 to 4.1; an IHC 6.2. With the validation fields recoloured, a stainer with stored
     statistics had a DAB error of .050 to .073 at distances up to 1.6, .121 at 2.0 (eosin x 1.6), .294 at 8.7 (yellow).
-    Batch norms fail earlier: ``restain-small`` on virtual tissue of another laboratory, at 1.4, had an r of DAB of .38, and
-    .65 in its own (at .2), where single fields are at 1.0 at most.
+    Batch norms fail earlier: ``restain-small`` on virtual tissue of another laboratory, at 1.4, had an r of DAB of .38,
+    and .65 in its own (at .2), where single fields are at 1.0 at most.
     """
     difference = np.array(found.mean) - np.array(stored.mean)
     covariance = np.array(stored.covariance) + _NOISE**2 * np.eye(6)

@@ -13,7 +13,7 @@ from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import AutoencoderSpec, ResnetSpec
 from restain.networks.statistics import freeze, measure, save_statistics
 from restain.slides.seamless.local import LocalStatistics, Place, load_local, localise, measure_local, save_local
-from restain.slides.seamless.windows import sample_positions, sample_windows, window_count
+from restain.slides.seamless.windows import inner_tissue, sample_positions, sample_windows, window_count
 from restain.slides.tiling import Footprint
 from restain.tensors import to_tensor
 from restain.wsi.geometry import Region, Size
@@ -187,6 +187,16 @@ def test_four_megapixels_are_sampled_but_no_more_than_there_are(side: int, count
     mask[:, 5:] = False  # a quarter is left
     assert window_count(mask, Size(side * 2, side * 2), side) == 1
     assert window_count(mask, Size(side * 2 + 8, side * 2), side) == 2
+
+
+def test_windows_of_tissue_alone_hold_no_glass() -> None:
+    mask = np.zeros((20, 30), dtype=bool)
+    mask[3:12, 4:20] = True
+    inner = inner_tissue(mask, Size(300, 200), 35)  # it touches five cells
+    for window in sample_windows(inner, Size(300, 200), Footprint(8, 4, 4), count=20, side=35, seed=0):
+        assert mask[window.y // 10 : -(-window.bottom // 10), window.x // 10 : -(-window.right // 10)].all()
+    assert inner.sum() == 5 * 12
+    assert np.array_equal(inner_tissue(mask, Size(300, 200), 100), mask)  # none fits
 
 
 def test_windows_lie_in_the_grid() -> None:

@@ -10,6 +10,7 @@ import tifffile
 import torch
 from small_slides import MPP, write_slide
 
+from restain.appearance import FAR
 from restain.calibration import calibrated
 from restain.errors import RestainError
 from restain.images import RGB, read_rgb
@@ -105,10 +106,10 @@ def test_tissue_unlike_the_calibrations_is_a_warning(
     he_slide: Path, he_image: RGB, calibrated_stainer: Stainer, plain: Stainer, tmp_path: Path
 ) -> None:
     record, _ = stained(he_slide, tmp_path / "same", calibrated_stainer)
-    assert record.appearance_distance is not None and record.appearance_distance < 2 and not record.warnings
+    assert record.appearance_distance is not None and record.appearance_distance < FAR and not record.warnings
     brown = (he_image * np.array([1.0, 0.85, 0.5])).astype(np.uint8)
     other = write_slide(tmp_path / "slides" / "other.tif", brown)
     record, _ = stained(other, tmp_path / "other", calibrated_stainer)
-    assert record.appearance_distance is not None and record.appearance_distance > 2
+    assert record.appearance_distance is not None and record.appearance_distance > FAR
     assert any("looks unlike that on which the stainer was calibrated" in warning for warning in record.warnings)
     assert stained(he_slide, tmp_path / "plain", plain)[0].appearance_distance is None

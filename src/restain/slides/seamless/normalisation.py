@@ -14,7 +14,7 @@ from restain.networks.statistics import Statistics, load_statistics, save_statis
 from restain.slides.options import Norm
 from restain.slides.plan import Plan, StainerNeeds
 from restain.slides.seamless.local import LocalStatistics, load_local, measure_local, save_local
-from restain.slides.seamless.windows import sample_windows, window_count
+from restain.slides.seamless.windows import inner_tissue, sample_windows, window_count
 from restain.slides.tiling import Footprint, Read
 from restain.stainer import Stainer
 from restain.tensors import to_tensor
@@ -96,7 +96,8 @@ def measured_pixels(plan: Plan, side: int) -> int:
 def measure_distance(stainer: Stainer, plan: Plan, read: Read) -> float | None:
     """How far a slide's tissue looks from that on which the stainer was calibrated; see ``restain.appearance``.
 
-    It looks at up to two megapixels of tissue, in at most 64 windows of the size of the calibration's crops.
+    It looks at up to two megapixels of tissue, in at most 64 windows of the size of the calibration's crops; the glass
+    beside a small piece of tissue would count as another appearance.
 
     Returns:
         None where the stainer was not calibrated, or the slide has no tissue.
@@ -105,7 +106,8 @@ def measure_distance(stainer: Stainer, plan: Plan, read: Read) -> float | None:
         return None
     side, meter = stainer.calibration.side, AppearanceMeter()
     count = min(_MOST, max(_FEWEST, _LOOKED_AT // side**2))
-    for window in sample_windows(plan.tissue.mask, plan.grid.size, plan.footprint, count=count, side=side, seed=_SEED):
+    inner = inner_tissue(plan.tissue.mask, plan.grid.size, side)
+    for window in sample_windows(inner, plan.grid.size, plan.footprint, count=count, side=side, seed=_SEED):
         meter.add(read(window))
     return distance(stainer.calibration.appearance, meter.appearance())
 

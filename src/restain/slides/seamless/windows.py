@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import minimum_filter
 
 from restain.errors import RestainError
 from restain.slides.tiling import Footprint
@@ -71,6 +72,20 @@ def sample_windows(mask: Mask, size: Size, footprint: Footprint, *, count: int, 
     limits = np.maximum(0, np.array(size.shape) - (height, width))
     corners = np.clip(centres - (height / 2, width / 2), 0, limits).astype(int)
     return [Region(x, y, width, height) for y, x in corners.tolist()]
+
+
+def inner_tissue(mask: Mask, size: Size, side: int) -> Mask:
+    """Centres of windows that hold nothing but tissue; all tissue where no such window fits.
+
+    Args:
+        mask: tissue over the whole grid, at any resolution.
+        size: of the grid.
+        side: of a window, pixels.
+    """
+    sides = [side * cells / pixels for cells, pixels in zip(mask.shape, size.shape, strict=True)]
+    around = [2 * math.ceil((cells - 1) / 2) + 1 for cells in sides]  # the window's own cell, and those that it touches
+    inner: Mask = minimum_filter(mask, size=around, mode="constant", cval=False)
+    return inner if inner.any() else mask
 
 
 def _morton(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
