@@ -17,7 +17,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An uninterrupted run of 18 steps with a moving average, validated every 5 steps."""
     out = tmp_path_factory.mktemp("runs") / "whole"

@@ -7,9 +7,13 @@ import pytest
 import torch
 from running import CPU, equal, interrupt_after, kept_steps, last_state, run
 from small import write_pairs
+from torch import nn
 
 import restain
+from restain.calibration import training_crops
+from restain.data.layouts import find_pairs
 from restain.errors import RestainError
+from restain.networks.statistics import measure
 from restain.run_folder import RunFolder
 from restain.stainer import load_stainer
 from restain.training.session import train
@@ -23,6 +27,17 @@ def test_the_run_folder_holds_what_it_says(whole: Path) -> None:
     stainer = load_stainer(whole)
     assert stainer.card.recipe == "tiny" and stainer.card.trained["steps"] == 18
     assert not any(path.name.startswith(".") for path in whole.rglob("*"))
+
+
+def test_batch_norms_hold_averages_over_training_crops_in_batches_as_trained(
+    pairs: Path, fast: tuple[str, ...], tmp_path: Path
+) -> None:
+    stainer = load_stainer(run(pairs, tmp_path / "run", fast, "optim.batch=3", recipe="restain-small"))
+    norms = [module for module in stainer.generator.modules() if isinstance(module, nn.BatchNorm2d)]
+    held, manifest = [norm.running_mean for norm in norms], find_pairs(pairs, "B")
+    for batch, same in ((3, True), (1, False)):
+        crops = training_crops(manifest, side=40, seed=0)
+        assert all(map(torch.equal, held, measure(stainer.generator, crops, batch).means)) == same
 
 
 def test_a_run_folders_own_recipe_repeats_the_run(pairs: Path, whole: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from restain.networks.generator import Generator, plain_copy
 
 
 def batch_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    """All of them, in the order of the modules."""
+    """All of them, in the order of the modules; a generator with norms that look at the image has none."""
     return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
