@@ -73,3 +73,24 @@ def test_every_network_is_stepped_with_weight_decay() -> None:
 def test_what_does_not_go_together_is_refused(override: str, words: str) -> None:
     with pytest.raises(RestainError, match=words):
         small("unit", override)
+
+
+def test_shared_blocks_are_the_same_ones_and_are_stepped_once() -> None:
+    recipe = small("unit", "latent.shared_blocks=1")
+    method = build(recipe)
+    there, back = (method.networks[name] for name in ("generator", "generator_back"))
+    assert back.encoder[-1] is there.encoder[-1]
+    assert back.decoder[0] is there.decoder[0]
+    assert back.encoder[0] is not there.encoder[0]
+    assert back.decoder[-2] is not there.decoder[-2]
+    phase = method.phases[1]
+    parameters = list(method.parameters_of(phase))
+    assert len(parameters) == len({id(parameter) for parameter in parameters})
+    each = sum(len(list(network.parameters())) for network in (there, back))
+    shared = sum(len(list(block.parameters())) for block in (there.encoder[-1], there.decoder[0]))
+    assert len(parameters) == each - shared
+
+
+def test_more_shared_blocks_than_there_are_is_refused() -> None:
+    with pytest.raises(RestainError, match=r"latent\.shared_blocks is 9; generator\.blocks is \d"):
+        small("unit", "latent.shared_blocks=9")

@@ -114,9 +114,8 @@ class Method(nn.Module, ABC, Generic[Pass]):
         return self
 
     def parameters_of(self, phase: Phase) -> Iterator[nn.Parameter]:
-        """Parameters that a phase steps."""
-        for name in phase.networks:
-            yield from self.networks[name].parameters()
+        """Parameters that a phase steps, each once where networks share some."""
+        yield from nn.ModuleList(self.networks[name] for name in phase.networks).parameters()
 
     @contextmanager
     def only(self, phase: Phase) -> Iterator[None]:

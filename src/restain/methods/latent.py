@@ -47,6 +47,7 @@ class LatentMethod(Method[LatentPass]):
                 **{name: seeded(seed, name, config.discriminator.build) for name in discriminators},
             }
         )
+        self._back.share_blocks(self.stainer(), config.latent.shared_blocks)
         decay = config.weight_decay
         self.phases = (
             Phase(name="discriminators", networks=discriminators, weight_decay=decay),

@@ -28,6 +28,8 @@ class LatentSpaceConfig(MethodSection):
         """Sentences about fields of other sections that do not go together with these."""
         if not isinstance(generator, AutoencoderSpec):
             yield f"field generator.kind is {generator.kind!r}; expected 'autoencoder', which has a latent space"
+        elif self.latent.shared_blocks > generator.blocks:
+            yield f"field latent.shared_blocks is {self.latent.shared_blocks}; generator.blocks is {generator.blocks}"
         layers, scales = self.discriminator.layers, self.discriminator.scales
         field = f"discriminator.layers {layers} at discriminator.scales {scales}"
         yield from needs_crop(crop, {field: self.discriminator.smallest_image})

@@ -57,6 +57,15 @@ class AutoencoderGenerator(Generator):
         self.encoder, self.decoder = nn.Sequential(*encoder), nn.Sequential(*decoder)
         self._field = receptive_field(self._sources, spec.stride)
 
+    def share_blocks(self, other: AutoencoderGenerator, count: int) -> None:
+        """Take the other's last residual blocks of the encoder and first of the decoder in place of its own.
+
+        Shared weights next to the latent space bind what it means to both stains. Source: Liu et al. (2017), Sec. 3.
+        """
+        for index in range(count):
+            self.encoder[-1 - index] = other.encoder[-1 - index]
+            self.decoder[index] = other.decoder[index]
+
     def encode(self, x: Tensor) -> Tensor:
         """Image (N, 3, H, W), sides multiples of the stride -> latent means (N, C, H / stride, W / stride)."""
         latent: Tensor = self.encoder(x)

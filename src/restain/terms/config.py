@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from restain.sections import Section
 
@@ -262,6 +262,9 @@ class LatentConfig(Section):
     cycle: NonNegativeFloat = Field(10.0, description="weight of an image against itself translated there and back")
     prior: NonNegativeFloat = Field(0.01, description="weight of the squared latent means, encoded from real images")
     prior_cycle: NonNegativeFloat = Field(0.01, description="the same, encoded from virtual images")
+    shared_blocks: NonNegativeInt = Field(
+        0, description="last residual blocks of the encoders and first of the decoders that both stains share"
+    )
 
 
 class MaskConfig(Section):
