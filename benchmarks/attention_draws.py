@@ -24,7 +24,7 @@ from restain.metrics.stain.dab import POSITIVE_OD
 from restain.networks.resnet import ResnetGenerator
 from restain.recipes import load_recipe
 from restain.sampling import draw_locations
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 from restain.tensors import to_tensor
 from restain.terms.a2sp import A2sp
 from restain.terms.patches import PatchEmbedder

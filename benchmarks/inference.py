@@ -34,7 +34,8 @@ from restain.inference import prepare
 from restain.networks.generator import Generator
 from restain.networks.specs import ResnetSpec
 from restain.networks.statistics import freeze, measure
-from restain.stainer import Stainer, StainerCard, load_stainer
+from restain.stainer import Stainer, StainerCard
+from restain.stainer_files import load_stainer
 from restain.tensors import to_tensor
 
 Run = Callable[[Tensor], Tensor]

@@ -32,7 +32,7 @@ from restain.slides.seamless.seam_score import SeamMeter, SeamScore
 from restain.slides.seamless.windows import sample_windows, window_count
 from restain.slides.slide_stainer import SlideStainer
 from restain.slides.tiling import Footprint, Tiling, padded_region
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 from restain.stains import tissue_mask
 from restain.tensors import find_device, to_rgb, to_tensor
 from restain.wsi.geometry import Region, Size

@@ -35,7 +35,8 @@ from restain.slides.run.job import Job
 from restain.slides.run.single import stain_slide
 from restain.slides.seamless.normalisation import needs_of
 from restain.slides.slide_stainer import SlideStainer
-from restain.stainer import Stainer, StainerCard, load_stainer
+from restain.stainer import Stainer, StainerCard
+from restain.stainer_files import load_stainer
 from restain.tensors import find_device, to_tensor
 from restain.wsi.reader import open_slide
 from restain.wsi.resample import read_region

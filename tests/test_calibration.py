@@ -15,7 +15,8 @@ from restain.errors import RestainError
 from restain.images import read_rgb, write_png
 from restain.networks.specs import ResnetSpec, UnetSpec
 from restain.networks.statistics import freeze, measure
-from restain.stainer import StainerCard, load_stainer, save_stainer
+from restain.stainer import StainerCard
+from restain.stainer_files import load_stainer, save_stainer
 from restain.tensors import to_tensor
 
 

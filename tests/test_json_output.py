@@ -15,7 +15,8 @@ from restain.cli import app
 from restain.console.as_json import plain
 from restain.images import write_png
 from restain.networks.specs import ResnetSpec
-from restain.stainer import StainerCard, save_stainer
+from restain.stainer import StainerCard
+from restain.stainer_files import save_stainer
 from restain.wsi.geometry import Size
 
 

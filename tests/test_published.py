@@ -11,7 +11,7 @@ from torch.nn.utils import spectral_norm
 
 from restain.errors import RestainError
 from restain.published import import_weights
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 
 
 class Blur(nn.Module):

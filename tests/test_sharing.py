@@ -16,7 +16,8 @@ from restain.errors import RestainError
 from restain.hub import HubReference, hub_reference
 from restain.images import write_png
 from restain.networks.specs import ResnetSpec
-from restain.stainer import StainerCard, save_stainer
+from restain.stainer import StainerCard
+from restain.stainer_files import save_stainer
 
 hub = pytest.importorskip("huggingface_hub", reason="huggingface-hub is not installed")
 

@@ -22,7 +22,8 @@ from restain.images import read_rgb, write_png
 from restain.networks.generator import plain_copy
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
 from restain.networks.statistics import Statistics, freeze, measure
-from restain.stainer import StainerCard, load_stainer, save_stainer
+from restain.stainer import StainerCard
+from restain.stainer_files import load_stainer, save_stainer
 from restain.training.checkpoint import load_checkpoint
 
 CARD = StainerCard(stain="ER", mpp=0.5, tile_size=96, recipe="tiny", trained={"steps": 7})
@@ -251,7 +252,7 @@ def test_other_weights_are_refused_before_anything_is_built(folder: Path, monkey
     with pytest.raises(RestainError, match=r"model\.safetensors: has SHA-256 \w{12}\.\.\.; config\.json expects"):
         load_stainer(folder)
     weights.write_bytes(good)
-    monkeypatch.setattr("restain.stainer.load_file", None)  # no weights are read
+    monkeypatch.setattr("restain.stainer_files.load_file", None)  # no weights are read
     largest = {"kind": "resnet", "ngf": 512, "blocks": 64, "spectral_norm": False}  # 19 GB
     for spec, words in (
         (largest, r"layers\.1\.bias is \(4,\); expected \(512,\)"),

@@ -16,7 +16,8 @@ from restain.images import read_rgb, write_png
 from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import ResnetSpec
 from restain.networks.statistics import freeze, measure
-from restain.stainer import StainerCard, load_stainer, save_stainer
+from restain.stainer import StainerCard
+from restain.stainer_files import load_stainer, save_stainer
 from restain.staining import stain
 from restain.staining_record import origin_of, read_staining
 from restain.tensors import to_rgb, to_tensor

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from restain.cli import app
 from restain.evaluation.schema import read_summary
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 from restain.staining_record import origin_of
 
 

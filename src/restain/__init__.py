@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from restain.sharing import pull, push
     from restain.slides.options import SlideOptions
     from restain.slides.run.batch import slide
-    from restain.stainer import Stainer, StainerCard, load_stainer
+    from restain.stainer import Stainer, StainerCard
+    from restain.stainer_files import load_stainer
     from restain.staining import stain
     from restain.studies.analysis import analyse_study
     from restain.studies.making import StudyMade, make_study
@@ -72,7 +73,7 @@ _HOMES = {
     "inspect": "data.inspection",
     "list_weights": "weights",
     "load_recipe": "recipes",
-    "load_stainer": "stainer",
+    "load_stainer": "stainer_files",
     "make_study": "studies.making",
     "pairs": "registration.pairs_verb",
     "phantom": "phantoms",

@@ -23,7 +23,8 @@ from restain.networks.batch_norms import batch_norms
 from restain.networks.generator import Generator
 from restain.networks.statistics import Statistics, freeze, measure
 from restain.progress import ProgressBar
-from restain.stainer import Calibration, load_stainer, save_stainer, stainer_folder
+from restain.stainer import Calibration
+from restain.stainer_files import load_stainer, save_stainer, stainer_folder
 from restain.tensors import find_device, to_rgb, to_tensor
 
 CROPS = 300  # two other draws of as many gave the same scores to .01

@@ -21,7 +21,8 @@ from restain.errors import RestainError
 from restain.files import write_aside
 from restain.networks.generator import Generator, plain_copy, replace_module
 from restain.networks.norms import ChannelScale
-from restain.stainer import Norm, Stainer, load_stainer
+from restain.stainer import Norm, Stainer
+from restain.stainer_files import load_stainer
 
 if TYPE_CHECKING:
     import onnx

@@ -22,8 +22,9 @@ from torch import Tensor
 from restain.errors import RestainError, in_short
 from restain.files import require_file, sha256
 from restain.networks.specs import GeneratorSpec, ResnetSpec, UnetSpec
-from restain.stainer import StainerCard, refuse_nonfinite, save_stainer
+from restain.stainer import StainerCard
 from restain.stainer_config import first_problem
+from restain.stainer_files import refuse_nonfinite, save_stainer
 
 Family: TypeAlias = Literal["cyclegan", "pix2pix", "pspstain", "asp", "cut"]
 Layout: TypeAlias = Literal["anti-aliased ResNet", "strided ResNet", "U-Net"]

@@ -16,8 +16,9 @@ from restain.evaluation.schema import SUMMARY, Scores, Summary, read_summary
 from restain.files import write_text
 from restain.hub import check_repository, hub_reference, upload
 from restain.model_card import model_card
-from restain.stainer import CARD, CONFIG, STATISTICS, WEIGHTS, Stainer, copy_stainer, load_stainer, stainer_folder
+from restain.stainer import Stainer
 from restain.stainer_config import read_config
+from restain.stainer_files import CARD, CONFIG, STATISTICS, WEIGHTS, copy_stainer, load_stainer, stainer_folder
 
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,59}")
 _DATA_SET = re.compile(r"[A-Za-z0-9][\w./-]{0,95}")

@@ -21,7 +21,8 @@ from restain.images import RGB, is_pyramid, list_images, read_rgb, stated_mpp, w
 from restain.inference import find_precision, prepare
 from restain.networks.generator import Generator
 from restain.progress import ProgressBar
-from restain.stainer import Stainer, load_stainer
+from restain.stainer import Stainer
+from restain.stainer_files import load_stainer
 from restain.staining_record import ImageOrigin, Stained, StainingRecord, origin_of, read_staining, write_staining
 from restain.tensors import find_device, is_out_of_memory, to_rgb, to_tensor
 

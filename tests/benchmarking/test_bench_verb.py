@@ -16,7 +16,7 @@ from restain.errors import RestainError, Stopped
 from restain.evaluation import EvaluationOptions, evaluate
 from restain.evaluation.schema import read_summary
 from restain.methods.conditional import ConditionalMethod
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 
 
 def rows_of(out: Path) -> dict[str, dict[str, str]]:

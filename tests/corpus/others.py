@@ -19,7 +19,8 @@ def write_stainer(folder: Path) -> Path:
     import torch
 
     from restain.networks.specs import ResnetSpec
-    from restain.stainer import StainerCard, save_stainer
+    from restain.stainer import StainerCard
+    from restain.stainer_files import save_stainer
 
     torch.manual_seed(0)
     made = folder / "stainer"

@@ -8,7 +8,8 @@ import restain
 from restain.evaluation.inputs import match_images
 from restain.evaluation.stainers import Stainers, read_stainers
 from restain.networks.specs import ResnetSpec
-from restain.stainer import Stainer, StainerCard, load_stainer, save_stainer
+from restain.stainer import Stainer, StainerCard
+from restain.stainer_files import load_stainer, save_stainer
 from restain.staining_record import NAME
 
 

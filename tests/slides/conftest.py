@@ -8,7 +8,8 @@ from small_slides import MPP, draw_tissue, write_slide
 
 from restain.images import RGB
 from restain.networks.specs import ResnetSpec
-from restain.stainer import StainerCard, save_stainer
+from restain.stainer import StainerCard
+from restain.stainer_files import save_stainer
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from restain.slides.run import single
 from restain.slides.run.job import Job
 from restain.slides.run.single import stain_slide
 from restain.slides.tiling import Tile
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 from restain.types import Mpp
 from restain.wsi.geometry import Region, Size
 from restain.wsi.tissue import Tissue

@@ -16,7 +16,8 @@ from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord, read_record, read_summary
 from restain.slides.run.job import Job
 from restain.slides.run.single import stain_slide
-from restain.stainer import Stainer, load_stainer
+from restain.stainer import Stainer
+from restain.stainer_files import load_stainer
 
 
 @pytest.fixture

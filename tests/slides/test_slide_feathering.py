@@ -24,7 +24,8 @@ from restain.slides.run.single import stain_slide
 from restain.slides.seamless.policy import SeamPolicy, choose_policy
 from restain.slides.slide_stainer import SlideStainer
 from restain.slides.tiling import Footprint, Tile, Tiling
-from restain.stainer import Stainer, StainerCard, load_stainer, save_stainer
+from restain.stainer import Stainer, StainerCard
+from restain.stainer_files import load_stainer, save_stainer
 from restain.wsi.geometry import Region, Size
 from restain.wsi.reader import open_slide
 

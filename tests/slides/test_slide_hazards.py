@@ -25,7 +25,7 @@ from restain.slides.run.job import Job, list_jobs
 from restain.slides.run.journal import Journal, discard
 from restain.slides.run.single import stain_slide
 from restain.slides.seamless.normalisation import needs_of
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 from restain.wsi.geometry import Region
 from restain.wsi.reader import open_slide
 

@@ -10,7 +10,8 @@ from small_slides import MPP, draw_tissue, write_slide
 import restain
 from restain.networks.denoising import DenoisingGenerator
 from restain.networks.specs import DenoiserSpec
-from restain.stainer import StainerCard, load_stainer, save_stainer
+from restain.stainer import StainerCard
+from restain.stainer_files import load_stainer, save_stainer
 from restain.tensors import to_rgb, to_tensor
 
 

@@ -21,7 +21,8 @@ from restain.slides.run.job import Job
 from restain.slides.run.single import stain_slide
 from restain.slides.seamless import normalisation
 from restain.slides.seamless.normalisation import decide_norm
-from restain.stainer import Stainer, StainerCard, load_stainer
+from restain.stainer import Stainer, StainerCard
+from restain.stainer_files import load_stainer
 from restain.tensors import to_rgb, to_tensor
 
 

@@ -14,7 +14,7 @@ from restain.slides.run.journal import Journal
 from restain.slides.run.pipeline import Stages, run_tiles
 from restain.slides.slide_stainer import SlideStainer
 from restain.slides.tiling import Footprint, Tile, Tiling
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 from restain.tensors import to_tensor
 from restain.wsi.geometry import Region, Size
 

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from restain.cli import app
 from restain.networks.specs import ResnetSpec
 from restain.slides.record import read_record, read_summary
-from restain.stainer import StainerCard, save_stainer
+from restain.stainer import StainerCard
+from restain.stainer_files import save_stainer
 from restain.wsi.reader import open_slide
 
 

@@ -22,7 +22,7 @@ from small import SMALL_NETWORKS
 
 from restain.methods.base import has_graph, without_graph
 from restain.methods.contrastive import ContrastivePass
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 
 MOVING = ("gan.mode=vanilla", "diffusion.target=-1", "diffusion.ramp_kimg=0.05")  # a horizon that leaves its start soon
 CYCLE = (

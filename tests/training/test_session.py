@@ -15,7 +15,7 @@ from restain.data.layouts import find_pairs
 from restain.errors import RestainError
 from restain.networks.statistics import measure
 from restain.run_folder import RunFolder
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 from restain.training.session import train
 
 

@@ -17,7 +17,7 @@ from restain.images import read_rgb
 from restain.methods.contrastive import ContrastiveMethod
 from restain.networks.statistics import freeze, measure
 from restain.run_folder import RunFolder
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 from restain.tensors import to_rgb, to_tensor
 from restain.training import validation
 from restain.training.checkpoint import load_checkpoint

@@ -13,8 +13,8 @@ from restain.errors import RestainError, Stopped, in_short
 from restain.evaluation import EvaluationOptions, evaluate
 from restain.evaluation.schema import SUMMARY
 from restain.files import write_text
-from restain.stainer import CONFIG
 from restain.stainer_config import read_config
+from restain.stainer_files import CONFIG
 from restain.staining import stain
 from restain.training.distributed import Machine
 from restain.training.session import train

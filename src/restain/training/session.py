@@ -20,7 +20,8 @@ from restain.networks.layers import settle_spectral_norm
 from restain.progress import console
 from restain.recipes import Recipe, load_recipe
 from restain.run_folder import DataUsed, RunFolder
-from restain.stainer import StainerCard, save_stainer
+from restain.stainer import StainerCard
+from restain.stainer_files import save_stainer
 from restain.tracking import RunInfo, Tracker, check_trackers, open_trackers
 from restain.training.checkpoint import checkpoints
 from restain.training.distributed import Machine, Processes, launch

@@ -17,7 +17,8 @@ from restain.slides.run.processes import stain_in_processes
 from restain.slides.run.single import stain_slide
 from restain.slides.run.summary import update_summary
 from restain.slides.seamless.normalisation import needs_of
-from restain.stainer import Stainer, load_stainer
+from restain.stainer import Stainer
+from restain.stainer_files import load_stainer
 from restain.tensors import check_devices, find_device
 
 

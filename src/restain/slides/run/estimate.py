@@ -21,7 +21,8 @@ from restain.slides.run.journal import KEPT_DECODED
 from restain.slides.run.pipeline import READ_AHEAD, READERS, WRITE_BEHIND
 from restain.slides.seamless.normalisation import measured_pixels, needs_of, window_side
 from restain.slides.slide_stainer import SlideStainer
-from restain.stainer import Stainer, load_stainer
+from restain.stainer import Stainer
+from restain.stainer_files import load_stainer
 from restain.tensors import find_device, to_tensor
 from restain.wsi.geometry import Size
 from restain.wsi.reader import FileSlide, open_slide

@@ -22,7 +22,7 @@ from restain.slides.record import SlideRecord
 from restain.slides.run.job import Job
 from restain.slides.run.retries import Attempts
 from restain.slides.run.single import stain_slide
-from restain.stainer import load_stainer
+from restain.stainer_files import load_stainer
 
 _PATIENCE = 30  # seconds for a process to let go of its slide
 
