@@ -3,8 +3,8 @@
     python benchmarks/by_area.py parts/restain-small parts/asp-dgrank-small
 
 Fields of one area are alike, so that areas are the honest unit of a comparison. Each argument is the folder of a recipe
-that ``restain bench`` wrote, with an evaluation for each seed. Scores are averaged over the seeds of a field, and then over the fields of an area. A sign
-test over n areas gives p = 2 / 2^n where all agree: 0.008 for eight.
+that ``restain bench`` wrote, with an evaluation for each seed. Scores are averaged over the seeds of a field, and then
+over the fields of an area. A sign test over n areas gives p = 2 / 2^n where all agree: 0.008 for eight.
 """
 
 from __future__ import annotations
