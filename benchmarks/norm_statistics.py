@@ -6,7 +6,9 @@
 Fields: ``image`` normalises each field by itself, ``stainer`` takes the statistics of 300 crops of the training split
 of DATA, ``folder`` those of crops of the fields. Where the norms are batch norms, ``trained`` is the stainer as it is,
 with the averages of its training, in place of ``image``. Slides: ``stainer`` again, ``slide`` takes the statistics of
-the slide's own tissue, ``local`` those of the neighbourhood. The H&E as it is stands beside them. Each row gives the
+the slide's own tissue, ``local`` those of the neighbourhood (not for batch norms).
+
+The H&E as it is stands beside them. Each row gives the
 Pearson correlation of the mean DAB optical density with the truth (over fields; over squares of 128 pixels on a slide),
 its mean absolute error, the error of the positive area, SSIM (Gaussian window) and PSNR.
 """
@@ -52,8 +54,9 @@ def main() -> None:
         for number, (source, real) in enumerate(zip(sources, arguments.real, strict=True)):
             print(f"\n{source}\n{'statistics':16} {'r':>6} {'DAB error':>9} {'area error':>10} {'SSIM':>6} {'PSNR':>6}")
             stain = on_fields if source in arguments.fields else on_slide
-            if restain.load_stainer(arguments.stainer).fixed and source in arguments.fields:
-                ((_, pairs),) = stained_fields(Path(arguments.stainer), source, real, root / f"{number}t", ("stainer",))
+            if restain.load_stainer(arguments.stainer).fixed:
+                stained = stained_fields if source in arguments.fields else stained_slide
+                ((_, pairs),) = stained(Path(arguments.stainer), source, real, root / f"{number}t", ("stainer",))
                 print(f"{'trained':16} " + row(pairs))
             for name, pairs in stain(stainer, source, real, root / str(number)):
                 print(f"{name:16} " + row(pairs))
@@ -80,13 +83,22 @@ def stained_fields(
 
 
 def on_slide(stainer: Path, source: Path, real: Path, out: Path) -> Iterator[tuple[str, list[tuple[RGB, RGB]]]]:
-    """Squares of the virtual and the real slide, where there is tissue, under each choice."""
+    """Squares of the virtual and the real slide, where there is tissue, under each choice, and of the H&E as it is."""
+    norms = ("stainer", "slide") if restain.load_stainer(stainer).fixed else ("stainer", "slide", "local")
+    yield from stained_slide(stainer, source, real, out, norms)
+    he = whole(source)
+    yield "H&E unchanged", squares(he, whole(real), he)
+
+
+def stained_slide(
+    stainer: Path, source: Path, real: Path, out: Path, norms: tuple[str, ...]
+) -> Iterator[tuple[str, list[tuple[RGB, RGB]]]]:
+    """Squares of the virtual and the real slide under some choices."""
     truth, he = whole(real), whole(source)
-    for norm in ("stainer", "slide", "local"):
+    for norm in norms:
         options = restain.SlideOptions(norm=norm, tile=512, lossless=True, precision="32")
         run = restain.slide(stainer, source, out / norm, options=options)
         yield norm, squares(whole(Path(run.records[0].output)), truth, he)
-    yield "H&E unchanged", squares(he, truth, he)
 
 
 def whole(path: Path) -> RGB:

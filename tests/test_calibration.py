@@ -17,7 +17,7 @@ from restain.networks.specs import ResnetSpec, UnetSpec
 from restain.networks.statistics import freeze, measure
 from restain.stainer import StainerCard
 from restain.stainer_files import load_stainer, save_stainer
-from restain.tensors import to_tensor
+from restain.tensors import to_rgb, to_tensor
 
 
 @pytest.fixture
@@ -108,8 +108,14 @@ def test_refusals(folder: Path, pairs: Path, tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in (folder / "stainer").iterdir()}
     with pytest.raises(RestainError, match="crops is 10; expected at least 50"):
         calibrate(folder, pairs, crops=10, device="cpu")
+    with pytest.raises(RestainError, match="seed is -1; expected 0 or more"):
+        calibrate(folder, pairs, seed=-1, device="cpu")
+    with pytest.raises(RestainError, match="hf://lab/her2: is a stainer on the Hub; expected --out"):
+        calibrate("hf://lab/her2", pairs, device="cpu")
     with pytest.raises(RestainError, match="no such file or folder"):
         calibrate(folder, tmp_path / "absent", device="cpu")
+    with pytest.raises(RestainError, match="is an image; expected a data set, or a folder of H&E images"):
+        calibrate(folder, next((pairs / "trainA").iterdir()), device="cpu")
     write_png(tmp_path / "small" / "a.png", np.zeros((20, 40, 3), np.uint8))
     with pytest.raises(RestainError, match=r"a\.png: is 20x40 pixels; expected at least 32x32"):
         calibrate(folder, tmp_path / "small", device="cpu")
@@ -120,10 +126,36 @@ def test_refusals(folder: Path, pairs: Path, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in (folder / "stainer").iterdir()} == before
 
 
+def test_a_place_that_is_taken_is_refused_before_anything_is_measured(
+    folder: Path, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("x")
+    monkeypatch.setattr("restain.calibration.draw_crops", None)
+    with pytest.raises(RestainError, match="mine: holds something that is not a stainer"):
+        calibrate(folder, pairs, out=tmp_path / "mine", crops=50, device="cpu")
+
+
+def test_the_run_folder_as_a_place_means_the_stainer_in_it(folder: Path, pairs: Path) -> None:
+    assert calibrate(folder, pairs, out=folder, crops=50, device="cpu") == folder / "stainer"
+    assert {path.name for path in folder.iterdir()} == {"stainer"}
+
+
+def test_training_images_that_were_enlarged_for_the_crop_are_enlarged_here(pairs: Path) -> None:
+    he = [record.source for record in find_pairs(pairs).pairs("train")]
+    side = he[0].size()[0]
+    whole = next(training_crops(he, side=side, scale=1.5, count=1))  # a native one suffices
+    assert any(np.array_equal(to_rgb(whole[0]), image.read()) for image in he)
+    assert next(training_crops(he, side=side + 4, scale=1.5, count=1)).shape == (1, 3, side + 4, side + 4)
+    with pytest.raises(RestainError, match=f"expected at least {side + 4}x{side + 4}"):
+        next(training_crops(he, side=side + 4, count=1))
+
+
 def test_the_training_draws_the_same_crops(folder: Path, pairs: Path) -> None:
     calibrate(folder, pairs, crops=50, seed=2, device="cpu")
     stainer = load_stainer(folder)
-    crops = training_crops(find_pairs(pairs), side=32, count=50, seed=2)
+    he = [record.source for record in find_pairs(pairs).pairs("train")]
+    crops = training_crops(he, side=32, count=50, seed=2)
     found = calibrated(stainer.generator, crops, data="x", fingerprint="y")[1]
     assert all(map(torch.equal, found.statistics.means, stainer.statistics.means))
     assert found.appearance == stainer.calibration.appearance

@@ -89,6 +89,13 @@ def test_the_card_has_licence_data_and_scores(endpoint: Endpoint, stainer: Path,
     save_stainer(other, ResnetSpec(ngf=2, blocks=2).build(), restain.load_stainer(stainer).card)
     with pytest.raises(RestainError, match="no system in it is recorded as made by this stainer"):
         restain.push(other, "lab/her2", licence="apache-2.0", evaluation=tmp_path / "out")
+    restain.calibrate(stainer, tmp_path / "he", out=tmp_path / "calibrated", crops=50, device="cpu")
+    with pytest.raises(RestainError, match="no system in it is recorded as made by this stainer"):  # the same weights
+        restain.push(tmp_path / "calibrated", "lab/her2", licence="apache-2.0", evaluation=tmp_path / "out")
+    restain.stain(stainer, tmp_path / "he", tmp_path / "of-folder", norm="folder")
+    restain.evaluate(tmp_path / "ihc", tmp_path / "of-folder", out=tmp_path / "out2", options=options)
+    with pytest.raises(RestainError, match="with its own statistics"):
+        restain.push(stainer, "lab/her2", licence="apache-2.0", evaluation=tmp_path / "out2")
 
 
 def test_a_revision_stays_the_same(endpoint: Endpoint, stainer: Path, tmp_path: Path) -> None:

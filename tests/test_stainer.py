@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -317,10 +318,27 @@ def test_the_network_has_the_normalisation_that_is_asked_for(tmp_path: Path) -> 
     stainer = load_stainer(tmp_path / "s")
     with pytest.raises(RestainError, match="this stainer has no statistics; measure them with restain calibrate"):
         stainer.network("stainer")
+    with pytest.raises(RestainError, match="norm is 'slide'; expected stainer or image"):
+        stainer.network("slide")
     x = torch.rand(1, 3, 40, 40)
     assert torch.equal(stainer.network()(x), stainer.generator(x))
     own = measure(stainer.generator, [torch.rand(1, 3, 32, 32)])
     torch.testing.assert_close(stainer.network(statistics=own)(x), freeze(stainer.generator, own)(x))
+
+
+def test_batch_norms_are_fixed_with_every_choice_and_the_card_says_so(tmp_path: Path) -> None:
+    save_stainer(tmp_path / "s", UnetSpec(ngf=2, downs=3).build(), CARD)
+    stainer = load_stainer(tmp_path / "s")
+    assert stainer.fixed_with("image") and stainer.fixed_with("stainer")
+    assert "part of the weights (averages of the training)" in (tmp_path / "s" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("trained", "batch"), [({"batch": 4}, 4), ({"batch": "4"}, 1), ({"images_per_step": 3}, 3)])
+def test_images_that_norms_met_together_are_a_number_or_one(
+    tmp_path: Path, trained: dict[str, Any], batch: int
+) -> None:
+    save_stainer(tmp_path / "s", ResnetSpec(ngf=2, blocks=1).build(), dataclasses.replace(CARD, trained=trained))
+    assert load_stainer(tmp_path / "s").batch == batch
 
 
 def test_what_is_said_of_a_stainer_cannot_break_its_card(tmp_path: Path) -> None:

@@ -287,6 +287,14 @@ def test_the_stainers_statistics_are_used_where_it_has_them(
         stain(stainer, he, tmp_path / "none", norm="slide", device="cpu")
 
 
+def test_images_of_which_none_can_be_measured_say_why(stainer: Path, tmp_path: Path) -> None:
+    (tmp_path / "he").mkdir()
+    (tmp_path / "he" / "broken.png").write_bytes(b"no image")
+    write_png(tmp_path / "he" / "small.png", np.zeros((8, 80, 3), np.uint8))
+    result = stain(stainer, tmp_path / "he", tmp_path / "out", norm="folder", device="cpu")
+    assert not result.written and {path.name for path in result.failed} == {"broken.png", "small.png"}
+
+
 def test_statistics_of_the_folder_depend_on_all_that_is_in_it(stainer: Path, images: Path, tmp_path: Path) -> None:
     he = _tissue(tmp_path / "he")
     (he / "broken.png").write_bytes(b"no image")

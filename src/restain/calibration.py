@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -16,15 +17,17 @@ from torch import Tensor
 from restain.appearance import AppearanceMeter
 from restain.crops import Image, draw_crops
 from restain.data.layouts import find_pairs
-from restain.data.records import Manifest
+from restain.data.records import ImageRef, Manifest
+from restain.data.transforms import rescale
 from restain.errors import RestainError
-from restain.images import IMAGE_SUFFIXES, read_rgb
+from restain.hub import hub_reference
+from restain.images import IMAGE_SUFFIXES, RGB, read_rgb
 from restain.networks.batch_norms import batch_norms
 from restain.networks.generator import Generator
 from restain.networks.statistics import Statistics, freeze, measure
 from restain.progress import ProgressBar
 from restain.stainer import Calibration
-from restain.stainer_files import load_stainer, save_stainer, stainer_folder
+from restain.stainer_files import free_place, load_stainer, save_stainer, stainer_folder
 from restain.tensors import find_device, to_rgb, to_tensor
 
 CROPS = 300  # two other draws of as many gave the same scores to .01
@@ -59,11 +62,15 @@ def calibrate(
         the training. How the H&E looks is stored, too, with which other tissue is compared.
 
     Raises:
-        RestainError: no usable stainer, data or device, images that are smaller than a training crop, or batch norms
-            and no ``out``.
+        RestainError: no usable stainer, data or device, images that are smaller than a training crop, a stainer on the
+            Hub or batch norms and no ``out``, or an ``out`` that holds something else.
     """
     if crops < FEWEST:
         raise RestainError(f"crops is {crops}; expected at least {FEWEST}")
+    if seed < 0:
+        raise RestainError(f"seed is {seed}; expected 0 or more")
+    if out is None and hub_reference(stainer):
+        raise RestainError(f"{stainer}: is a stainer on the Hub; expected --out, a folder for the calibrated copy")
     folder = stainer_folder(stainer)
     ready = load_stainer(folder, find_device(device))
     images, name, fingerprint = _find_images(Path(data), target)
@@ -74,10 +81,10 @@ def calibrate(
             f"{folder}: its batch norms hold averages of the training, which a calibration replaces; expected --out, a "
             "folder for the calibrated copy"
         )
+    written = folder if in_place or out is None else free_place(Path(out))
     with ProgressBar("calibrate", crops, "crops") as bar:
         drawn = _counted((to_tensor(crop)[None] for crop in draw_crops(images, side, crops, seed)), bar)
         generator, found = calibrated(ready.generator, drawn, batch=ready.batch, data=name, fingerprint=fingerprint)
-    written = Path(out) if out is not None else folder
     save_stainer(written, generator, ready.card, found)
     return written
 
@@ -133,9 +140,21 @@ def calibrated(
     )
 
 
-def training_crops(manifest: Manifest, *, side: int, count: int = CROPS, seed: int = 0) -> Iterator[Tensor]:
-    """Random crops of the H&E of a data set's training split, as ``calibrated`` takes them: (1, 3, side, side)."""
-    return (to_tensor(crop)[None] for crop in draw_crops(_training_images(manifest), side, count, seed))
+def training_crops(
+    he: Sequence[ImageRef], *, side: int, scale: float = 1.0, count: int = CROPS, seed: int = 0
+) -> Iterator[Tensor]:
+    """Random crops of the H&E that is trained on, as ``calibrated`` takes them: (1, 3, side, side).
+
+    Images are enlarged by ``scale``, as in training, only where they are smaller than a crop: the stainer meets others
+    as they are.
+    """
+
+    def read(image: ImageRef) -> RGB:
+        rgb = image.read()
+        return rgb if min(rgb.shape[:2]) >= side else rescale(rgb, scale)
+
+    images = [Image(str(image), partial(read, image)) for image in he]
+    return (to_tensor(crop)[None] for crop in draw_crops(images, side, count, seed))
 
 
 def _training_images(manifest: Manifest) -> Sequence[Image]:
@@ -147,6 +166,8 @@ def _training_images(manifest: Manifest) -> Sequence[Image]:
 
 def _find_images(data: Path, target: str) -> tuple[Sequence[Image], str, str]:
     """Images, name and fingerprint of a data set, or of a folder that holds images itself."""
+    if _is_image(data):
+        raise RestainError(f"{data}: is an image; expected a data set, or a folder of H&E images")
     paths = sorted(path for path in data.iterdir() if _is_image(path)) if data.is_dir() else []
     if not paths or (data / "manifest.csv").exists():
         manifest = find_pairs(data, target)

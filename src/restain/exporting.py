@@ -139,7 +139,7 @@ def _facts(stainer: Stainer, norm: Norm) -> dict[str, str]:
         "recipe": card.recipe,
         "weights_sha256": stainer.weights_sha256,
         "identity": stainer.identity if norm == "stainer" else stainer.weights_sha256,
-        "normalisation": "fixed" if norm == "stainer" else "each image by itself",
+        "normalisation": "fixed" if stainer.fixed_with(norm) else "each image by itself",
         "input": f"he: float32 (N, 3, H, W), RGB, x / 127.5 - 1, H and W from {stainer.generator.smallest}",
         "output": "ihc: the same; (y + 1) * 127.5, rounded and clipped to 0..255",
     }

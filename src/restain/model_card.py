@@ -76,6 +76,8 @@ def _network(config: StainerConfig) -> str:
 
 def _statistics(config: StainerConfig) -> str:
     made = config.calibration
+    if made is None and getattr(config.generator, "norm", None) == "batch":
+        return "part of the weights (averages of the training)"
     if made is None:
         return "none: each image is normalised by itself (`restain calibrate` measures some)"
     source = f"{made.crops} crops of {made.side} px of {made.data or 'H&E'}, {made.date}"

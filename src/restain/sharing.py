@@ -106,11 +106,11 @@ def pull(reference: str, out: str | Path) -> Path:
 
 def _scores_of(summary: Summary, made: Stainer, folder: Path) -> Scores:
     for system, by in summary.stainers.items():
-        if by.weights_sha256 == made.weights_sha256:
+        if by.stainer == made.identity and by.norm != "folder":
             return summary.systems[system]
     raise RestainError(
-        f"{folder}: no system in it is recorded as made by this stainer ({made.weights_sha256[:12]}...); stain with "
-        "restain stain and evaluate that folder"
+        f"{folder}: no system in it is recorded as made by this stainer ({made.identity[:12]}...) with its own "
+        "statistics; stain with restain stain and evaluate that folder"
     )
 
 

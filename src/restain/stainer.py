@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -86,7 +86,8 @@ class Stainer:
     @property
     def batch(self) -> int:
         """Crops that its norms met together in training; 1 where that is not known."""
-        return self.card.trained.get("batch") or self.card.trained.get("images_per_step") or 1
+        known = (self.card.trained.get(name) for name in ("batch", "images_per_step"))
+        return next((value for value in known if isinstance(value, int) and value > 0), 1)
 
     def measure(self, crops: Iterable[Tensor]) -> Statistics:
         """What its norms are to be fixed to for this H&E: image tensors (1, 3, h, w), of the training's size.
@@ -99,6 +100,16 @@ class Stainer:
     def default_norm(self) -> Norm:
         """``stainer`` where its norms are fixed or it has statistics to fix them to, else ``image``."""
         return "stainer" if self.fixed or self.statistics is not None else "image"
+
+    def fixed_with(self, norm: Norm) -> bool:
+        """Whether its norms take nothing from the image with this choice.
+
+        Raises:
+            RestainError: there is no such choice.
+        """
+        if norm not in get_args(Norm):
+            raise RestainError(f"norm is {norm!r}; expected {' or '.join(get_args(Norm))}")
+        return self.fixed or norm == "stainer"
 
     @torch.inference_mode()
     def __call__(self, picture: PictureType) -> PictureType:
@@ -134,13 +145,12 @@ class Stainer:
             statistics: fixes the norms to these instead, batch norms too.
 
         Raises:
-            RestainError: the stainer has no statistics, or those given are another generator's.
+            RestainError: no such norm, the stainer has no statistics, or those given are another generator's.
         """
         if statistics is not None:
             return freeze(self.generator, statistics)
-        if self.fixed:
-            return self.generator
-        if (norm or self.default_norm) == "image":
+        wanted = self.fixed_with(norm or self.default_norm)
+        if self.fixed or not wanted:
             return self.generator
         if self.statistics is None:
             raise RestainError(

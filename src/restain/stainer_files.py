@@ -42,7 +42,7 @@ def save_stainer(folder: Path, generator: Generator, card: StainerCard, calibrat
         RestainError: ``folder`` holds something that is not a stainer, which would be lost; or weights or statistics
             that are not finite, or that do not belong together.
     """
-    folder = _place(folder)
+    folder = free_place(folder)
     weights = {name: tensor.cpu().contiguous() for name, tensor in plain_state(generator).items()}
     refuse_nonfinite(folder / WEIGHTS, weights)
     with _aside(folder) as aside:
@@ -74,8 +74,12 @@ def _write_calibration(folder: Path, generator: Generator, calibration: Calibrat
     return CalibrationRecord(statistics_sha256=digest, **about)
 
 
-def _place(folder: Path) -> Path:
-    """The folder without links; refused where it holds something that would be lost."""
+def free_place(folder: Path) -> Path:
+    """The folder without links.
+
+    Raises:
+        RestainError: it holds something that is not a stainer, which would be lost.
+    """
     folder = folder.resolve()
     if folder.exists() and not _replaceable(folder):
         raise RestainError(f"{folder}: holds something that is not a stainer; expected a new or an empty folder")
@@ -122,7 +126,7 @@ def copy_stainer(source: Path, folder: Path) -> None:
     Raises:
         RestainError: ``folder`` holds something that is not a stainer.
     """
-    folder = _place(folder)
+    folder = free_place(folder)
     with _aside(folder) as aside:
         for name in (CONFIG, WEIGHTS, STATISTICS, CARD):
             if (source / name).is_file():

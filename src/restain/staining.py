@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -208,7 +209,9 @@ def _network(stainer: Stainer, norm: StainNorm, sources: Sequence[Path]) -> Gene
     least = stainer.generator.smallest
     crops = draw_crops(images, max(stainer.card.tile_size, least), _CROPS, _SEED, lenient=True)
     usable = (to_tensor(crop)[None] for crop in crops if min(crop.shape[:2]) >= least)
-    return stainer.network(statistics=stainer.measure(usable))
+    if (first := next(usable, None)) is None:
+        return stainer.network()  # none of the images can be stained; each will say why
+    return stainer.network(statistics=stainer.measure(chain([first], usable)))
 
 
 def _warnings(stainer: Stainer, meter: AppearanceMeter) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from functools import partial
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from restain.calibration import FEWEST
 from restain.images import read_rgb
 from restain.recipes import recipe_names
 from restain.slides.record import read_record
-from restain.training import session
 from restain.training.checkpoint import checkpoints, load_checkpoint
+from restain.training.loop import Trainer
 
 RECIPES = recipe_names()
 CPU = restain.Machine(device="cpu")
@@ -84,7 +84,7 @@ ARCHITECTURES = firsts(lambda name: small(name).generator.plain().model_dump())
 
 def few_crops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calibrate on as few crops as are allowed: the statistics are not what is looked at here."""
-    monkeypatch.setattr(session, "training_crops", partial(session.training_crops, count=FEWEST))
+    monkeypatch.setattr(Trainer, "crops", partialmethod(Trainer.crops, FEWEST))
 
 
 def interrupt_after(steps: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:

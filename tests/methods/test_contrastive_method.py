@@ -1,5 +1,6 @@
 """The contrastive family: Eq. 8 put together by hand, where gradients go, and what recipes switch."""
 
+import copy
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -161,6 +162,21 @@ def test_batch_norms_average_over_h_and_e_alone() -> None:
     take(method, "generator", data, shared, 0.0)
     assert all(torch.equal(norm.running_mean, old) for norm, old in zip(norms, before, strict=True))
     assert all(norm.momentum == 0.1 for norm in norms)
+
+
+def test_batch_norms_do_not_meet_h_and_e_and_ihc_together() -> None:
+    method = build(small("restain", "data.crop=40", "patch_nce.identity=true"))
+    norms = [module for module in method.generator.modules() if isinstance(module, nn.BatchNorm2d)]
+    data, initial = batch(), copy.deepcopy(method.state_dict())
+    shared = method.forward_pass(data)
+    averages = [norm.running_mean.clone() for norm in norms]
+    method.load_state_dict(initial)
+    fake, features = method.generator.translate(data.source, method.taps)
+    assert all(torch.equal(norm.running_mean, mean) for norm, mean in zip(norms, averages, strict=True))
+    torch.testing.assert_close(shared.fake, fake)
+    assert all(map(torch.allclose, shared.features, features))
+    assert shared.identity.shape == data.target.shape
+    assert len(shared.identity_features) == len(features)
 
 
 def test_a_conditional_discriminator_needs_pairs_that_are_not_mirrored() -> None:

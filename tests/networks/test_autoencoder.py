@@ -54,6 +54,14 @@ def test_joint_moments_are_those_of_all_channels_together() -> None:
         torch.testing.assert_close(normalised, (values - values.mean()) / (variance[image, 0] + 1e-5).sqrt())
 
 
+@pytest.mark.parametrize(("downs", "side"), [(2, 16), (4, 32), (5, 64)])
+def test_the_smallest_image_is_painted(downs: int, side: int) -> None:
+    network = AutoencoderSpec(ngf=1, downs=downs, blocks=1).build().eval()
+    assert network.smallest == side
+    image = torch.rand(1, 3, side, side) * 2 - 1
+    assert network(image).shape == image.shape
+
+
 @pytest.mark.parametrize("side", [64, 96])
 def test_fixed_to_one_image_it_paints_that_image_as_before(side: int) -> None:
     torch.manual_seed(3)

@@ -167,6 +167,14 @@ def test_crops_pass_in_groups_that_fit_into_memory(monkeypatch: pytest.MonkeyPat
             torch.testing.assert_close(value, weighted)
 
 
+def test_crops_of_mixed_sizes_are_measured_size_by_size() -> None:
+    generator, large, small = _generator(SPECS[0]), _crops(3, 48), _crops(3)
+    mixed = [crop for pair in zip(large, small, strict=True) for crop in pair]
+    one, other = measure(generator, mixed), measure(generator, [*large, *small])
+    for values, expected in ((one.means, other.means), (one.variances, other.variances)):
+        assert all(map(torch.equal, values, expected))
+
+
 def test_without_statistics_batch_norms_stay_as_they_are() -> None:
     generator, x = UnetSpec(ngf=2, downs=3).build().eval(), _crops(1)[0]
     torch.testing.assert_close(freeze(generator, Statistics((), ()))(x), generator(x), rtol=0, atol=0)

@@ -3,20 +3,22 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from running import CPU, equal, interrupt_after, kept_steps, last_state, run
+from running import CPU, ONCE, equal, interrupt_after, kept_steps, last_state, run
 from small import write_pairs
 from torch import nn
 
 import restain
-from restain.calibration import training_crops
+from restain.calibration import calibrate, training_crops
 from restain.data.layouts import find_pairs
 from restain.errors import RestainError
+from restain.images import write_png
 from restain.networks.statistics import measure
 from restain.run_folder import RunFolder
 from restain.stainer_files import load_stainer
-from restain.training.session import train
+from restain.training.session import open_trainer, train
 
 
 def test_the_run_folder_holds_what_it_says(whole: Path) -> None:
@@ -34,9 +36,10 @@ def test_batch_norms_hold_averages_over_training_crops_in_batches_as_trained(
 ) -> None:
     stainer = load_stainer(run(pairs, tmp_path / "run", fast, "optim.batch=3", recipe="restain-small"))
     norms = [module for module in stainer.generator.modules() if isinstance(module, nn.BatchNorm2d)]
-    held, manifest = [norm.running_mean for norm in norms], find_pairs(pairs, "B")
+    held = [norm.running_mean for norm in norms]
+    he = [record.source for record in find_pairs(pairs, "B").pairs("train")]
     for batch, same in ((3, True), (1, False)):
-        crops = training_crops(manifest, side=40, seed=0)
+        crops = training_crops(he, side=40, seed=0)
         assert all(map(torch.equal, held, measure(stainer.generator, crops, batch).means)) == same
 
 
@@ -103,6 +106,35 @@ def test_unpaired_folders_with_other_names_train(fast: tuple[str, ...], tmp_path
     load_stainer(tmp_path / "run")
     with pytest.raises(RestainError, match="no H&E/IHC pairs"):
         run(data, tmp_path / "paired", fast)
+
+
+def test_h_and_e_that_is_not_trained_on_cannot_keep_the_stainer_from_being_written(
+    fast: tuple[str, ...], tmp_path: Path
+) -> None:
+    data = write_pairs(tmp_path / "data", val=0)
+    write_png(data / "trainA" / "alone.png", np.full((8, 8, 3), 200, np.uint8))  # smaller than a crop
+    run(data, tmp_path / "run", fast, *ONCE)
+    assert load_stainer(tmp_path / "run").calibration is not None
+
+
+def test_a_finished_run_keeps_its_stainer_as_it_is(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
+    run(pairs, tmp_path / "run", fast, "optim.steps=2")
+    trained = load_stainer(tmp_path / "run").identity
+    calibrate(tmp_path / "run", pairs, crops=50, seed=9, device="cpu")
+    own = load_stainer(tmp_path / "run").identity
+    run(pairs, tmp_path / "run", fast, "optim.steps=2", resume=True)
+    assert load_stainer(tmp_path / "run").identity == own != trained
+
+
+def test_the_moving_average_is_looked_at_as_it_is_written(pairs: Path, fast: tuple[str, ...], tmp_path: Path) -> None:
+    overrides = (*fast, "optim.ema=0.9", "optim.steps=4")
+    trainer, _ = open_trainer(pairs, tmp_path / "run", "tiny", overrides=overrides, resume=False, machine=CPU)
+    for weights in trainer.average.module.parameters():
+        weights.data.normal_()  # far from what the estimates of the spectral norms were made for
+    normed = [module for module in trainer.stainer().modules() if hasattr(module, "parametrizations")]
+    assert normed
+    for module in normed:
+        assert torch.linalg.matrix_norm(module.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.2)
 
 
 def test_the_verb_is_the_one_of_the_package() -> None:

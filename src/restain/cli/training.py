@@ -91,7 +91,7 @@ def calibrate(
     data: Annotated[Path, typer.Option(help="H&E like that of the training: a data set, or a folder of images")],
     out: Annotated[Path | None, typer.Option(help="folder for the result; the stainer itself if left out")] = None,
     crops: Annotated[int, typer.Option(min=50, help="random crops to measure")] = 300,
-    seed: Annotated[int, typer.Option(help="seed of the random crops")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="seed of the random crops")] = 0,
     target: Annotated[str, typer.Option(help="name of the IHC, if the data set has several")] = "B",
     device: Device = "auto",
 ) -> None:

@@ -85,6 +85,11 @@ class PairedImages(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.pairs)
 
+    @property
+    def he(self) -> list[ImageRef]:
+        """The H&E that is trained on."""
+        return [source for _, source, _ in self.pairs]
+
     def __getitem__(self, key: SampleKey) -> Sample:
         name, source, target = self.pairs[key.index]
         he, ihc = source.read(), target.read()
@@ -128,6 +133,11 @@ class UnpairedImages(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    @property
+    def he(self) -> list[ImageRef]:
+        """The H&E that is trained on."""
+        return [source for _, source in self.sources]
 
     def __getitem__(self, key: SampleKey) -> Sample:
         name, source = self.sources[key.index]

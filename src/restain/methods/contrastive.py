@@ -18,7 +18,7 @@ from restain.losses.pyramid import pyramid_loss
 from restain.losses.reconstruction import low_resolution_l1
 from restain.methods.base import Method, Phase, Progress, Step, detached, seeded
 from restain.methods.contrastive_config import ContrastiveConfig
-from restain.networks.batch_norms import averages_kept
+from restain.networks.batch_norms import averages_kept, batch_norms
 from restain.networks.projector import PatchProjector
 from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import ResnetSpec
@@ -88,6 +88,10 @@ class ContrastiveMethod(Method[ContrastivePass]):
             source = _mirror(source, mirrored)
         if not self.config.patch_nce.identity:
             return ContrastivePass(*self.generator.translate(source, self.taps), mirrored)
+        if batch_norms(self.generator):  # H&E and IHC must not be normalised together
+            fake, features = self.generator.translate(source, self.taps)
+            with averages_kept(self.generator):
+                return ContrastivePass(fake, features, None, *self.generator.translate(batch.target, self.taps))
         both, features = self.generator.translate(torch.cat([source, batch.target]), self.taps)
         n = len(source)
         return ContrastivePass(both[:n], [f[:n] for f in features], None, both[n:], [f[n:] for f in features])

@@ -37,8 +37,6 @@ class AutoencoderGenerator(Generator):
     borders are reflected. The layer norm takes its statistics over all channels of an image at once.
     """
 
-    smallest = 16  # pixels: the residual blocks see at least 2 x 2
-
     def __init__(self, spec: AutoencoderSpec) -> None:
         super().__init__()
         self.spec: AutoencoderSpec = spec
@@ -65,6 +63,11 @@ class AutoencoderGenerator(Generator):
         for index in range(count):
             self.encoder[-1 - index] = other.encoder[-1 - index]
             self.decoder[index] = other.decoder[index]
+
+    @property
+    def smallest(self) -> int:
+        """See ``Generator``; the residual blocks must see at least 2 x 2 pixels."""
+        return max(16, 2 * self.spec.stride)
 
     def encode(self, x: Tensor) -> Tensor:
         """Image (N, 3, H, W), sides multiples of the stride -> latent means (N, C, H / stride, W / stride)."""

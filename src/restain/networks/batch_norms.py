@@ -37,7 +37,7 @@ def averages_over(
     """Means and variances, float32 (C,) on the CPU, that batch norms meet in crops, normalised as in training.
 
     A running average is that of the last few batches, under weights that still moved. Here each norm takes the mean
-    over all batches.
+    over all batches. Variances are unbiased, as PyTorch's own running ones.
 
     Args:
         generator: in any state; it is left as it is.

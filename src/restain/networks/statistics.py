@@ -92,16 +92,15 @@ class _AveragingNorm(nn.Module):
 
 
 def _passes(crops: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Crops of one size that follow each other, stacked, up to the pixels of a pass."""
-    waiting: list[Tensor] = []
+    """Crops of one size, stacked, up to the pixels of a pass."""
+    waiting: dict[torch.Size, list[Tensor]] = {}
     for crop in crops:
-        full = waiting and (len(waiting) + 1) * crop[0, 0].numel() > _PASS
-        if full or (waiting and crop.shape != waiting[0].shape):
-            yield torch.cat(waiting)
-            waiting = []
-        waiting.append(crop)
-    if waiting:
-        yield torch.cat(waiting)
+        group = waiting.setdefault(crop.shape, [])
+        if group and (len(group) + 1) * crop[0, 0].numel() > _PASS:
+            yield torch.cat(group)
+            group.clear()
+        group.append(crop)
+    yield from map(torch.cat, waiting.values())
 
 
 def moments(x: Tensor, *, joint: bool = False) -> Tensor:

@@ -21,12 +21,14 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
+from restain.calibration import CROPS, training_crops
 from restain.data.pairs import EpochSampler, collate, require_labels, training_images
 from restain.data.records import Manifest
 from restain.data.transforms import Jitter
 from restain.errors import RestainError, Stopped
 from restain.methods.base import Method, Progress, has_graph, without_graph
 from restain.networks.generator import Generator
+from restain.networks.layers import settle_spectral_norm
 from restain.progress import ProgressBar
 from restain.recipes import Recipe
 from restain.training.distributed import Processes
@@ -99,7 +101,16 @@ class Trainer:
 
     def stainer(self) -> Generator:
         """The network that is being learned, or its moving average where the recipe asks for one."""
-        return self.method.stainer() if self.average is None else cast(Generator, self.average.module)
+        if self.average is None:
+            return self.method.stainer()
+        average = cast(Generator, self.average.module)
+        settle_spectral_norm(average)
+        return average
+
+    def crops(self, count: int = CROPS) -> Iterator[Tensor]:
+        """Random crops of the H&E that is trained on, on which the stainer's norms are measured: (1, 3, crop, crop)."""
+        data = self.recipe.data
+        return training_crops(self.dataset.he, side=data.crop, scale=data.scale, count=count, seed=self.recipe.seed)
 
     def fit(self, log: LogLine, hooks: list[Hook], title: str) -> None:
         """Run from the current step to the end.

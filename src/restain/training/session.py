@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from restain.calibration import calibrated, training_crops
+from restain.calibration import calibrated
 from restain.data.faults import some
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.files import write_json, write_text
-from restain.networks.layers import settle_spectral_norm
 from restain.progress import console
 from restain.recipes import Recipe, load_recipe
 from restain.run_folder import DataUsed, RunFolder
 from restain.stainer import StainerCard
-from restain.stainer_files import save_stainer
+from restain.stainer_config import read_config
+from restain.stainer_files import CONFIG, save_stainer
 from restain.tracking import RunInfo, Tracker, check_trackers, open_trackers
 from restain.training.checkpoint import checkpoints
 from restain.training.distributed import Machine, Processes, launch
@@ -203,27 +203,32 @@ def _tracker(trainer: Trainer, run: RunFolder) -> Iterator[Tracker | None]:
 
 
 def _finish(trainer: Trainer, run: RunFolder) -> None:
-    """Write the stainer first: what is only looked at must not keep it from being written."""
-    write_stainer(trainer, run.stainer)
+    """Write the stainer first: what is only looked at must not keep it from being written.
+
+    A stainer of this step that an earlier session wrote is left alone, since it may have been calibrated since.
+    """
+    if not _is_there(run.stainer, trainer.step):
+        write_stainer(trainer, run.stainer)
     if previews := find_previews(trainer.manifest):
         maps = trainer.method.pictures(previews.as_batch(trainer.fabric.device))
         previews.write_maps(run.root / "attention", maps)
     best = run.checkpoints / "best.pt"
-    if best.exists() and trainer.best.step != trainer.step:
+    if best.exists() and trainer.best.step != trainer.step and not _is_there(run.best_stainer, trainer.best.step):
         load_state(trainer, best)
         write_stainer(trainer, run.best_stainer)
 
 
+def _is_there(folder: Path, step: int) -> bool:
+    """Whether the stainer of a step has been written."""
+    return (folder / CONFIG).is_file() and read_config(folder / CONFIG).trained.get("steps") == step
+
+
 def write_stainer(trainer: Trainer, folder: Path) -> None:
     """The stainer of the present state, with the statistics of its norms on training crops."""
-    manifest, side = trainer.manifest, trainer.recipe.data.crop
-    generator = trainer.stainer()
-    if trainer.average is not None:
-        settle_spectral_norm(generator)
-    generator.eval()
+    manifest = trainer.manifest
     generator, found = calibrated(
-        generator,
-        training_crops(manifest, side=side, seed=trainer.recipe.seed),
+        trainer.stainer().eval(),
+        trainer.crops(),
         batch=trainer.recipe.optim.batch,
         data=manifest.root.resolve().name,
         fingerprint=manifest.fingerprint(),

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restain.calibration import training_crops
 from restain.data.records import Manifest, Record
 from restain.errors import RestainError
 from restain.metrics.pixels.similarity import ssim
@@ -99,9 +98,7 @@ class Validation:
             trainer.out_of_patience = True
 
     def _validate(self, trainer: Trainer) -> int:
-        crops = training_crops(
-            trainer.manifest, side=trainer.recipe.data.crop, count=self._config.crops, seed=trainer.recipe.seed
-        )
+        crops = trainer.crops(self._config.crops)
         scores = score_fields(trainer.stainer(), self._records, crops, trainer.recipe.optim.batch)
         if self._tracker is not None:
             self._tracker.log(trainer.step, {f"val/{name}": value for name, value in scores.items()})

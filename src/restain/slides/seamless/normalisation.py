@@ -75,7 +75,7 @@ def find_statistics(folder: Path, stainer: Stainer, plan: Plan, read: Read) -> S
     path, side = folder / f"statistics-{norm}.safetensors", window_side(stainer, plan.footprint)
     if norm == "slide":
         if not path.exists():
-            save_statistics(path, stainer.measure(_windows(plan, side, read, mixed=stainer.fixed)))
+            save_statistics(path, stainer.measure(_windows(plan, side, read)))
         return load_statistics(path)
     if not path.exists():
         save_local(path, measure_local(stainer.generator, read, _tissue(plan), plan.grid.size, side))
@@ -112,13 +112,12 @@ def measure_distance(stainer: Stainer, plan: Plan, read: Read) -> float | None:
     return distance(stainer.calibration.appearance, meter.appearance())
 
 
-def _windows(plan: Plan, side: int, read: Read, *, mixed: bool) -> Iterator[Tensor]:
-    """Windows of tissue, one after the other, or mixed where those that follow each other make a batch."""
+def _windows(plan: Plan, side: int, read: Read) -> Iterator[Tensor]:
+    """Windows of tissue in random order: those that follow each other make a batch, which must not be one place."""
     tissue, size = _tissue(plan), plan.grid.size
     count = window_count(tissue, size, side)
     windows = list(sample_windows(tissue, size, plan.footprint, count=count, side=side, seed=_SEED))
-    if mixed:
-        np.random.default_rng(_SEED).shuffle(windows)
+    np.random.default_rng(_SEED).shuffle(windows)
     for window in windows:
         yield to_tensor(read(window))[None]
 
