@@ -46,3 +46,14 @@ def test_too_few_groups_have_no_interval_even_with_one_training() -> None:
     one = Measured("mine", (training(metric, ssim=values),))
     score = one.score(metric, np.arange(12) // 2)
     assert score is not None and score.interval is None
+
+
+def test_a_correlation_of_the_two_images_that_all_trainings_have_is_no_score() -> None:
+    metric, draw = metric_of("dab_pearson_r"), np.random.default_rng(3).random
+    trainings = []
+    for lacking in (slice(0, 5), slice(7, 12)):
+        columns = {name: draw(12) for name in metric.columns}
+        columns[metric.columns[0]][lacking] = np.nan
+        trainings.append(training(metric, **columns))
+    assert Measured("mine", (trainings[0],)).score(metric, None) is not None
+    assert Measured("mine", tuple(trainings)).score(metric, None) is None

@@ -23,7 +23,6 @@ from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError, Stopped
 from restain.evaluation.datasets import recognise
-from restain.evaluation.grouping import group_images
 from restain.evaluation.literature import known_data_sets, published
 from restain.images import list_images
 from restain.metrics import find_protocol, select_metrics
@@ -106,12 +105,10 @@ def bench(
             f"{plan.out}: another comparison is running in this folder; wait for it or stop it"
         ) from None
     try:
-        held_out = held_out_folders(plan)
-        fields = [path.relative_to(held_out.real).with_suffix("").as_posix() for path in list_images(held_out.real)]
-        group_images(fields, plan.groups)  # refuses what is wrong before anything is trained
         write_plan(plan)
+        held_out = held_out_folders(plan)
         if table is not None and plan.compare_with is None:
-            plan = replace(plan, compare_with=_recognised(held_out, fields))
+            plan = replace(plan, compare_with=_recognised(held_out))
         problems = _measure_costs(plan, engine, device, options.workers)
         estimates = tuple(_estimate(plan, contender, problems) for contender in plan.contenders)
         if dry_run:
@@ -209,9 +206,10 @@ def _usual_split(manifest: Manifest) -> str:
     return "test" if manifest.pairs("test") and not manifest.pairs("val") else "val"
 
 
-def _recognised(held_out: HeldOut, fields: Sequence[str]) -> str | None:
+def _recognised(held_out: HeldOut) -> str | None:
     """The data set of the literature that the held-out fields are of; None where they are of no known one."""
-    name = recognise(fields, held_out.real).name
+    ids = [path.relative_to(held_out.real).with_suffix("").as_posix() for path in list_images(held_out.real)]
+    name = recognise(ids, held_out.real).name
     return name if name in known_data_sets() else None
 
 

@@ -19,6 +19,7 @@ from restain.benchmarking.budget import Budget
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
+from restain.evaluation.grouping import group_images
 from restain.evaluation.schema import SUMMARY
 from restain.files import read_json, write_json
 from restain.images import list_images
@@ -30,7 +31,7 @@ PLAN, LOCK = "bench.json", ".lock"
 ASKED = "asked.json"
 _VALIDATIONS, _SAMPLES, _LINES = 10, 4, 100  # of a run with a budget
 _MOST_STEPS_BETWEEN_CHECKPOINTS = 1000
-_WITHOUT_EFFECT = ("log.", "validation.", "engine.workers")  # on the weights that a training ends with
+_WITHOUT_EFFECT = ("log.", "validation.", "engine.workers")  # on the weights with which a training ends
 
 
 class _FileModel(BaseModel):
@@ -147,7 +148,7 @@ class Plan:
         return find_pairs(self.data, self.recipe(self.contenders[0]).data.target)
 
     def recipe_sha256(self, contender: Contender) -> str:
-        """Hash of the fields of a system's recipe that decide its cost and its weights, but for seed and length."""
+        """Hash of a system's recipe, before a training gets its seed and length, without what only watches it."""
         fields = dict(dotted(self.recipe(contender, batch_overrides(self.batch)).to_flat()))
         decisive = {name: value for name, value in fields.items() if not name.startswith(_WITHOUT_EFFECT)}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
@@ -311,7 +312,7 @@ def check_plan(plan: Plan) -> Plan:
 
     Raises:
         RestainError: a change to the recipes that other choices decide, data without such a split, systems that learn
-            different stains, or a folder that holds another comparison.
+            different stains, groups that are wrong, or a folder that holds another comparison.
     """
     _refuse_decided(plan)
     targets = {contender.name: plan.recipe(contender).data.target for contender in plan.contenders}
@@ -324,6 +325,7 @@ def check_plan(plan: Plan) -> Plan:
         raise RestainError(
             f"{plan.data}: has no pairs in the split {plan.split!r}; held-out splits: {there}; --test-split names one"
         )
+    group_images([pair.id for pair in manifest.pairs(plan.split)], plan.groups)  # refuses groups that are wrong
     path = plan.out / PLAN
     if path.is_file():
         if any(plan.out.glob("*/seed-*/run")):  # before that, nothing stands on the settings

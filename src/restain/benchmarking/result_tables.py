@@ -75,9 +75,8 @@ def _chosen(found: Comparisons, metrics: Sequence[str]) -> Iterator[Metric]:
 
 
 def _is_asked(metric: Metric, metrics: Sequence[str]) -> bool:
-    """Whether a column was asked for: by its name, or, where neither is better, not as one of a family."""
-    named = metric.name in (metrics or HEADLINE)
-    return named or (bool(metrics) and metric.direction != "none")
+    """Whether a column was asked for: by its name, or with others where one direction is better."""
+    return metric.name in (metrics or HEADLINE) or (bool(metrics) and metric.direction != "none")
 
 
 def _title(metric: Metric) -> str:

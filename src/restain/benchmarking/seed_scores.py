@@ -18,7 +18,7 @@ from restain.evaluation.grouping import group_images
 from restain.evaluation.inputs import UNCHANGED
 from restain.evaluation.schema import PER_IMAGE, PER_IMAGE_BASELINES, SUMMARY, Scores, Summary, read_summary
 from restain.metrics import Metric, NotComputed, select_metrics
-from restain.metrics.metric import defined, values_of
+from restain.metrics.metric import MINIMUM_FOR_SET, defined, values_of
 from restain.metrics.statistics.bootstrap import Groups, bootstrap_interval
 from restain.metrics.statistics.moments import MEAN, mean_of
 from restain.metrics.statistics.ranking import Ranking, rank_systems
@@ -42,7 +42,7 @@ class SeedScore:
     """One metric of one system over its trainings."""
 
     mean: float  # over seeds
-    spread: float | None  # standard deviation over seeds, n - 1; None for one seed
+    spread: float | None  # standard deviation over seeds, n - 1; None for one seed, or infinite means
     interval: tuple[float, float] | None  # 95 %, over images
 
 
@@ -74,12 +74,12 @@ class Measured:
         if not columns:
             return _over_seeds([training.scores[metric.name].mean for training in self.trainings], None)
         kept = np.all([defined(metric, part) for part in columns], axis=0)
-        if not kept.any():
+        if kept.sum() < (MINIMUM_FOR_SET if metric.statistic else 1):
             return None
         parts = [[column[kept] for column in part] for part in columns]
         statistic = metric.statistic or MEAN
         values = [float(statistic(*part)) for part in parts]
-        if np.isnan(values).any():  # a correlation of too few images, or of equal ones
+        if np.isnan(values).any():  # a correlation where a measure is the same in all images
             return None
         return _over_seeds(values, _interval(metric, parts, None if groups is None else groups[kept]))
 
@@ -131,7 +131,7 @@ class Comparisons:
         """Of each other system and baseline against the first system, by metric and name; with Holm's correction over
         the systems, and over the baselines, of one metric.
 
-        None for a statistic of the set, such as a correlation: no image has a value whose sign a test could flip.
+        There is none for a statistic of the set, such as a correlation: no image has a value of its own to be permuted.
         """
         first, found = self.systems[0], dict[tuple[str, str], float]()
         for metric in self.metrics:
