@@ -2,20 +2,29 @@
 
 import csv
 import json
+import shutil
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from benchmarking.conftest import NARROW, compare
+from PIL import Image
+from small import write_pairs
 from training.running import interrupt_after
+from typer.testing import CliRunner
 
 import restain
 from restain.benchmarking import bench_verb, training_job
+from restain.benchmarking.bench_verb import BenchRun, Estimate
+from restain.benchmarking.field_sheet import FIELDS, GAP, SIDE
+from restain.cli import app
 from restain.errors import RestainError, Stopped
 from restain.evaluation import EvaluationOptions, evaluate
 from restain.evaluation.schema import read_summary
 from restain.methods.conditional import ConditionalMethod
+from restain.reporting.score_sheet import ScoreSheet
 from restain.stainer_files import load_stainer
 
 
@@ -142,6 +151,85 @@ def test_other_settings_and_other_recipes_are_refused(fields: Path, tmp_path: Pa
         compare(fields, tmp_path / "thesis", str(recipe))
 
 
+def test_with_their_own_images_per_step_a_changed_number_is_another_recipe(
+    fields: Path, tmp_path: Path, here: list[Any]
+) -> None:
+    recipe, name = tmp_path / "mine.yaml", "a-recipe-with-a-name-that-is-longer-than-most"
+    recipe.write_text(f"extends: pix2pix-small\nname: {name}\noptim: {{batch: 1}}\n")
+    compare(fields, tmp_path / "out", str(recipe), batch="own")
+    with Image.open(tmp_path / "out" / "fields.jpg") as sheet:
+        assert sheet.width - FIELDS * (SIDE + GAP) > 250  # pixels that the name has room in
+    recipe.write_text(f"extends: pix2pix-small\nname: {name}\noptim: {{batch: 2}}\n")
+    with pytest.raises(RestainError, match=r"was trained by another recipe \(optim.batch was 1, now 2\)"):
+        compare(fields, tmp_path / "out", str(recipe), batch="own")
+
+
+def test_other_questions_to_a_finished_comparison_evaluate_again_and_train_nothing(
+    fields: Path, tmp_path: Path, here: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    compare(fields, out, "pix2pix-small", metrics=("ssim",))
+    weights = load_stainer(out / "pix2pix-small" / "seed-0" / "run").identity
+    monkeypatch.setattr(training_job, "train", None)  # must not be called
+
+    def again(**named: Any) -> tuple[bool, str]:
+        """Whether a job was run for it, and the table."""
+        here.clear()
+        assert compare(fields, out, "pix2pix-small", **named).done == 1
+        return "run_job" in [name for name, _ in here], (out / "table.md").read_text()
+
+    more = {"metrics": ("ssim", "fid", "dab_mean_od"), "compare_with": "mist-her2"}
+    assert again(metrics=("ssim",))[0] is False
+    evaluated, table = again(**more)
+    assert evaluated and "DAB mean OD" in table and "do not compare" in table
+    assert "Not computed: FID (" in table and "restain weights fetch" in table
+    assert again(**more) == (False, table)
+    usual = training_job.asked_of
+    job = out / "pix2pix-small" / "seed-0"
+    for part in ("virtual", "evaluation"):
+        shutil.rmtree(job / part)
+        assert again(**more) == (True, table) and (job / part).is_dir()
+    fetched = {"fid": {"name": "inception", "sha256": "0"}}
+    monkeypatch.setattr(training_job, "asked_of", lambda plan: usual(plan).model_copy(update={"weights": fetched}))
+    assert again(**more)[0] is True
+    assert load_stainer(job / "run").identity == weights
+
+
+def test_a_cost_is_measured_again_for_another_recipe_or_device(
+    fields: Path, tmp_path: Path, here: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, out = tmp_path / "mine.yaml", tmp_path / "out"
+
+    def measured(weight: int, **named: Any) -> bool:
+        recipe.write_text(f"extends: pix2pix-small\nname: mine\nl1: {{weight: {weight}}}\n")
+        here.clear()
+        compare(fields, out, str(recipe), **named)
+        return "measure_cost" in [name for name, _ in here]
+
+    assert measured(3, dry_run=True) and not measured(3, dry_run=True)
+    assert measured(2, dry_run=True, budget="9steps")  # no training yet: the budget can still be another
+    with monkeypatch.context() as patch:
+        patch.setattr(bench_verb, "_device", lambda *_: "another GPU")
+        assert measured(2, dry_run=True)
+    assert not measured(2)
+    monkeypatch.setattr(bench_verb, "_device", lambda *_: "another GPU")
+    assert not measured(2)  # the training's number of steps came from it
+
+
+def test_a_data_set_that_holds_out_a_test_split_alone_is_evaluated_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_pairs(tmp_path / "data", train=2, val=2)
+    for side in "AB":
+        (data / f"val{side}").rename(data / f"test{side}")
+    seen: list[Any] = []
+    monkeypatch.setattr(
+        bench_verb, "_measure_costs", lambda plan, *_: seen.append(plan) or dict.fromkeys(plan.contenders, "no")
+    )
+    restain.bench(data, out=tmp_path / "out", paper="table2", dry_run=True)
+    assert seen[0].split == "test" and seen[0].compare_with == "bci"
+
+
 def test_a_dry_run_trains_nothing_and_says_how_long_it_would_take(
     fields: Path, tmp_path: Path, here: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,15 +241,17 @@ def test_a_dry_run_trains_nothing_and_says_how_long_it_would_take(
     assert run.table is None and estimate.steps == 8 and not list((tmp_path / "out").rglob("job.json"))
     assert estimate.seconds == pytest.approx(3 * 8 * cost["seconds_per_step"])
     assert estimate.peak_memory_mb == cost["peak_memory_mb"] > 100
-    print_bench(run)
-    assert "pix2pix-small" in capsys.readouterr().out
+    unknown = replace(estimate, name="on-mps", peak_memory_mb=None)
+    print_bench(replace(run, estimates=(estimate, unknown)))
+    shown = capsys.readouterr().out
+    assert "pix2pix-small" in shown and "–" in next(line for line in shown.splitlines() if "on-mps" in line)
 
 
 def test_a_fault_of_one_method_does_not_end_the_comparison(
     fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call(function: Any, plan: Any, contender: Any) -> None:
-        raise ZeroDivisionError("division by zero")
+        raise RestainError("ZeroDivisionError: division by zero")
 
     monkeypatch.setattr(bench_verb, "in_own_process", call)
     compare(fields, tmp_path / "out", "pix2pix-small")
@@ -182,6 +272,16 @@ def test_a_fault_of_one_method_does_not_end_the_comparison(
         (("pix2pix-small",), {"engine": "slurm"}, "engine is 'slurm'"),
         (("pix2pix-small",), {"batch": 0}, "batch: is 0"),
         (("pix2pix-small",), {"paper": "table6"}, "paper: is 'table6'"),
+        (("pix2pix-small",), {"overrides": ("seed=5",)}, "overrides: set seed, which --seeds decides"),
+        (("pix2pix-small",), {"overrides": ("optim={steps: null}",)}, "set optim.steps, which --budget decides"),
+        (("pix2pix-small",), {"overrides": ("optim.accumulate=2",)}, "set optim.accumulate, which --batch decides"),
+        (("pix2pix-small",), {"test_split": "train"}, "test_split: is 'train'; expected val or test"),
+        (("pix2pix-small",), {"device": "gpu"}, "device is 'gpu'"),
+        (("pix2pix-small",), {"groups": "absent.csv"}, "groups: absent.csv: no such file"),
+        (("pix2pix-small",), {"seeds": "3"}, "seeds: is '3'"),
+        (("pix2pix-small",), {"batch": "4"}, "batch: is '4'"),
+        (("pix2pix-small",), {"budget": 2000}, "budget: is 2000"),
+        (("pix2pix-small",), {"metrics": "ssim"}, "metrics: is the text 'ssim'; expected a list"),
     ],
 )
 def test_a_wrong_choice_is_named(
@@ -189,6 +289,7 @@ def test_a_wrong_choice_is_named(
 ) -> None:
     with pytest.raises(RestainError, match=message):
         compare(fields, tmp_path / "out", *recipes, **named)
+    assert not (tmp_path / "out" / "bench.json").exists()
 
 
 def test_a_table_of_the_paper_is_filled_in(fields: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +307,22 @@ def test_a_table_of_the_paper_is_filled_in(fields: Path, tmp_path: Path, monkeyp
     ]
     assert plan.metrics == ("ssim", "fid", "kid", "psnr") and plan.compare_with == "mist-her2"
     assert plan.budget is None and plan.batch is None
+
+
+@pytest.mark.parametrize(("problem", "done", "status"), [("", 1, 0), ("", 0, 1), ("broken", None, 1), ("", None, 0)])
+def test_the_command_fails_where_no_system_has_a_training(
+    monkeypatch: pytest.MonkeyPatch, problem: str, done: int | None, status: int
+) -> None:
+    estimate = Estimate(name="mine", steps=4, seconds=1.0, peak_memory_mb=1.0, problem=problem)
+    table = None if done is None else ScoreSheet(title="mine", columns=(), rows=())  # None: a dry run
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        restain,
+        "bench",
+        lambda data, recipes, **_: asked.append(recipes) or BenchRun(Path("out"), (estimate,), table, done=done or 0),
+    )
+    assert CliRunner().invoke(app, ["bench", "--data", ".", "--recipes", "mine, yours"]).exit_code == status
+    assert asked == [["mine", "yours"]]
 
 
 @pytest.mark.parametrize(("batch", "expected"), [(None, 1), (3, 3), ("own", None)])

@@ -10,6 +10,7 @@ from restain.errors import RestainError
     ("text", "budget", "steps"),
     [
         ("2000steps", Budget(2000, "steps"), 2000),
+        ("2000000steps", Budget(2e6, "steps"), 2_000_000),
         ("2epochs", Budget(2, "epochs"), 2 * 4),  # 10 images in steps of 3: 4 steps an epoch
         ("0.5 epochs", Budget(0.5, "epochs"), 2),
         ("10min", Budget(10, "min"), 1200),  # at half a second a step

@@ -1,5 +1,6 @@
 """The held-out fields of every layout as folders."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,12 @@ def test_the_truth_can_be_another_stain_of_the_same_fields(tmp_path: Path) -> No
     (data / "valB" / "s1_0_1.png").unlink()
     with pytest.raises(RestainError, match=r"truth B: has no image of s1_0_1 \(1 of 3 fields\)"):
         held_out_folders(plan_for(data, tmp_path / "out", "data.target=B_weak", truth="B"))
+
+
+def test_links_are_those_of_the_truth_that_is_asked_for(tmp_path: Path) -> None:
+    data = write_pairs(tmp_path / "data", train=2, val=3)
+    shutil.copytree(data / "valB", data / "valB_weak")
+    (data / "valA" / "s1_0_1.png").unlink()  # so that valB holds more than the pairs, and links are needed
+    for truth in ("B", "B_weak", "B"):
+        real = held_out_folders(plan_for(data, tmp_path / "out", truth=truth)).real
+        assert (real / "s0_0_0.png").resolve() == (data / f"val{truth}" / "s0_0_0.png").resolve()

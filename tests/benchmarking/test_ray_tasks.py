@@ -7,7 +7,7 @@ import pytest
 from benchmarking.conftest import compare
 
 from restain.benchmarking.ray_tasks import on_ray
-from restain.errors import RestainError
+from restain.errors import RestainError, Stopped
 from restain.files import read_json, write_json
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (restain[ray])")
@@ -27,6 +27,12 @@ def test_trainings_are_spread_and_their_failures_come_back(cluster: None, fields
     found = dict(on_ray(read_json, calls, device="cpu", workers=2))
     assert found["there"] == {"seed": 3}
     assert isinstance(found["absent"], RestainError) and "absent.json: no such file" in str(found["absent"])
+
+    def stop() -> None:
+        raise Stopped("stopped by SIGTERM")
+
+    with pytest.raises(Stopped):
+        list(on_ray(stop, {"stopped": ()}, device="cpu", workers=1))
 
     run = compare(fields, tmp_path / "out", "pix2pix-small", "pix2pix-resnet-small", engine="ray", workers=2)
     assert run.page is not None and run.page.is_file()

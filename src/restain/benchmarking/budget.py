@@ -21,7 +21,7 @@ class Budget:
     unit: Unit
 
     def __str__(self) -> str:
-        return f"{self.amount:g}{self.unit}"
+        return f"{self.amount:.15g}{self.unit}"  # digits alone, as a budget is read
 
     def steps(self, *, images: int, batch: int, seconds: float) -> int:
         """Steps of a recipe.
@@ -44,7 +44,7 @@ def read_budget(text: str) -> Budget:
     Raises:
         RestainError: another form, nothing, or half a step.
     """
-    match = _FORM.fullmatch(text.strip())
+    match = _FORM.fullmatch(str(text).strip())
     if match is None or not float(match[1]) > 0 or (match[2] == "steps" and not float(match[1]).is_integer()):
         raise RestainError(f"budget: is {quoted(text)}; expected such as 2000steps, 2epochs or 10min")
     unit: Unit = match[2]  # type: ignore[assignment]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from restain.images import list_images, read_rgb
 from restain.reporting.pictures import shrink
 
 AMOUNT = "dab_mean_od_real"
-FIELDS, SIDE, GAP, LABEL = 6, 192, 4, 180  # columns; pixels of a picture, between two, and of a row's name
+FIELDS, SIDE, GAP, INDENT = 6, 192, 4, 6  # columns; pixels of a picture, between two, and beside a row's name
 _TEXT = 13  # pixels
 
 
@@ -24,23 +25,20 @@ def draw_sheet(plan: Plan, found: Comparisons, held_out: HeldOut) -> Path:
     """Write ``fields.jpg``: H&E, each system at its first seed, real IHC."""
     names = _fields(found)
     rows: list[tuple[str, Path]] = [("H&E", held_out.source)]
-    done = {one.name for one in found.systems}
-    shown: set[str] = set()
-    for job in plan.jobs():
-        record = job.record()
-        if job.contender.name in done - shown and record is not None and record.status == "done":
-            rows.append((job.contender.name, job.virtual))
-            shown.add(job.contender.name)
+    for contender in plan.contenders:
+        rows += [(contender.name, job.virtual) for job in found.jobs if job.contender == contender][:1]
     rows.append(("real IHC", held_out.real))
-    sheet = Image.new("RGB", (LABEL + len(names) * (SIDE + GAP), len(rows) * (SIDE + GAP)), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=_TEXT)
+    font = ImageFont.load_default(size=_TEXT)
+    margin = math.ceil(max(font.getlength(title) for title, _ in rows)) + 2 * INDENT
+    sheet = Image.new("RGB", (margin + len(names) * (SIDE + GAP), len(rows) * (SIDE + GAP)), "white")
+    pen = ImageDraw.Draw(sheet)
     for line, (title, folder) in enumerate(rows):
         top = line * (SIDE + GAP)
-        pen.text((6, top + SIDE // 2), title, fill="black", font=font, anchor="lm")
+        pen.text((INDENT, top + SIDE // 2), title, fill="black", font=font, anchor="lm")
         files = {path.relative_to(folder).with_suffix("").as_posix(): path for path in list_images(folder)}
         for column, name in enumerate(names):
             picture = Image.fromarray(shrink(read_rgb(files[name]), SIDE))
-            sheet.paste(picture, (LABEL + column * (SIDE + GAP), top))
+            sheet.paste(picture, (margin + column * (SIDE + GAP), top))
     path = plan.out / "fields.jpg"
     with write_aside(path) as aside:
         sheet.save(aside, quality=88, subsampling=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,10 +54,11 @@ def held_out_folders(plan: Plan) -> HeldOut:
 
 
 def _folder(images: dict[str, ImageRef], links: Path) -> Path:
-    """A folder in which each image has its id as its name."""
+    """A folder in which each image has its id as its name; below ``links``, one for each set of images."""
     own = _common_folder(images)
     if own is not None:
         return own
+    links = links / _digest(images)
     if links.is_dir():
         return links
     aside = links.with_name(f".{links.name}-new")
@@ -70,6 +72,15 @@ def _folder(images: dict[str, ImageRef], links: Path) -> Path:
             write_png(aside / f"{name}.png", image.read())
     aside.replace(links)
     return links
+
+
+def _digest(images: dict[str, ImageRef]) -> str:
+    """Of the names, and of the files as they are: a comparison may be asked for another truth later."""
+    lines = [
+        f"{name} {image.path.resolve()} {image.half} {image.path.stat().st_mtime_ns}"
+        for name, image in sorted(images.items())
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
 def _common_folder(images: dict[str, ImageRef]) -> Path | None:

@@ -18,7 +18,8 @@ class BenchOptions:
         overrides: ``section.field=value`` changes to every recipe.
         metrics: names or families of metrics; empty for all that can be computed.
         protocol: of the scores, as in ``evaluate``.
-        test_split: held-out fields that are stained and evaluated: "val" or "test".
+        test_split: held-out fields that are stained and evaluated: "val" or "test"; None: val, or test where no other
+            split is held out.
         truth: which IHC they are compared with, such as "B" where "B_weak" is learned; None: the one that is learned.
         groups: which fields belong together, as in ``EvaluationOptions``.
         compare_with: data set of the literature whose published scores are shown, such as "mist-her2".
@@ -31,7 +32,7 @@ class BenchOptions:
     overrides: Sequence[str] = ()
     metrics: Sequence[str] = ()
     protocol: str = "clean"
-    test_split: str = "val"
+    test_split: str | None = None
     truth: str | None = None
     groups: str = "auto"
     compare_with: str | None = None

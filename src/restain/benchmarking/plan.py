@@ -6,6 +6,8 @@ OUT/SYSTEM/cost.json  seed-0/job.json  seed-0/run/  seed-0/virtual/  seed-0/eval
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +19,19 @@ from restain.benchmarking.budget import Budget
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
+from restain.evaluation.grouping import group_images
 from restain.evaluation.schema import SUMMARY
 from restain.files import read_json, write_json
-from restain.recipes import Recipe, differences, load_recipe, recipe_names
-from restain.recipes.recipe import MAY_DIFFER
+from restain.images import list_images
+from restain.recipes import Recipe, differences, fields_of, load_recipe, recipe_names
+from restain.recipes.recipe import dotted
 from restain.run_folder import RunFolder
 
-PLAN = "bench.json"
+PLAN, LOCK = "bench.json", ".lock"
+ASKED = "asked.json"
 _VALIDATIONS, _SAMPLES, _LINES = 10, 4, 100  # of a run with a budget
 _MOST_STEPS_BETWEEN_CHECKPOINTS = 1000
+_WITHOUT_EFFECT = ("log.", "validation.", "engine.workers")  # on the weights with which a training ends
 
 
 class _FileModel(BaseModel):
@@ -44,6 +50,7 @@ class Cost(_FileModel):
     images_per_step: int
     device: str
     threads: int
+    recipe_sha256: str  # of what decides the cost and the training, as ``Plan.recipe_sha256``
 
 
 class JobRecord(_FileModel):
@@ -64,9 +71,17 @@ class PlanRecord(_FileModel):
     small: bool
     overrides: tuple[str, ...]
     split: str
+
+
+class EvaluationRecord(_FileModel):
+    """What an evaluation was asked for, and with which weights; the content of ``evaluation/asked.json``."""
+
     truth: str | None
     protocol: str
     metrics: tuple[str, ...]
+    groups: str
+    compare_with: str | None
+    weights: dict[str, dict[str, str]]  # by learned metric, as in ``summary.json``
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +147,31 @@ class Plan:
         """The data with the IHC that is learned."""
         return find_pairs(self.data, self.recipe(self.contenders[0]).data.target)
 
+    def recipe_sha256(self, contender: Contender) -> str:
+        """Hash of a system's recipe, before a training gets its seed and length, without what only watches it."""
+        fields = dict(dotted(self.recipe(contender, batch_overrides(self.batch)).to_flat()))
+        decisive = {name: value for name, value in fields.items() if not name.startswith(_WITHOUT_EFFECT)}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
     def cost(self, contender: Contender) -> Cost | None:
         """What was measured of a system before; None where nothing was."""
         path = self.folder(contender) / "cost.json"
         return _read(path, Cost) if path.is_file() else None
+
+    def needs_measuring(self, contender: Contender, device: str | None) -> bool:
+        """Whether a system was not measured yet, or with another recipe or on another device.
+
+        What was measured before a training began is kept: a budget in minutes became its number of steps by it.
+
+        Args:
+            contender: the system.
+            device: name of the device that the trainings will have; None where that is not known.
+        """
+        cost = self.cost(contender)
+        if cost is None:
+            return True
+        changed = cost.recipe_sha256 != self.recipe_sha256(contender) or device not in (None, cost.device)
+        return changed and not any(job.has_begun() for job in self.jobs() if job.contender == contender)
 
 
 @dataclass(frozen=True)
@@ -176,17 +212,30 @@ class Job:
         write_json(self.folder / "job.json", record.model_dump(mode="json"))
         return record
 
-    def is_done(self, manifest: Manifest) -> bool:
-        """Whether it has ended, and well.
+    def has_begun(self) -> bool:
+        """Whether there are weights that a training can go on from, or has ended with."""
+        return self.run.checkpoints.is_dir() or self.run.stainer.is_dir()
+
+    def is_done(self, manifest: Manifest, asked: EvaluationRecord) -> bool:
+        """Whether it has ended, and well, and everything that follows from it is there and is what is asked for.
 
         Raises:
             RestainError: it has, with another recipe.
         """
         record, cost = self.record(), self.plan.cost(self.contender)
-        if record is None or record.status != "done" or not (self.evaluation / SUMMARY).is_file() or cost is None:
+        if record is None or record.status != "done" or not self.run.stainer.is_dir() or cost is None:
             return False
         self.refuse_other_recipe(self.settings(manifest, cost))
-        return True
+        return self.is_evaluated(manifest, asked)
+
+    def is_evaluated(self, manifest: Manifest, asked: EvaluationRecord) -> bool:
+        """Whether every held-out field is stained, and evaluated as asked."""
+        record = self.evaluation / ASKED
+        if not record.is_file() or not (self.evaluation / SUMMARY).is_file() or not self.virtual.is_dir():
+            return False
+        stained = {path.relative_to(self.virtual).with_suffix("").as_posix() for path in list_images(self.virtual)}
+        wanted = {pair.id for pair in manifest.pairs(self.plan.split)}
+        return wanted <= stained and _read(record, EvaluationRecord) == asked
 
     def refuse_other_recipe(self, settings: Sequence[str]) -> None:
         """A finished training of another recipe must not stand in the table as one of this recipe.
@@ -198,7 +247,7 @@ class Job:
         changed = [
             f"{field} was {old!r}, now {new!r}"
             for field, (old, new) in differences(before.to_flat(), now.to_flat()).items()
-            if not field.startswith(MAY_DIFFER)
+            if not field.startswith(_WITHOUT_EFFECT)
         ]
         if changed:
             raise RestainError(
@@ -255,16 +304,17 @@ def contenders_of(recipes: Sequence[str], small: bool) -> tuple[Contender, ...]:
     return tuple(found.values())
 
 
-def open_plan(plan: Plan) -> Plan:
-    """Check a plan against its data and against what its folder holds, and write it down.
+def check_plan(plan: Plan) -> Plan:
+    """Check a plan against its data and against what its folder holds.
 
     Returns:
-        the plan with absolute paths and with the split that is there.
+        the plan with absolute paths.
 
     Raises:
-        RestainError: the data have no such split, systems learn different stains, or the folder holds another
-            comparison.
+        RestainError: a change to the recipes that other choices decide, data without such a split, systems that learn
+            different stains, groups that are wrong, or a folder that holds another comparison.
     """
+    _refuse_decided(plan)
     targets = {contender.name: plan.recipe(contender).data.target for contender in plan.contenders}
     if len(set(targets.values())) > 1:
         listed = ", ".join(f"{name} {target}" for name, target in targets.items())
@@ -272,26 +322,46 @@ def open_plan(plan: Plan) -> Plan:
     manifest = plan.manifest()
     if not manifest.pairs(plan.split):
         there = ", ".join(split for split in manifest.splits() if split != "train") or "none"
-        raise RestainError(f"{plan.data}: has no pairs in the split {plan.split!r}; held-out splits: {there}")
-    record = PlanRecord(
+        raise RestainError(
+            f"{plan.data}: has no pairs in the split {plan.split!r}; held-out splits: {there}; --test-split names one"
+        )
+    group_images([pair.id for pair in manifest.pairs(plan.split)], plan.groups)  # refuses groups that are wrong
+    path = plan.out / PLAN
+    if path.is_file():
+        if any(plan.out.glob("*/seed-*/run")):  # before that, nothing stands on the settings
+            _refuse_other(path, _read(path, PlanRecord), _record(plan))
+    elif plan.out.exists() and (not plan.out.is_dir() or any(one.name != LOCK for one in plan.out.iterdir())):
+        raise RestainError(f"{plan.out}: holds files that are no comparison; expected a new or an empty folder")
+    return replace(plan, data=plan.data.resolve(), out=plan.out.resolve())
+
+
+def write_plan(plan: Plan) -> None:
+    """Write ``bench.json``, which makes the folder that of this comparison."""
+    write_json(plan.out / PLAN, _record(plan).model_dump(mode="json"))
+
+
+def _record(plan: Plan) -> PlanRecord:
+    return PlanRecord(
         data=str(plan.data.resolve()),
-        fingerprint=manifest.fingerprint(),
+        fingerprint=plan.manifest().fingerprint(),
         budget=None if plan.budget is None else str(plan.budget),
         batch=plan.batch,
         small=plan.small,
         overrides=plan.overrides,
         split=plan.split,
-        truth=plan.truth,
-        protocol=plan.protocol,
-        metrics=plan.metrics,
     )
-    path = plan.out / PLAN
-    if path.is_file():
-        _refuse_other(path, _read(path, PlanRecord), record)
-    elif plan.out.exists() and (not plan.out.is_dir() or any(plan.out.iterdir())):
-        raise RestainError(f"{plan.out}: holds files that are no comparison; expected a new or an empty folder")
-    write_json(path, record.model_dump(mode="json"))
-    return replace(plan, data=plan.data.resolve(), out=plan.out.resolve())
+
+
+def _refuse_decided(plan: Plan) -> None:
+    """A change to every recipe must not undo what the comparison decides for each training."""
+    decided = {"seed": "--seeds"}
+    if plan.budget is not None:
+        decided |= dict.fromkeys(("optim.steps", "optim.epochs", "optim.decay_epochs"), "--budget")
+    if plan.batch is not None:
+        decided |= dict.fromkeys(("optim.batch", "optim.accumulate"), "--batch")
+    for field in fields_of(plan.overrides):
+        if field in decided:
+            raise RestainError(f"overrides: set {field}, which {decided[field]} decides; expected it there alone")
 
 
 def _refuse_other(path: Path, found: PlanRecord, wanted: PlanRecord) -> None:

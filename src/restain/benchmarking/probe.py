@@ -47,6 +47,7 @@ def measure_cost(plan: Plan, contender: Contender) -> Cost:
         images_per_step=trainer.images_per_step,
         device=device_name(fabric.device),
         threads=torch.get_num_threads(),
+        recipe_sha256=plan.recipe_sha256(contender),
     )
     write_json(plan.folder(contender) / "cost.json", cost.model_dump(mode="json"))
     return cost

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from restain.cluster import open_cluster
-from restain.errors import RestainError, in_short
+from restain.errors import RestainError, Stopped, in_short
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")
@@ -34,6 +34,7 @@ def on_ray(
         (name, result, or why there is none) in the order in which the calls end.
 
     Raises:
+        Stopped: a call was told to stop.
         RestainError: Ray is not installed, or the cluster has no GPU where one is asked for.
     """
     cluster = open_cluster(device, len(calls), workers)
@@ -51,6 +52,8 @@ def on_ray(
             yield key, ray.get(done)
         except ray.exceptions.RayTaskError as error:
             cause = error.cause
+            if isinstance(cause, Stopped):
+                raise cause from None
             if isinstance(cause, RestainError):
                 yield key, cause
             else:  # a fault of one method must not end the comparison of the others

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from restain.benchmarking.plan import JobRecord, Plan
+from restain.benchmarking.plan import Job, Plan
 from restain.benchmarking.seed_scores import Comparisons, Measured
 from restain.files import write_text
 from restain.metrics import Metric
@@ -62,7 +62,7 @@ def score_sheet(plan: Plan, found: Comparisons | None, metrics: Sequence[str] = 
         title=f"{plan.data.name}: {budget}, {_counted(len(plan.seeds), 'seed')}, {size}",
         columns=columns,
         rows=rows,
-        notes=tuple(_notes(plan, found, rows)),
+        notes=tuple(_notes(plan, found, rows, metrics)),
     )
 
 
@@ -70,9 +70,13 @@ def _chosen(found: Comparisons, metrics: Sequence[str]) -> Iterator[Metric]:
     scores = found.scores
     for metric in found.metrics:
         present = any(metric.name in scores[one.name] for one in found.systems)
-        wanted = metrics == ("all",) or (metric.direction != "none" and (bool(metrics) or metric.name in HEADLINE))
-        if present and wanted:
+        if present and (metrics == ("all",) or _is_asked(metric, metrics)):
             yield metric
+
+
+def _is_asked(metric: Metric, metrics: Sequence[str]) -> bool:
+    """Whether a column was asked for: by its name, or with others where one direction is better."""
+    return metric.name in (metrics or HEADLINE) or (bool(metrics) and metric.direction != "none")
 
 
 def _title(metric: Metric) -> str:
@@ -82,8 +86,7 @@ def _title(metric: Metric) -> str:
 def _system_rows(plan: Plan, found: Comparisons | None, metrics: Sequence[Metric]) -> Iterator[SheetRow]:
     done = {one.name: one for one in found.systems} if found else {}
     for contender in plan.contenders:
-        records = [job.record() for job in plan.jobs() if job.contender == contender]
-        note = _state(records)
+        note = _state([job for job in plan.jobs() if job.contender == contender and not (found and job in found.jobs)])
         if found is not None and contender.name in done:
             cells = _cells(found, done[contender.name], metrics)
             yield SheetRow(name=contender.name, cells=cells, section=SYSTEMS, note=note)
@@ -91,10 +94,11 @@ def _system_rows(plan: Plan, found: Comparisons | None, metrics: Sequence[Metric
             yield SheetRow(name=contender.name, section=SYSTEMS, note=note)
 
 
-def _state(records: Sequence[JobRecord | None]) -> str:
+def _state(undone: Sequence[Job]) -> str:
     """What keeps a system from having all its trainings; empty where nothing does."""
+    records = [job.record() for job in undone]
     failures = [record.reason for record in records if record is not None and record.status == "failed"]
-    waiting = sum(record is None for record in records)
+    waiting = len(undone) - len(failures)
     parts = [f"{_counted(len(failures), 'training')} failed: {failures[0]}"] if failures else []
     parts += [f"{_counted(waiting, 'training')} not done yet"] if waiting else []
     return "; ".join(parts)
@@ -117,8 +121,7 @@ def _cells(found: Comparisons, one: Measured, metrics: Sequence[Metric]) -> dict
         score = found.scores[one.name].get(metric.name)
         if score is None:
             continue
-        test = found.tests.get((metric.name, one.name))
-        p = test.p_holm if test else None
+        p = found.p_values.get((metric.name, one.name))
         cells[metric.name] = SheetCell(
             value=score.mean,
             spread=score.spread,
@@ -136,7 +139,7 @@ def _published(found: Comparisons | None, metrics: Sequence[Metric]) -> list[She
     return published_rows(literature, [metric.name for metric in metrics]) if literature else []
 
 
-def _notes(plan: Plan, found: Comparisons | None, rows: Sequence[SheetRow]) -> Iterator[str]:
+def _notes(plan: Plan, found: Comparisons | None, rows: Sequence[SheetRow], metrics: Sequence[str]) -> Iterator[str]:
     if found is None:
         return
     spread = "mean ± standard deviation over seeds " if len(plan.seeds) > 1 else "score "
@@ -151,9 +154,21 @@ def _notes(plan: Plan, found: Comparisons | None, rows: Sequence[SheetRow]) -> I
         yield " ".join(_about_ranks(found.ranking, [one.name for one in found.systems]))
     if any(cell.mark == NOT_COMPARABLE for row in rows for cell in row.cells.values()):
         yield f"{NOT_COMPARABLE} of another protocol, split, size or number of images, or not stated: do not compare."
+    for reason, names in _not_computed(found, metrics).items():
+        yield f"Not computed: {', '.join(names)} ({reason})."
     for row in rows:
         if row.note and row.cells:
             yield f"{row.name}: {row.note}."
+
+
+def _not_computed(found: Comparisons, metrics: Sequence[str]) -> dict[str, list[str]]:
+    """Columns that were asked for and are not there, by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for metric in found.metrics:
+        reason = found.summary.not_computed.get(metric.name)
+        if reason is not None and _is_asked(metric, metrics):
+            reasons.setdefault(reason, []).append(label(metric.name))
+    return reasons
 
 
 def _about_ranks(ranking: Ranking, systems: Sequence[str]) -> Iterator[str]:

@@ -8,11 +8,12 @@ import traceback
 from filelock import FileLock
 
 from restain.benchmarking.held_out import HeldOut
-from restain.benchmarking.plan import Job, JobRecord
+from restain.benchmarking.plan import ASKED, EvaluationRecord, Job, JobRecord, Plan
 from restain.errors import RestainError, Stopped, in_short
 from restain.evaluation import EvaluationOptions, evaluate
-from restain.evaluation.schema import SUMMARY
-from restain.files import write_text
+from restain.files import write_json, write_text
+from restain.metrics import find_protocol, select_metrics
+from restain.metrics.learned.networks import LearnedMetrics
 from restain.stainer_config import read_config
 from restain.stainer_files import CONFIG
 from restain.staining import stain
@@ -50,20 +51,35 @@ def _run(job: Job, held_out: HeldOut) -> JobRecord:
     cost = plan.cost(job.contender)
     if cost is None:
         raise RestainError(f"{plan.folder(job.contender)}: has no cost.json; expected that the cost is measured first")
-    settings = job.settings(plan.manifest(), cost)
+    manifest, asked = plan.manifest(), asked_of(plan)
+    settings = job.settings(manifest, cost)
     if (job.run.stainer / CONFIG).is_file():
         job.refuse_other_recipe(settings)
     else:
+        shutil.rmtree(job.evaluation, ignore_errors=True)  # where it is there, of weights that are gone
         machine = Machine(device=plan.device)
         train(plan.data, job.run.root, job.contender.recipe, overrides=settings, resume=True, machine=machine)
-    if not (job.evaluation / SUMMARY).is_file():
-        _evaluate(job, held_out)
+    if not job.is_evaluated(manifest, asked):
+        _evaluate(job, held_out, asked)
     steps = read_config(job.run.stainer / CONFIG).trained["steps"]
     assert isinstance(steps, int)  # of a stainer that restain trained
     return JobRecord(status="done", steps=steps)
 
 
-def _evaluate(job: Job, held_out: HeldOut) -> None:
+def asked_of(plan: Plan) -> EvaluationRecord:
+    """What is asked of the evaluations of a comparison, with the weights that this machine has for it."""
+    metrics, protocol = select_metrics(plan.metrics), find_protocol(plan.protocol)
+    return EvaluationRecord(
+        truth=plan.truth,
+        protocol=plan.protocol,
+        metrics=tuple(metric.name for metric in metrics),
+        groups=plan.groups,
+        compare_with=plan.compare_with,
+        weights=LearnedMetrics(protocol, metrics, seed=0, device="cpu").weights,
+    )
+
+
+def _evaluate(job: Job, held_out: HeldOut, asked: EvaluationRecord) -> None:
     plan = job.plan
     stained = stain(job.run.root, held_out.source, job.virtual, device=plan.device)
     if stained.failed:
@@ -85,5 +101,6 @@ def _evaluate(job: Job, held_out: HeldOut) -> None:
             device=plan.device,
         ),
     )
+    write_json(aside / ASKED, asked.model_dump(mode="json"))
     shutil.rmtree(job.evaluation, ignore_errors=True)
     aside.replace(job.evaluation)

@@ -37,7 +37,10 @@ def bench(
         Literal["clean", "asp2023", "bci2022", "unistainnet2026", "cssp2p", "skimage018"],
         typer.Option(case_sensitive=False, help="how scores are computed: well defined, or as a paper did"),
     ] = "clean",
-    test_split: Annotated[Literal["val", "test"], typer.Option(help="held-out fields that are evaluated")] = "val",
+    test_split: Annotated[
+        Literal["val", "test"] | None,
+        typer.Option(help="held-out fields that are evaluated; val, or test where it alone is held out, if left out"),
+    ] = None,
     truth: Annotated[
         str | None, typer.Option(help="IHC that the held-out fields are compared with; the learned one if left out")
     ] = None,
@@ -74,7 +77,7 @@ def bench(
     )
     run = restain.bench(
         data,
-        [name for name in recipes.split(",") if name.strip()],
+        [name.strip() for name in recipes.split(",") if name.strip()],
         budget=budget,
         seeds=seeds,
         out=out,
@@ -84,3 +87,5 @@ def bench(
         options=options,
     )
     print_bench(run)
+    if (run.table is None and all(one.problem for one in run.estimates)) or (run.table is not None and not run.done):
+        raise typer.Exit(1)

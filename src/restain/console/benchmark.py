@@ -34,10 +34,10 @@ def _estimates(estimates: Sequence[Estimate]) -> Table:
     for title in ("system", "steps of one training", "training", "peak memory"):
         table.add_column(title, justify="left" if title == "system" else "right", overflow="fold")
     for one in estimates:
-        if one.steps is None or one.seconds is None or one.peak_memory_mb is None:
+        if one.steps is None or one.seconds is None:
             table.add_row(Text(one.name), Text(one.problem))
         else:
-            memory = f"{one.peak_memory_mb / 1000:.1f} GB"
+            memory = "–" if one.peak_memory_mb is None else f"{one.peak_memory_mb / 1000:.1f} GB"
             table.add_row(Text(one.name), str(one.steps), _duration(one.seconds), memory)
     return table
 

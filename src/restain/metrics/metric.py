@@ -112,7 +112,7 @@ def estimate(metric: Metric, table: Mapping[str, Floats], seed: int, groups: Gro
     """
     columns = values_of(metric, table)
     statistic = metric.statistic or MEAN
-    kept = _defined(metric, columns)
+    kept = defined(metric, columns)
     columns = [column[kept] for column in columns]
     groups = None if groups is None else groups[kept]
     n = len(columns[0])
@@ -137,7 +137,8 @@ def values_of(metric: Metric, table: Mapping[str, Floats]) -> list[Floats]:
     return [metric.combine(*columns)] if metric.level == "image" else columns
 
 
-def _defined(metric: Metric, columns: Sequence[Floats]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def defined(metric: Metric, columns: Sequence[Floats]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Which images (n,) count for a score that is made of these arrays."""
     if metric.level == "set" and not metric.complete:
         return np.ones(len(columns[0]), dtype=np.bool_)
     return np.asarray(~np.isnan(columns).any(axis=0))

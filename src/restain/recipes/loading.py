@@ -13,7 +13,7 @@ from restain.errors import RestainError, meant, quoted
 from restain.files import read_bytes
 from restain.methods import MethodConfig
 from restain.networks.specs import GeneratorSpec
-from restain.recipes.recipe import Recipe
+from restain.recipes.recipe import Recipe, dotted
 from restain.yaml_text import LIMIT, load_yaml
 
 _LONGEST_CHAIN = 16  # recipes that extend one another
@@ -51,6 +51,18 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         values = _merge(values, _parse_override(override))
     return recipe_of(values, f"recipe {recipe}")
+
+
+def fields_of(overrides: Sequence[str]) -> list[str]:
+    """Dotted names of the fields that overrides set, ``optim={steps: 5}`` being ``optim.steps``.
+
+    Raises:
+        RestainError: an override has another form.
+    """
+    values: dict[str, Any] = {}
+    for override in overrides:
+        values = _merge(values, _parse_override(override))
+    return [field for field, _ in dotted(values)]
 
 
 def recipe_of(flat: Mapping[str, Any], name: str) -> Recipe:

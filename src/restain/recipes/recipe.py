@@ -68,13 +68,14 @@ class Recipe(Section):
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Dotted names of the fields in which two flat recipes differ, with both values; None where one lacks it."""
-    a, b = dict(_dotted(first)), dict(_dotted(second))
+    a, b = dict(dotted(first)), dict(dotted(second))
     return {field: (a.get(field), b.get(field)) for field in {**a, **b} if a.get(field) != b.get(field)}
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The fields of a flat recipe by their dotted names, with their values."""
     for key, value in values.items():
         if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
+            yield from dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

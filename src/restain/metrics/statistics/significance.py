@@ -32,7 +32,9 @@ class Comparison:
     units: int = 0  # images, or groups of images, whose signs the test flips
 
 
-def compare_means(first: Floats, second: Floats, seed: int, groups: Groups | None = None) -> Comparison:
+def compare_means(
+    first: Floats, second: Floats, seed: int, groups: Groups | None = None, *, interval: bool = True
+) -> Comparison:
     """Difference of the means of a value per image, with a paired sign-flip permutation test.
 
     Under the hypothesis that the systems are interchangeable, the sign of each image's difference is arbitrary; the p
@@ -45,6 +47,7 @@ def compare_means(first: Floats, second: Floats, seed: int, groups: Groups | Non
         second: float (n,), on the same images.
         seed: of the random sign patterns and of the bootstrap interval of the difference.
         groups: the group of each image.
+        interval: whether the interval of the difference is computed, too.
 
     Raises:
         NotComputed: no image has a value in both, or a value is infinite.
@@ -62,7 +65,7 @@ def compare_means(first: Floats, second: Floats, seed: int, groups: Groups | Non
     exact = len(sums) <= _EXACT_UP_TO
     return Comparison(
         difference=float(gap.mean()),
-        ci95=_interval(MEAN, [gap], seed, None if groups is None else groups[kept]),
+        ci95=_interval(MEAN, [gap], seed, None if groups is None else groups[kept]) if interval else None,
         p=_exact_p(sums) if exact else _random_p(sums, seed),
         smallest_p=smallest_p(len(sums)),
         test=f"paired permutation, {'exact' if exact else f'{PERMUTATIONS} random sign patterns'}",
