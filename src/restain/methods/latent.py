@@ -86,7 +86,7 @@ class LatentMethod(Method[LatentPass]):
         again_he, again_ihc = back.encode(shared.ihc), there.encode(shared.he)
         he_again = back.decode(_drawn(again_he, batch, "latent/he_again"))
         ihc_again = there.decode(_drawn(again_ihc, batch, "latent/ihc_again"))
-        terms = {
+        return {
             "gan_ihc": (self.config.gan.weight, self._fooling("discriminator_ihc", shared.ihc)),
             "gan_he": (self.config.gan.weight, self._fooling("discriminator_he", shared.he)),
             "reconstruction_he": (weights.reconstruction, l1_loss(back.decode(he_drawn), batch.source)),
@@ -96,10 +96,6 @@ class LatentMethod(Method[LatentPass]):
             "prior": (weights.prior, _prior(shared.means)),
             "prior_cycle": (weights.prior_cycle, _prior([again_he, again_ihc])),
         }
-        if weights.identity:
-            terms["identity_ihc"] = (weights.identity, l1_loss(there.paint(batch.target), batch.target))
-            terms["identity_he"] = (weights.identity, l1_loss(back.paint(batch.source), batch.source))
-        return terms
 
     def _discrimination(self, name: str, fake: Tensor, real: Tensor) -> Tensor:
         """Summed over scales, not halved."""

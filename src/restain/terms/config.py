@@ -262,7 +262,6 @@ class LatentConfig(Section):
     cycle: NonNegativeFloat = Field(10.0, description="weight of an image against itself translated there and back")
     prior: NonNegativeFloat = Field(0.01, description="weight of the squared latent means, encoded from real images")
     prior_cycle: NonNegativeFloat = Field(0.01, description="the same, encoded from virtual images")
-    identity: NonNegativeFloat = Field(0.0, description="weight of an image against itself translated; not published")
     shared_blocks: NonNegativeInt = Field(
         0, description="last residual blocks of the encoders and first of the decoders that both stains share"
     )
