@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +83,7 @@ ARCHITECTURES = firsts(lambda name: small(name).generator.plain().model_dump())
 
 def few_crops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calibrate on as few crops as are allowed: the statistics are not what is looked at here."""
-    monkeypatch.setattr(Trainer, "crops", partialmethod(Trainer.crops, FEWEST))
+    monkeypatch.setattr(Trainer.crops, "__defaults__", (FEWEST,))
 
 
 def interrupt_after(steps: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
