@@ -1,6 +1,8 @@
 """Statistics that follow the tissue against hand-made nodes; whose statistics a slide takes; windows on tissue."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from restain.errors import RestainError
 from restain.images import RGB
 from restain.networks.resnet import ResnetGenerator
 from restain.networks.specs import AutoencoderSpec, ResnetSpec
-from restain.networks.statistics import freeze, measure, save_statistics
+from restain.networks.statistics import Statistics, freeze, measure, save_statistics
 from restain.slides.seamless.local import LocalStatistics, Place, load_local, localise, measure_local, save_local
+from restain.slides.seamless.normalisation import find_statistics
 from restain.slides.seamless.windows import inner_tissue, sample_positions, sample_windows, window_count
 from restain.slides.tiling import Footprint
 from restain.tensors import to_tensor
@@ -197,6 +200,26 @@ def test_windows_of_tissue_alone_hold_no_glass() -> None:
         assert mask[window.y // 10 : -(-window.bottom // 10), window.x // 10 : -(-window.right // 10)].all()
     assert inner.sum() == 5 * 12
     assert np.array_equal(inner_tissue(mask, Size(300, 200), 100), mask)  # none fits
+
+
+def test_windows_of_a_slide_are_measured_in_random_order(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def read(region: Region) -> RGB:
+        seen.append(region.y)
+        return np.zeros((region.height, region.width, 3), dtype=np.uint8)
+
+    def measure_all(windows: Iterable[torch.Tensor]) -> Statistics:
+        assert list(windows)
+        return Statistics((torch.zeros(1),), (torch.ones(1),))
+
+    stainer = SimpleNamespace(card=SimpleNamespace(tile_size=64), measure=measure_all)
+    tissue, grid = SimpleNamespace(mask=np.ones((16, 16), dtype=bool)), SimpleNamespace(size=Size(1024, 1024))
+    plan = SimpleNamespace(norm="slide", tiles=[0], tissue=tissue, grid=grid, footprint=FOOTPRINT)
+    find_statistics(tmp_path, stainer, plan, read)
+    first = seen[: len(seen) // 2]  # a half of the slide in the order of places
+    assert len(first) > 20
+    assert 0.3 < np.mean([y < 512 for y in first]) < 0.7
 
 
 def test_windows_lie_in_the_grid() -> None:

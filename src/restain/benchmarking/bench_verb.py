@@ -15,8 +15,9 @@ from restain.benchmarking.field_sheet import draw_sheet
 from restain.benchmarking.held_out import HeldOut, held_out_folders
 from restain.benchmarking.options import BenchOptions
 from restain.benchmarking.papers import PaperTable, paper_table
-from restain.benchmarking.plan import LOCK, Contender, Cost, Job, JobRecord, Plan, check_plan, contenders_of, write_plan
+from restain.benchmarking.plan import LOCK, Contender, Job, Plan, check_plan, contenders_of, write_plan
 from restain.benchmarking.processes import in_own_process, refuse_second_start
+from restain.benchmarking.records import Cost, JobRecord
 from restain.benchmarking.result_tables import write_tables
 from restain.benchmarking.seed_scores import gather
 from restain.data.layouts import find_pairs

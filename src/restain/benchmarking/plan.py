@@ -11,17 +11,15 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from restain.benchmarking.budget import Budget
+from restain.benchmarking.records import Cost, EvaluationRecord, JobRecord, PlanRecord, read_record
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
 from restain.errors import RestainError
 from restain.evaluation.grouping import group_images
 from restain.evaluation.schema import SUMMARY
-from restain.files import read_json, write_json
+from restain.files import write_json
 from restain.images import list_images
 from restain.recipes import Recipe, differences, fields_of, load_recipe, recipe_names
 from restain.recipes.recipe import dotted
@@ -32,56 +30,6 @@ ASKED = "asked.json"
 _VALIDATIONS, _SAMPLES, _LINES = 10, 4, 100  # of a run with a budget
 _MOST_STEPS_BETWEEN_CHECKPOINTS = 1000
 _WITHOUT_EFFECT = ("log.", "validation.", "engine.workers")  # on the weights with which a training ends
-
-
-class _FileModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Cost(_FileModel):
-    """What a system costs, measured before its training; the content of ``cost.json``."""
-
-    seconds_per_step: float  # median
-    peak_memory_mb: float | None  # of the process on a CPU, else of PyTorch on the GPU; None where it is not known
-    parameters: int  # of the stainer
-    parameters_trained: int  # of all networks that the training holds
-    macs_512: float  # of the stainer, for an image of 512 x 512 pixels
-    mpx_per_second: float  # of the stainer
-    images_per_step: int
-    device: str
-    threads: int
-    recipe_sha256: str  # of what decides the cost and the training, as ``Plan.recipe_sha256``
-
-
-class JobRecord(_FileModel):
-    """What became of one training; the content of ``job.json``."""
-
-    status: Literal["done", "failed"]
-    reason: str = ""  # of a failure, one sentence
-    steps: int | None = None  # of a training that is done
-
-
-class PlanRecord(_FileModel):
-    """What must be the same when a comparison is continued; the content of ``bench.json``."""
-
-    data: str
-    fingerprint: str
-    budget: str | None
-    batch: int | None
-    small: bool
-    overrides: tuple[str, ...]
-    split: str
-
-
-class EvaluationRecord(_FileModel):
-    """What an evaluation was asked for, and with which weights; the content of ``evaluation/asked.json``."""
-
-    truth: str | None
-    protocol: str
-    metrics: tuple[str, ...]
-    groups: str
-    compare_with: str | None
-    weights: dict[str, dict[str, str]]  # by learned metric, as in ``summary.json``
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +104,7 @@ class Plan:
     def cost(self, contender: Contender) -> Cost | None:
         """What was measured of a system before; None where nothing was."""
         path = self.folder(contender) / "cost.json"
-        return _read(path, Cost) if path.is_file() else None
+        return read_record(path, Cost) if path.is_file() else None
 
     def needs_measuring(self, contender: Contender, device: str | None) -> bool:
         """Whether a system was not measured yet, or with another recipe or on another device.
@@ -205,7 +153,7 @@ class Job:
     def record(self) -> JobRecord | None:
         """What became of it; None where it has not ended."""
         path = self.folder / "job.json"
-        return _read(path, JobRecord) if path.is_file() else None
+        return read_record(path, JobRecord) if path.is_file() else None
 
     def note(self, record: JobRecord) -> JobRecord:
         """Write down what became of it."""
@@ -235,7 +183,7 @@ class Job:
             return False
         stained = {path.relative_to(self.virtual).with_suffix("").as_posix() for path in list_images(self.virtual)}
         wanted = {pair.id for pair in manifest.pairs(self.plan.split)}
-        return wanted <= stained and _read(record, EvaluationRecord) == asked
+        return wanted <= stained and read_record(record, EvaluationRecord) == asked
 
     def refuse_other_recipe(self, settings: Sequence[str]) -> None:
         """A finished training of another recipe must not stand in the table as one of this recipe.
@@ -329,7 +277,7 @@ def check_plan(plan: Plan) -> Plan:
     path = plan.out / PLAN
     if path.is_file():
         if any(plan.out.glob("*/seed-*/run")):  # before that, nothing stands on the settings
-            _refuse_other(path, _read(path, PlanRecord), _record(plan))
+            _refuse_other(path, read_record(path, PlanRecord), _record(plan))
     elif plan.out.exists() and (not plan.out.is_dir() or any(one.name != LOCK for one in plan.out.iterdir())):
         raise RestainError(f"{plan.out}: holds files that are no comparison; expected a new or an empty folder")
     return replace(plan, data=plan.data.resolve(), out=plan.out.resolve())
@@ -371,15 +319,3 @@ def _refuse_other(path: Path, found: PlanRecord, wanted: PlanRecord) -> None:
         raise RestainError(
             f"{path}: was made with other settings ({', '.join(changed)}); expected the same, or another --out"
         )
-
-
-def _read(path: Path, model: type[Any]) -> Any:
-    content = read_json(path)
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise RestainError(
-            f"{path}: was not written by this version of restain bench ({field}: {first['msg']})"
-        ) from None

@@ -8,7 +8,8 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from restain.benchmarking.plan import Contender, Cost, Plan, batch_overrides
+from restain.benchmarking.plan import Contender, Plan, batch_overrides
+from restain.benchmarking.records import Cost
 from restain.files import write_json
 from restain.inference import prepare
 from restain.networks.generator import Generator

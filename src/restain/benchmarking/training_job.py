@@ -8,7 +8,8 @@ import traceback
 from filelock import FileLock
 
 from restain.benchmarking.held_out import HeldOut
-from restain.benchmarking.plan import ASKED, EvaluationRecord, Job, JobRecord, Plan
+from restain.benchmarking.plan import ASKED, Job, Plan
+from restain.benchmarking.records import EvaluationRecord, JobRecord
 from restain.errors import RestainError, Stopped, in_short
 from restain.evaluation import EvaluationOptions, evaluate
 from restain.files import write_json, write_text
