@@ -36,12 +36,15 @@ def main() -> None:
     for word in arguments.fake:
         name, _, folder = word.partition("=")
         virtual = {path.stem: path for path in list_images(Path(folder))}
+        reals = list_images(arguments.real)
+        if missing := [path.name for path in reals if path.stem not in virtual]:
+            parser.error(f"{folder}: has no {missing[0]}; expected a virtual image of each real one")
         rows = []
-        for path in list_images(arguments.real):
+        for path in reals:
             real = read_rgb(path)
             exchanged = exchange(real, read_rgb(virtual[path.stem]))
             rows.append([distance(real, exchanged[part]) for part in PARTS])
-        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)) + " |")
+        print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)) + " |", flush=True)
 
 
 def exchange(real: RGB, fake: RGB) -> dict[str, RGB]:
