@@ -2,9 +2,9 @@
 
     python benchmarks/exchanged_stains.py --real data/valB --fake NAME=FOLDER [NAME=FOLDER ...]
 
-Parts: haematoxylin, DAB, what both leave over (the residual colour), and the fine detail of all three (what a Gaussian
-of 2 pixels removes). The part whose exchange lowers the distance most is the one that is most wrong. The pictures of a
-folder are paired with the real ones by name. Needs the weights of ST-LPIPS.
+Parts: haematoxylin, DAB and the residual colour; or, of all three, fine detail (what a Gaussian of 2 pixels removes)
+and coarse detail. The more the distance falls, the more that part differs. The images of a folder are paired with the
+real ones by name. Needs the weights of ST-LPIPS.
 """
 
 from __future__ import annotations
@@ -35,16 +35,20 @@ def main() -> None:
     print("| real in place of virtual | " + " | ".join(PARTS) + " |")
     for word in arguments.fake:
         name, _, folder = word.partition("=")
-        virtual = {path.stem: path for path in list_images(Path(folder))}
-        reals = list_images(arguments.real)
-        if missing := [path.name for path in reals if path.stem not in virtual]:
+        reals, virtual = by_name(arguments.real), by_name(Path(folder))
+        if missing := sorted(reals.keys() - virtual.keys()):
             parser.error(f"{folder}: has no {missing[0]}; expected a virtual image of each real one")
         rows = []
-        for path in reals:
+        for image, path in reals.items():
             real = read_rgb(path)
-            exchanged = exchange(real, read_rgb(virtual[path.stem]))
+            exchanged = exchange(real, read_rgb(virtual[image]))
             rows.append([distance(real, exchanged[part]) for part in PARTS])
         print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)) + " |", flush=True)
+
+
+def by_name(folder: Path) -> dict[str, Path]:
+    """Relative path without suffix -> image."""
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in list_images(folder)}
 
 
 def exchange(real: RGB, fake: RGB) -> dict[str, RGB]:

@@ -21,13 +21,6 @@ from restain.stainer_files import load_stainer, save_stainer
 CARD = StainerCard(stain="ER", mpp=0.5, tile_size=96, recipe="tiny", trained={"steps": 7})
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    save_stainer(tmp_path / "stainer", ResnetSpec(ngf=4, blocks=2, spectral_norm=False).build(), CARD)
-    return tmp_path / "stainer"
-
-
 def test_the_network_has_the_normalisation_that_is_asked_for(tmp_path: Path) -> None:
     torch.manual_seed(0)
     generator = ResnetSpec(ngf=4, blocks=2).build()
@@ -78,8 +71,9 @@ def test_a_stainer_stains_one_picture(tmp_path: Path, statistics: bool) -> None:
     assert np.abs(array.astype(int) - expected).max() <= 1 and np.array_equal(np.asarray(picture), array)
 
 
-def test_a_picture_of_another_kind_is_refused(folder: Path) -> None:
-    stainer = load_stainer(folder)
+def test_a_picture_of_another_kind_is_refused(tmp_path: Path) -> None:
+    save_stainer(tmp_path / "s", ResnetSpec(ngf=4, blocks=1).build(), CARD)
+    stainer = load_stainer(tmp_path / "s")
     for wrong in (Image.new("L", (40, 40)), Image.new("RGBA", (40, 40)), np.zeros((40, 40, 3))):
         with pytest.raises(RestainError, match=r"picture: is .* of shape .*; expected 8-bit RGB"):
             stainer(wrong)
