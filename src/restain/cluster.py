@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +22,15 @@ class Cluster:
     ray: Any  # the module
     workers: int  # that run at a time
     needs: dict[str, int]  # of one worker, as Ray's options
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Keep what SIGTERM does: starting Ray sets a handler of its own, which processes that are forked later inherit."""
+    usual = signal.getsignal(signal.SIGTERM)
+    yield
+    if usual is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, usual)
 
 
 def open_cluster(device: str, jobs: int, workers: int | None) -> Cluster:
@@ -36,7 +49,8 @@ def open_cluster(device: str, jobs: int, workers: int | None) -> Cluster:
     except ImportError:
         raise RestainError("engine ray: Ray is not installed; pip install 'restain[ray]'") from None
     if not ray.is_initialized():
-        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False)
+        with signals_kept():
+            ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=False)
     resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
     if device == "cuda" and not gpus:

@@ -1,24 +1,22 @@
 """A comparison on a local Ray cluster of two workers."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from benchmarking.conftest import compare
+from local_cluster import local_cluster
 
 from restain.benchmarking.ray_tasks import on_ray
 from restain.errors import RestainError, Stopped
 from restain.files import read_json, write_json
 
-ray = pytest.importorskip("ray", reason="Ray is not installed (restain[ray])")
-
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with local_cluster(monkeypatch):
+        yield
 
 
 def test_trainings_are_spread_and_their_failures_come_back(cluster: None, fields: Path, tmp_path: Path) -> None:

@@ -6,13 +6,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from local_cluster import local_cluster
 from small_slides import write_slide
 
 import restain
 from restain.images import RGB
 from restain.slides.options import SlideOptions
-
-ray = pytest.importorskip("ray", reason="Ray is not installed (restain[ray])")
 
 
 def worker_processes() -> list[int]:
@@ -38,8 +37,6 @@ def test_a_killed_worker_loses_nothing(
     (tmp_path / "slides" / "broken.tif").write_bytes(b"II*\0nothing")
     options = SlideOptions(tile=64)
     restain.slide(stainer_folder, tmp_path / "slides" / "a.tif", tmp_path / "alone", options=options)
-    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     killed: list[int] = []
     over = threading.Event()
 
@@ -55,21 +52,21 @@ def test_a_killed_worker_loses_nothing(
                 return
 
     killer = threading.Thread(target=kill_one)
-    killer.start()
-    try:
-        run = restain.slide(
-            stainer_folder,
-            tmp_path / "slides",
-            tmp_path / "out",
-            options=options,
-            device="cpu",
-            engine="ray",
-            workers=2,
-        )
-    finally:
-        over.set()
-        killer.join()
-        ray.shutdown()
+    with local_cluster(monkeypatch):
+        killer.start()
+        try:
+            run = restain.slide(
+                stainer_folder,
+                tmp_path / "slides",
+                tmp_path / "out",
+                options=options,
+                device="cpu",
+                engine="ray",
+                workers=2,
+            )
+        finally:
+            over.set()
+            killer.join()
     assert killed
     statuses = {Path(record.slide).name: record.status for record in run.records}
     assert statuses == {"a.tif": "stained", "b.tif": "stained", "c.tif": "stained", "broken.tif": "failed"}
