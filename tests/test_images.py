@@ -149,10 +149,10 @@ def test_a_header_that_declares_too_much_is_refused_before_memory_is_taken_for_i
     for name in ("bomb.png", "bomb.tif", "vast.tif", "bomb.jpg"):
         for read in (read_rgb, image_size):
             tracemalloc.start()
-            began = time.monotonic()
+            began = time.process_time()
             with pytest.raises(RestainError, match=rf"{name}: declares .* pixels; expected at most 89 million"):
                 read(tmp_path / name)
-            assert time.monotonic() - began < 1
+            assert time.process_time() - began < 1
             assert tracemalloc.get_traced_memory()[1] < 1e7
             tracemalloc.stop()
 

@@ -177,6 +177,7 @@ def test_an_ordinary_id_is_its_own_name(name: str) -> None:
     assert file_names([name])[name] == name.replace("/", "_")
 
 
+@FEW
 @given(st.text())
 def test_what_is_printed_is_one_line_that_every_terminal_can_show(text: str) -> None:
     shown = printable(text)
