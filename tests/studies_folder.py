@@ -1,6 +1,9 @@
 """Small images for studies, a study's files read without the package, and readers that answer over HTTP."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http.client import HTTPConnection
@@ -26,6 +29,32 @@ def write_images(folder: Path, seed: int, size: tuple[int, int] = SIZE, names=NA
         coarse = random.integers(60, 250, (7, 9, 3), dtype=np.uint8)
         Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(folder / f"{name}.png")
     return folder
+
+
+class ServerProcess:
+    """``restain study serve`` in a process of its own, that can be stopped and started again at the same address."""
+
+    def __init__(self, folder, port=0):
+        command = [sys.executable, "-m", "restain.cli", "study", "serve", str(folder), "--port", str(port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.links = {}
+        for line in self.process.stdout:
+            if match := re.match(r"(reader-\d) \(\d+ of \d+ done\): (\S+)", line):
+                self.links[match[1]] = match[2]
+            if len(self.links) == 2:
+                break
+        self.port = urlsplit(self.links["reader-1"]).port
+
+    def kill(self):
+        """Without a chance to tidy up."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, number):
+        """Exit status and error messages after a signal."""
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
 
 
 class ReaderClient:

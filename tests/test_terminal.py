@@ -1,6 +1,7 @@
 """The terminal: whatever it can show and however long it listens, there is no traceback."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from restain.cli.signals import signals_as_interrupt
 from restain.files import read_json
 from restain.images import write_png
 
@@ -42,6 +44,15 @@ def test_a_reader_that_goes_away(words: list[str]) -> None:
     os.close(writing)
     assert done.returncode in (1, 2)
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_as_interrupt():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, usual)
 
 
 def test_version() -> None:

@@ -143,7 +143,11 @@ def test_a_scheduler_s_signal_stops_as_ctrl_c_does(
 ) -> None:
     out = tmp_path / "out"
     command = [*COMMAND, "--stainer", str(stainer_folder), "--input", str(he_slide), "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    usual = signal.signal(number, signal.SIG_DFL)  # where these tests run under nohup, SIGHUP would stay ignored
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    finally:
+        signal.signal(number, usual)
     tiles = out / ".he.unfinished" / "tiles"
     while process.poll() is None and not (tiles.exists() and len(list(tiles.glob("0*"))) > 2):
         time.sleep(0.01)

@@ -1,9 +1,7 @@
 """One case at a time, answers kept whatever happens, sessions apart; and no request that gets at anything else."""
 
 import json
-import os
 import random
-import re
 import signal
 import sqlite3
 import subprocess
@@ -12,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
-from studies_folder import ReaderClient
+from studies_folder import ReaderClient, ServerProcess
 
 import restain
 from restain.errors import RestainError
@@ -157,27 +155,34 @@ def test_the_second_session_opens_after_the_washout(make):
 def test_answers_outlive_a_killed_server(make):
     """Killed without warning right after it confirmed an answer: the answer is there, and the link is the same."""
     folder = make()
-    command = [sys.executable, "-m", "restain.cli", "study", "serve", str(folder), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = ServerProcess(folder)
     try:
-        links = {}
-        for line in process.stdout:
-            if match := re.match(r"(reader-\d) \(\d+ of \d+ done\): (\S+)", line):
-                links[match[1]] = match[2]
-            if len(links) == 2:
-                break
-        client = ReaderClient(links["reader-2"])
+        client = ReaderClient(process.links["reader-2"])
         for position in range(3):
             assert client.send(position, {"her2": position})[0] == 200
         assert client.send(3, {"her2": 1}, final=False, comment="half")[0] == 200
     finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
     with restain.serve_study(folder, port=0) as server:
-        assert server.links["reader-2"].rsplit("/", 2)[1] == links["reader-2"].rsplit("/", 2)[1]
+        assert server.links["reader-2"].rsplit("/", 2)[1] == process.links["reader-2"].rsplit("/", 2)[1]
         state = ReaderClient(server.links["reader-2"]).state()
     assert state["done"] == 3
     assert (state["item"]["position"], state["item"]["answers"], state["item"]["comment"]) == (3, {"her2": 1}, "half")
+
+
+def test_a_scheduler_s_signal_closes_the_study(make, tmp_path):
+    """As Ctrl-C does: the exit status is 0, and the file of the answers holds them alone."""
+    folder = make()
+    process = ServerProcess(folder)
+    try:
+        assert ReaderClient(process.links["reader-1"]).send(0, {"her2": 2})[0] == 200
+        assert process.stop(signal.SIGTERM) == (0, "")
+    finally:
+        process.kill()
+    assert sorted(path.name for path in folder.glob("answers.sqlite*")) == ["answers.sqlite"]
+    book = AnswerBook(folder / "answers.sqlite")
+    assert [answer.answers for answer in book.of("reader-1").values()] == [{"her2": 2}]
+    book.close()
 
 
 def test_a_study_that_was_changed_after_the_first_answer_is_not_served(make):

@@ -1,39 +1,13 @@
 """A whole study clicked through in a real browser by two readers, with the server killed in the middle."""
 
-import os
-import re
-import signal
-import subprocess
-import sys
-
 import pytest
-from studies_folder import key_of
+from studies_folder import ServerProcess, key_of
 
 import restain
 from restain.studies.answers import AnswerBook
 from restain.studies.study_files import read_study, steps_of
 
 SHOWN = "window.restain && document.querySelector('#form').offsetParent && restain.stage.working.length"
-
-
-class Server:
-    """``restain study serve`` in a process of its own, that can be killed and started again at the same address."""
-
-    def __init__(self, folder, port=0):
-        command = [sys.executable, "-m", "restain.cli", "study", "serve", str(folder), "--port", str(port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.links = {}
-        for line in self.process.stdout:
-            if match := re.match(r"(reader-\d) \(\d+ of \d+ done\): (\S+)", line):
-                self.links[match[1]] = match[2]
-            if len(self.links) == 2:
-                break
-        self.port = int(self.links["reader-1"].split(":")[2].split("/")[0])
-
-    def kill(self):
-        """Without a chance to tidy up."""
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait()
 
 
 def wait_until(page, truth):
@@ -54,7 +28,7 @@ def at_case(page, number):
 def test_two_readers_click_through_a_study_and_nothing_is_lost(make, browser, tmp_path):
     folder = make(cases=3, training_cases=0)  # two sessions of three
     study, key = read_study(folder), key_of(folder)
-    server = Server(folder)
+    server = ServerProcess(folder)
     try:
         pages = {reader: browser.new_page(viewport={"width": 1200, "height": 700}) for reader in server.links}
         for reader, page in pages.items():
@@ -72,7 +46,7 @@ def test_two_readers_click_through_a_study_and_nothing_is_lost(make, browser, tm
                     page.click("#save")  # to nobody
                     page.wait_for_selector("#offline:not([hidden])")
                     assert page.evaluate("restain.form.answers.her2") == score  # still on the page
-                    server = Server(folder, server.port)
+                    server = ServerProcess(folder, server.port)
                 else:
                     page.keyboard.press("Enter") if position % 2 else page.click("#save")
                 given[reader].append(score)

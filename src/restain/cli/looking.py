@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from restain.cli.app import Json, Marker, app
+from restain.cli.signals import signals_as_interrupt
 
 
 @app.command(rich_help_panel="Look")
@@ -38,7 +39,10 @@ def view(
     from restain.console.viewer import show_viewer
 
     chosen = roles.split(",") if roles else None
-    with restain.view(input, roles=chosen, mpp=mpp, host=host, port=port, token=token) as viewer:
+    with (
+        signals_as_interrupt(),
+        restain.view(input, roles=chosen, mpp=mpp, host=host, port=port, token=token) as viewer,
+    ):
         show_viewer(viewer, browser=browser)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from restain.cli.app import Device, Json, Precision, app
+from restain.cli.signals import signals_as_interrupt
 
 
 @app.command(rich_help_panel="Stain")
@@ -124,7 +125,7 @@ def slide(
     """
     import restain
     from restain.console.as_json import print_json
-    from restain.console.slides import print_estimates, print_run, signals_as_interrupt
+    from restain.console.slides import print_estimates, print_run
 
     inputs = [*(slides or ()), *(input or ())]
     options = restain.SlideOptions(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from restain.cli.app import study_app
+from restain.cli.signals import signals_as_interrupt
 
 
 @study_app.command("make")
@@ -79,7 +80,7 @@ def serve_study(
     import restain
     from restain.console.studies import show_study_server
 
-    with restain.serve_study(study, host=host, port=port) as server:
+    with signals_as_interrupt(), restain.serve_study(study, host=host, port=port) as server:
         show_study_server(server)
 
 

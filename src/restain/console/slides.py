@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -17,22 +14,6 @@ from restain.slides.run.batch import SlideRun
 from restain.slides.run.estimate import Estimate
 
 _SHOWN = 5  # names of ignored files
-
-
-@contextmanager
-def signals_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM (a scheduler) and SIGHUP (a closed terminal) stop a run as Ctrl-C does, with the same message."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    usual = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
 
 
 def print_run(run: SlideRun, console: Console | None = None) -> None:
