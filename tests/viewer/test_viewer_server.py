@@ -2,11 +2,14 @@
 
 import json
 import random
+import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 from marked_slides import HE, IHC, marked
@@ -16,6 +19,7 @@ from typer.testing import CliRunner
 import restain
 from restain.cli import app as cli
 from restain.errors import RestainError
+from restain.viewer.page_server import PageServer
 
 TOKEN = "t0ken-of-a-test"
 SECRET = "nobody may read this"
@@ -165,6 +169,36 @@ def test_view_serves_on_this_machine_alone_and_ends(folder):
             restain.view([folder / "he.tif"], port=viewer.port)
     with pytest.raises(ConnectionError):
         Client(viewer.port).get("/a-fixed-token/")
+
+
+def test_a_scheduler_s_signal_ends_it_as_ctrl_c_does(folder):
+    command = [sys.executable, "-m", "restain.cli", "view", str(folder / "he.tif"), "--port", "0", "--no-browser"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        link = next(line.strip() for line in process.stdout if line.startswith("http"))
+        address = urlsplit(link)
+        assert Client(address.port).get(address.path).status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
+    finally:
+        process.kill()
+
+
+def test_an_interrupt_closes_the_socket_only_once_nothing_serves_it(monkeypatch):
+    sockets_at_end = []
+
+    def run(server, sockets):
+        while not server.should_exit:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        sockets_at_end.append(sockets[0].fileno())
+
+    monkeypatch.setattr("uvicorn.Server.run", run)
+    with PageServer(lambda hosts: None, "127.0.0.1", 0) as server:
+        main = threading.main_thread().ident
+        threading.Timer(0.3, signal.pthread_kill, [main, signal.SIGINT]).start()
+        server.wait()
+    assert len(sockets_at_end) == 1 and sockets_at_end[0] >= 0
 
 
 def test_a_token_that_a_link_cannot_hold_is_refused(folder):

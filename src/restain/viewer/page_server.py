@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 from urllib.parse import quote
@@ -43,23 +43,29 @@ class PageServer:
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", server_header=False)
         self._server = uvicorn.Server(config)
-        self._thread = Thread(target=self._server.run, args=([self._socket],), name="pages", daemon=True)
-        self._thread.start()
+        self._ended = Event()
+        Thread(target=self._serve, name="pages", daemon=True).start()
         shown = f"[{host}]" if ":" in host else socket.gethostname() if host in ("0.0.0.0", "::") else host
         self.address = f"http://{shown}:{self.port}/"
+
+    def _serve(self) -> None:
+        try:
+            self._server.run([self._socket])
+        finally:
+            self._ended.set()
 
     def wait(self) -> None:
         """Until the server is closed or the user presses Ctrl+C."""
         try:
-            while self._thread.is_alive():
-                self._thread.join(0.5)
+            while not self._ended.wait(0.5):  # an interrupt in Thread.join makes a running thread count as ended
+                pass
         except KeyboardInterrupt:
             self.close()
 
     def close(self) -> None:
         """Stop serving."""
         self._server.should_exit = True
-        self._thread.join(5)
+        self._ended.wait(5)
         self._socket.close()
 
     def __enter__(self) -> Self:
