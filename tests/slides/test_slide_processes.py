@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from small_slides import draw_tissue, write_slide
 
 import restain
 from restain.errors import RestainError
 from restain.slides.options import SlideOptions
 from restain.slides.record import read_summary
+from restain.slides.run import processes
 
 OPTIONS = SlideOptions(tile=64)
 
@@ -79,6 +81,21 @@ def test_a_signal_ends_all_processes_and_leaves_no_lock(stainer_folder: Path, tm
     assert process.returncode == 130, errors
     assert errors.splitlines()[-1] == "restain: stopped; the same command continues from here"
     assert len(list(out.glob("*.ome.tif"))) < 2 and not list(out.glob(".*.lock"))
+
+
+def test_sigterm_ends_a_process_that_is_at_its_end_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python cleans up at exit, an exception from a signal handler would be printed as ignored."""
+    monkeypatch.setattr(processes, "load_stainer", lambda *_: None)
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    place = processes._Place("cpu", 0, torch.get_num_threads())
+    try:
+        processes._work(theirs, Path("stainer"), OPTIONS, place)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(

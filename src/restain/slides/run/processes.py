@@ -132,6 +132,7 @@ def _work(pipe: Connection, stainer: Path, options: SlideOptions, place: _Place)
     with suppress(EOFError, BrokenPipeError):
         while True:
             pipe.send(stain_slide(pipe.recv(), ready, options, quiet=True))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # or else _end would raise in the midst of what Python does at exit
 
 
 def _end(number: int, frame: FrameType | None) -> None:
