@@ -127,7 +127,7 @@ def test_what_is_not_such_a_generator_is_refused(tmp_path: Path, capsys: pytest.
     good = Published(4, 6).state_dict()
     spectral = Published(4, 6, spectral=True).state_dict()
     cases = {
-        "code.pth": (Harmful(), "cannot be loaded as plain weights"),
+        "code.pth": (Harmful(), "cannot be loaded as plain weights .*holds more than tensors"),
         "list.pth": ([1, 2], "holds list; expected a state dict"),
         "aliased.pth": ({k: v for k, v in good.items() if k != "model.7.filt"}, "has 3 blur filters"),
         "grey.pth": ({**good, "model.1.weight": torch.zeros(4, 1, 7, 7)}, "no 7x7 convolution from RGB"),
@@ -144,6 +144,20 @@ def test_what_is_not_such_a_generator_is_refused(tmp_path: Path, capsys: pytest.
         import_weights("asp", tmp_path / "absent.pth", tmp_path / "stainer")
     assert not (tmp_path / "stainer").exists()
     assert "must not run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"hello world", b"epoch 1", b"<html>"])
+def test_what_torch_cannot_name_is_no_weights_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "net.pth").write_bytes(content)
+    with pytest.raises(RestainError, match=r"plain weights \(it is no PyTorch weights file, "):
+        import_weights("asp", tmp_path / "net.pth", tmp_path / "stainer")
+
+
+def test_what_torch_says_of_a_damaged_file_is_kept(tmp_path: Path) -> None:
+    torch.save(Published(4, 6).state_dict(), tmp_path / "net.pth")
+    (tmp_path / "net.pth").write_bytes((tmp_path / "net.pth").read_bytes()[:-100])
+    with pytest.raises(RestainError, match="failed finding central directory"):
+        import_weights("asp", tmp_path / "net.pth", tmp_path / "stainer")
 
 
 @pytest.mark.parametrize("spectral", [False, True])

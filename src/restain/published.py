@@ -94,8 +94,11 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises pickle, zip, key and runtime errors for a foreign file
-        # Of a file that holds more than tensors it advises to load it all the same, which would run it as a program.
-        reason = "it holds more than tensors, or is damaged" if "weights_only" in str(error) else in_short(error)
+        # Of a file that holds more than tensors it advises to load it all the same, which would run it as a program;
+        # of other files it often says no more than the number of a character.
+        readable = isinstance(error, RuntimeError | OSError) and "weights_only" not in str(error)
+        unknown = "it is no PyTorch weights file, holds more than tensors, or is damaged"
+        reason = in_short(error) if readable else unknown
         raise RestainError(f"{path}: cannot be loaded as plain weights ({reason})") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise RestainError(f"{path}: holds {type(state).__name__}; expected a state dict of tensors")
