@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from full_disk import full_disk
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -275,6 +276,16 @@ def test_weights_that_are_not_finite_are_refused(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(RestainError, match=r"model\.safetensors: layers\.1\.bias holds values that are not finite"):
         load_stainer(folder)
+
+
+def test_a_full_disk_leaves_the_old_stainer_and_nothing_else(folder: Path) -> None:
+    good = {path.name: path.read_bytes() for path in folder.iterdir()}
+    generator = ResnetSpec(ngf=4, blocks=2).build()
+    words = r"model\.safetensors: cannot be written \(File too large\)"
+    with full_disk(2000), pytest.raises(RestainError, match=words):
+        save_stainer(folder, generator, CARD)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == good
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_statistics_must_be_those_that_were_stored(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from restain.errors import RestainError, in_short
-from restain.files import sha256, write_aside, write_text
+from restain.files import sha256, write_text
 from restain.hub import HubReference, download, download_first, hub_reference
 from restain.model_card import model_card
 from restain.networks.generator import Generator, plain_state
@@ -25,6 +25,7 @@ from restain.networks.specs import GeneratorSpec
 from restain.networks.statistics import Statistics, check_channels, load_statistics, save_statistics
 from restain.stainer import Calibration, Stainer, StainerCard
 from restain.stainer_config import CalibrationRecord, StainerConfig, first_problem, read_config, write_config
+from restain.tensor_files import write_tensors
 
 CONFIG, WEIGHTS, STATISTICS, CARD = "config.json", "model.safetensors", "statistics.safetensors", "README.md"
 
@@ -46,8 +47,7 @@ def save_stainer(folder: Path, generator: Generator, card: StainerCard, calibrat
     weights = {name: tensor.cpu().contiguous() for name, tensor in plain_state(generator).items()}
     refuse_nonfinite(folder / WEIGHTS, weights)
     with _aside(folder) as aside:
-        with write_aside(aside / WEIGHTS) as temporary:
-            save_file(weights, temporary, metadata={"format": "pt"})
+        write_tensors(aside / WEIGHTS, weights, {"format": "pt"})
         record = None if calibration is None else _write_calibration(aside, generator, calibration)
         try:
             config = StainerConfig(

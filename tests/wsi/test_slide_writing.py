@@ -1,9 +1,6 @@
 """Written slides open everywhere, show what was written, and leave nothing behind where they fail."""
 
-import resource
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import imagecodecs
@@ -11,6 +8,7 @@ import numpy as np
 import openslide
 import pytest
 import tifffile
+from full_disk import full_disk
 from PIL import ImageCms
 
 from restain.errors import RestainError
@@ -239,17 +237,6 @@ def test_memory_is_bounded_by_a_row(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < side * width * 3 + workers * 8 * side * side * 3 + 2**20
-
-
-@contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond ``size`` bytes."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.999])

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from restain.errors import RestainError, in_short
-from restain.files import write_aside
 from restain.networks.batch_norms import averages_over, batch_norms, hold_averages
 from restain.networks.generator import Generator, NormSite, plain_copy, remove_norm, replace_module
 from restain.networks.norms import EPS
+from restain.tensor_files import write_tensors
 
 _PASS = 2**21  # pixels that are measured at a time; at ngf 64 they take about 3 GB
 
@@ -162,8 +161,7 @@ def save_statistics(path: Path, statistics: Statistics) -> None:
     """Write statistics as safetensors, whole or not at all; they come back exactly."""
     tensors = {f"{index:03}.mean": mean.contiguous() for index, mean in enumerate(statistics.means)}
     tensors |= {f"{index:03}.variance": value.contiguous() for index, value in enumerate(statistics.variances)}
-    with write_aside(path) as temporary:
-        save_file(tensors, temporary, {"format": "pt"})
+    write_tensors(path, tensors, {"format": "pt"})
 
 
 def load_statistics(path: Path) -> Statistics:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from restain.data.pairs import EpochSampler, collate
 from restain.errors import RestainError, in_short
-from restain.files import write_aside
 from restain.methods.base import Pretraining
 from restain.progress import ProgressBar
+from restain.tensor_files import write_tensors
 from restain.types import Batch, mix_seed
 from restain.weights.store import cache_folder
 
@@ -75,8 +75,7 @@ def _learn_or_load(trainer: Trainer, task: Pretraining) -> None:
     with torch.random.fork_rng(devices=[]):  # data loaders draw from the generator that dropout draws from later
         _learn(trainer, task)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in task.network.state_dict().items()}
-    with write_aside(path) as temporary:
-        save_file(state, temporary, {"format": "pt"})
+    write_tensors(path, state, {"format": "pt"})
 
 
 def _learn(trainer: Trainer, task: Pretraining) -> None:

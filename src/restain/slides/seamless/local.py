@@ -15,17 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from scipy.ndimage import convolve
 from torch import Tensor, nn
 
 from restain.errors import RestainError, in_short
-from restain.files import write_aside
 from restain.networks.generator import Generator, plain_copy, replace_module
 from restain.networks.noise import Place
 from restain.networks.norms import EPS
 from restain.networks.statistics import check_channels, moments
 from restain.slides.tiling import Read
+from restain.tensor_files import write_tensors
 from restain.tensors import to_tensor
 from restain.wsi.geometry import Mask, Region, Size
 
@@ -138,8 +137,7 @@ def save_local(path: Path, statistics: LocalStatistics) -> None:
     """Write statistics as safetensors, whole or not at all; they come back exactly."""
     tensors = {f"{index:03}.mean": mean.contiguous() for index, mean in enumerate(statistics.means)}
     tensors |= {f"{index:03}.deviation": value.contiguous() for index, value in enumerate(statistics.deviations)}
-    with write_aside(path) as temporary:
-        save_file(tensors, temporary, {"spacing": str(statistics.spacing)})
+    write_tensors(path, tensors, {"spacing": str(statistics.spacing)})
 
 
 def load_local(path: Path) -> LocalStatistics:
