@@ -1,7 +1,7 @@
 import csv
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from restain.data.layouts import find_pairs
 from restain.images import read_rgb, write_png
 from restain.registration import pairs_verb
 from restain.registration.cutting import choose
+from restain.registration.page import write_page
 from restain.registration.slide_table import draw_splits, find_slide_pairs
 from restain.registration.tiles import TileRow
 from restain.stains import DAB, EOSIN, HEMATOXYLIN, separate
@@ -78,7 +79,18 @@ def test_a_bad_slide_does_not_stop_the_others(made, capsys):
     assert [slide.name for slide in run.failed] == ["P2_ER"]
     assert "cut.tif" in run.failed[0].error
     print_pairs(run)
-    assert "cut.tif" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "cut.tif" in text
+    (line,) = (line for line in text.splitlines() if "│ P2_ER" in line)
+    assert line.count("–") == 3 and "no" not in line  # neither turned nor mirrored: never registered
+    assert "<td>–</td><td>–</td><td>–</td>" in (run.out / "pairs.html").read_text()
+
+
+def test_a_rotation_of_nearly_nothing_has_no_sign(tmp_path, capsys):
+    slide = pairs_verb.SlideOutcome("P1_ER", "train", residual_um=1.0, rotation_deg=-0.04)
+    print_pairs(pairs_verb.PairsRun(tmp_path, (slide,), ()))
+    text = capsys.readouterr().out + write_page(tmp_path, [], [asdict(slide)]).read_text()
+    assert " 0.0 │" in text and "<td>0.0</td>" in text and "-0.0" not in text
 
 
 def test_a_slide_without_a_pixel_size_names_the_column_for_it(slides, tmp_path):
