@@ -21,7 +21,7 @@ from restain.evaluation.results import Evaluation, Evidence, System, combine, sc
 from restain.evaluation.schema import SUMMARY
 from restain.evaluation.stainers import read_stainers
 from restain.evaluation.summary import Circumstances, summarize
-from restain.files import read_json
+from restain.files import read_json, require_folder_or_none
 from restain.metrics import Metric, explain, find_protocol, select_metrics
 from restain.metrics.cells.nuclei import MPP_RANGE
 from restain.metrics.statistics.bootstrap import Groups
@@ -174,9 +174,7 @@ def _refuse_bad_arguments(
         raise RestainError(f"test: {options.test!r} is not among the systems; expected one of {', '.join(systems)}")
     if options.batch < 1:
         raise RestainError(f"batch: is {options.batch}; expected at least 1")
-    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise RestainError(f"{nearest}: is a file; expected a folder for the results")
+    require_folder_or_none(out)
     summary = out / SUMMARY
     if summary.exists() and not _is_own(summary):
         raise RestainError(f"{summary}: was not written by restain evaluate; move it, or name another folder")
