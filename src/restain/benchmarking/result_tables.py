@@ -139,9 +139,11 @@ def _published(found: Comparisons | None, metrics: Sequence[Metric]) -> list[She
 def _notes(plan: Plan, found: Comparisons | None, rows: Sequence[SheetRow], metrics: Sequence[str]) -> Iterator[str]:
     if found is None:
         return
-    spread = "mean ± standard deviation over seeds " if len(plan.seeds) > 1 else "score "
+    spread = "mean ± standard deviation over seeds" if len(plan.seeds) > 1 else "score"
     units = f"; {len(set(found.groups.tolist()))} groups of fields drawn as a whole" if found.groups is not None else ""
-    yield f"{spread}[95 % bootstrap interval over fields{units}]. Bold: best, underlined: second best of the trained."
+    with_interval = any(cell.interval for row in rows for cell in row.cells.values())
+    intervals = f" [95 % bootstrap interval over fields{units}]" if with_interval else ", no intervals (too few fields)"
+    yield f"{spread}{intervals}. Bold: best, underlined: second best of the trained."
     if any(cell.mark == DIFFERENT for row in rows for cell in row.cells.values()):
         yield (
             f"{DIFFERENT} differs from {found.systems[0].name} (p < {LEVEL}, paired permutation over fields on means "

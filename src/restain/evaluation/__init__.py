@@ -15,7 +15,7 @@ from restain.evaluation.inputs import CEILING, MASK, Match, crop_all, match_imag
 from restain.evaluation.literature import published
 from restain.evaluation.measure import Plan, ask_networks, measure_all
 from restain.evaluation.options import EvaluationOptions
-from restain.evaluation.overlays import write_overlays
+from restain.evaluation.overlays import publish_overlays, write_overlays
 from restain.evaluation.own_models import Given, from_features, under_nuclei
 from restain.evaluation.results import Evaluation, Evidence, System, combine, score_all, write_evaluation
 from restain.evaluation.schema import SUMMARY
@@ -136,6 +136,7 @@ def evaluate(
     )
     summary = summarize(circumstances, metrics, virtual, baselines, ceiling)
     evaluation = Evaluation(out, ids, metrics, tuple(virtual), tuple(baselines), tuple(ceiling), summary)
+    publish_overlays(out)
     write_evaluation(evaluation)
     return evaluation
 
@@ -154,8 +155,8 @@ def _ask_own_models(
 
 def _refuse_bad_scale(mpp: float, metrics: Sequence[Metric]) -> None:
     low, high = MPP_RANGE
-    if not 0 < mpp < math.inf:
-        raise RestainError(f"mpp: is {mpp}; expected microns per pixel above 0")
+    if not isinstance(mpp, int | float) or not 0 < mpp < math.inf:
+        raise RestainError(f"mpp: is {mpp!r}; expected microns per pixel above 0")
     if not low <= mpp <= high and any(metric.family == "cells" for metric in metrics):
         raise RestainError(
             f"mpp: is {mpp:g}; cells can be counted at {low:g} to {high:g} µm per pixel; "
@@ -166,8 +167,8 @@ def _refuse_bad_scale(mpp: float, metrics: Sequence[Metric]) -> None:
 def _refuse_bad_arguments(
     out: Path, seed: int, options: EvaluationOptions, metrics: Sequence[Metric], systems: Collection[str]
 ) -> None:
-    if seed < 0:
-        raise RestainError(f"seed: is {seed}; expected 0 or more")
+    if not isinstance(seed, int) or seed < 0:
+        raise RestainError(f"seed: is {seed!r}; expected a whole number, 0 or more")
     if options.mpp is not None:
         _refuse_bad_scale(options.mpp, metrics)
     if options.test is not None and options.test not in systems:
