@@ -126,6 +126,13 @@ def test_every_generator_can_be_exported(spec: GeneratorSpec, tmp_path: Path) ->
     assert made.largest_difference < 1e-2
 
 
+def test_batch_norms_cannot_follow_the_image(tmp_path: Path) -> None:
+    ready = Stainer(_strong(UnetSpec(ngf=2, downs=6)), StainerCard(None, None, 64, "none", {}), "ab" * 32)
+    with pytest.raises(RestainError, match=r"norm is 'image', but the batch norms .*; expected 'stainer', or none"):
+        export(ready, tmp_path / "made.onnx", norm="image")
+    assert not list(tmp_path.iterdir())
+
+
 def test_statistics_are_folded_in_where_the_stainer_has_them(stainer: Stainer, tmp_path: Path) -> None:
     crops = [torch.rand(1, 3, 32, 32) * level - 1 for level in (0.5, 1, 2)]
     ready = dataclasses.replace(stainer, calibration=calibrated(stainer.generator, crops)[1])

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from restain import progress
-from restain.progress import ProgressBar, as_time
+from restain.progress import ProgressBar, as_time, counted
 
 
 @pytest.fixture
@@ -75,6 +75,11 @@ def test_step_share_and_time_are_seen_before_the_losses_at_any_width(
     places = [last.index(word) for word in ("train asp-dgrank", "1003/418000", "0 %", ":", "D 0.251")]
     assert places == sorted(places)
     assert re.search(r"\d+:\d\d:\d\d", last)  # hours, minutes, seconds
+
+
+def test_one_thing_is_not_written_as_many() -> None:
+    assert [counted(count, "slide") for count in (0, 1, 2)] == ["0 slides", "1 slide", "2 slides"]
+    assert [counted(count, "process", "processes") for count in (1, 2)] == ["1 process", "2 processes"]
 
 
 def test_time_is_written_in_hours_minutes_and_seconds() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 _LONGEST = 80  # characters of a value in a message
@@ -33,6 +33,17 @@ def quoted(value: object) -> str:
     except (ValueError, RecursionError):  # a number of thousands of digits, a list that holds itself
         return f"a value of type {type(value).__name__} that is too large to be shown"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+
+
+def refuse_text(name: str, words: object) -> None:
+    """Refuse one text or a dictionary where a list is expected: its letters or keys would be taken for the items.
+
+    Raises:
+        RestainError: ``words`` is one.
+    """
+    if isinstance(words, str | Mapping):
+        kind = "text" if isinstance(words, str) else "dictionary"
+        raise RestainError(f"{name}: is the {kind} {quoted(words)}; expected a list")
 
 
 def meant(word: str, choices: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from restain.errors import RestainError
 from restain.files import write_aside
+from restain.networks.batch_norms import batch_norms
 from restain.networks.generator import Generator, plain_copy, replace_module
 from restain.networks.norms import ChannelScale
 from restain.stainer import Norm, Stainer
@@ -52,11 +53,11 @@ def export(stainer: str | Path | Stainer, out: str | Path, *, to: str = "onnx", 
             of tissue, and differs from PyTorch by at most a grey level.
         to: ``onnx``.
         norm: ``stainer`` folds the stainer's statistics into the weights, ``image`` normalises each image by itself;
-            as ``restain stain`` does it where left out.
+            as ``restain stain`` does it where left out. Batch norms hold averages of the training: ``stainer`` alone.
 
     Raises:
-        RestainError: another target or ending, no usable stainer, a norm that it has no statistics for, packages that
-            are missing, or results that differ.
+        RestainError: another target or ending, no usable stainer, a norm that it has no statistics for or that its
+            batch norms rule out, packages that are missing, or results that differ.
     """
     path = Path(out)
     if to != "onnx":
@@ -70,6 +71,11 @@ def export(stainer: str | Path | Stainer, out: str | Path, *, to: str = "onnx", 
         raise RestainError(f"export to onnx needs {', '.join(missing)}: pip install 'restain[export]'")
     ready = stainer if isinstance(stainer, Stainer) else load_stainer(stainer)
     chosen = norm or ready.default_norm
+    if chosen == "image" and batch_norms(ready.generator):
+        raise RestainError(
+            "norm is 'image', but the batch norms of this stainer hold averages of the training, which no image "
+            "replaces; expected 'stainer', or none"
+        )
     network = _Portable(ready.network(chosen))
     model = _to_onnx(network, _facts(ready, chosen))
     import onnx

@@ -47,6 +47,13 @@ def require_file(path: Path) -> int:
     return found.st_size
 
 
+def require_folder_or_none(path: Path) -> None:
+    """RestainError where no folder of that path can be made, since it is a file, or one of those above it is."""
+    nearest = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not nearest.is_dir():
+        raise RestainError(f"{nearest}: is a file; expected a folder for the results")
+
+
 def read_bytes(path: Path, limit: int = _TEXT_LIMIT) -> bytes:
     """The bytes of a file of at most ``limit`` bytes.
 

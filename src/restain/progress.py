@@ -17,6 +17,11 @@ console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 _WIDE = 100  # columns of a terminal from which on a bar is drawn
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """A number and what it counts: "1 slide", "2 slides"."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
 def as_time(seconds: float) -> str:
     """Hours, minutes and seconds: 1:02:03."""
     whole = round(seconds)

@@ -3,7 +3,9 @@ import json
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from restain.cli import app
 from restain.console.inspection import print_inspection
 from restain.data.inspection import inspect
 from restain.errors import RestainError
@@ -116,3 +118,13 @@ def test_the_table_shows_counts_and_problems(data_set, capsys):
     text = capsys.readouterr().out
     assert "layout mist" in text and "80x80 (6)" in text
     assert "only unpaired use: 4M1_0_0" in text and "Training can start." in text
+
+
+def test_the_rest_of_many_errors_is_where_it_is_said_to_be(write_image, tmp_path):
+    for index in range(12):
+        for side in "AB":
+            write_image(f"data/train{side}/{index}.png", seed=index)
+    words = ["data", "inspect", str(tmp_path / "data"), "--crop", "64"]  # 24 images are smaller
+    assert "error: 4 more; --out DIR writes them all\n" in CliRunner().invoke(app, words).stdout
+    written = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
+    assert "error: 4 more in inspection.json\n" in written.stdout

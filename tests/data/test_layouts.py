@@ -129,6 +129,14 @@ def test_bad_manifest_rows_are_named(write_image, tmp_path, text, message):
         find_pairs(tmp_path)
 
 
+def test_an_image_is_no_manifest_and_a_manifest_may_have_another_suffix(write_image, tmp_path):
+    image = write_image("he.PNG")
+    with pytest.raises(RestainError, match=r"he\.PNG: is an image; expected a folder or a CSV manifest"):
+        find_pairs(image)
+    (tmp_path / "list.txt").write_text("id,source,target,split\na,he.PNG,,train\n")
+    assert find_pairs(tmp_path / "list.txt").layout == "csv"
+
+
 def test_nothing_recognised_says_what_is_there_and_where_data_may_be(write_image, tmp_path):
     write_image("HER2/TrainValAB/trainA/a.png")
     (tmp_path / "notes.txt").touch()

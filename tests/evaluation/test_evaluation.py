@@ -235,8 +235,14 @@ def test_bad_arguments_are_refused(folders, tmp_path):
     real, fake = folders["real"], folders["fake"]
     with pytest.raises(RestainError, match="protocol: 'best' is not known"):
         evaluate(real, fake, out=tmp_path, protocol="best")
-    with pytest.raises(RestainError, match="seed: is -1; expected 0 or more"):
+    with pytest.raises(RestainError, match="seed: is -1; expected a whole number, 0 or more"):
         evaluate(real, fake, out=tmp_path, seed=-1)
+    with pytest.raises(RestainError, match=r"seed: is 1\.5; expected a whole number"):
+        evaluate(real, fake, out=tmp_path, seed=1.5)
+    with pytest.raises(RestainError, match=r"mpp: is '0\.5'; expected microns per pixel"):
+        evaluate(real, fake, out=tmp_path, options=EvaluationOptions(mpp="0.5"))
+    with pytest.raises(RestainError, match="metrics: is the text 'stain'; expected a list"):
+        evaluate(real, fake, out=tmp_path, options=EvaluationOptions(metrics="stain"))
     (tmp_path / "file").write_text("")
     with pytest.raises(RestainError, match="is a file; expected a folder"):
         evaluate(real, fake, out=tmp_path / "file")

@@ -30,7 +30,7 @@ def test_a_pattern_or_a_table_tells_the_groups(tmp_path):
     assert group_images(IDS, r"^([^/]+)/").names == ("a", "a", "b")
     table = tmp_path / "groups.csv"
     table.write_text("id,group\n" + "".join(f"{one},{one[0]}\n" for one in IDS), encoding="utf-8")
-    assert group_images(IDS, str(table)).names == ("a", "a", "b")
+    assert group_images(IDS, table).names == group_images(IDS, str(table)).names == ("a", "a", "b")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from restain.cli import app
 from restain.evaluation import EvaluationOptions, evaluate
 from restain.images import read_rgb
 from restain.metrics import NotComputed
@@ -47,6 +49,14 @@ def evaluated(folders, tmp_path, monkeypatch):
     return evaluate(
         **folders, out=tmp_path / "out", options=EvaluationOptions(metrics=["learned", "dab_mean_od_error"])
     )
+
+
+def test_a_command_that_could_compute_nothing_ends_with_status_1(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("restain.metrics.learned.networks.LearnedMetrics", Networks)
+    words = ["evaluate", "--real", str(folders["real"]), "--fake", str(folders["fake"]), "--out", str(tmp_path / "out")]
+    done = {metric: CliRunner().invoke(app, [*words, "--metrics", metric]) for metric in ("kid", "fid")}
+    assert {metric: one.exit_code for metric, one in done.items()} == {"kid": 1, "fid": 0}
+    assert "no weights" in done["kid"].output
 
 
 def test_columns_are_per_image_scores_like_any_other(folders, evaluated):

@@ -155,6 +155,11 @@ def test_overlays_show_the_real_and_the_virtual_stain_with_graded_outlines(tissu
     assert picture.shape == (256, 2 * 256 + 8, 3)  # enlarged twice
     negative = np.abs(picture.astype(int) - COLOURS[0].astype(int)).sum(axis=-1)
     assert negative[:, :256].min() < 60 and negative[:, 264:].min() < 60  # negative nuclei are on both sides
+    (folder / "of_an_image_that_is_gone.jpg").touch()
+    measured(tissue, tmp_path, overlays=True)
+    assert sorted(path.stem for path in folder.iterdir()) == list(evaluation.ids)
+    measured(tissue, tmp_path)
+    assert not folder.parent.exists() and not list(tmp_path.glob(".*"))
     with pytest.raises(RestainError, match="overlays: the pixel size is not known"):
         write_png(tmp_path / "real" / "a.png", picture[:64, :64])
         evaluate(tmp_path / "real", tmp_path / "real", out=tmp_path / "none", options=EvaluationOptions(overlays=True))

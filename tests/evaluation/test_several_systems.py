@@ -147,7 +147,7 @@ def test_words_of_the_command_line_become_systems():
         parse_systems(["a=x", "a=y"])
 
 
-@pytest.mark.parametrize("name", ["", "real", "colour transfer", "a: b"])
+@pytest.mark.parametrize("name", ["", "real", "colour transfer", "a: b", "..", "../a", "a\\b"])
 def test_names_that_would_confuse_are_refused(folders, tmp_path, name):
     with pytest.raises(RestainError, match="a system cannot be called"):
         evaluate(folders["real"], {name: folders["fake"]}, out=tmp_path)

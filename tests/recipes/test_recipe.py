@@ -172,6 +172,16 @@ def test_wrong_fields_and_values_are_named(override: str, words: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_overrides_are_a_list_of_texts() -> None:
+    for overrides, words in (
+        ("optim.lr=1", "overrides: is the text 'optim.lr=1'; expected a list"),
+        ({"optim.lr": 1}, "overrides: is the dictionary"),
+        ([("optim.lr", 1)], "expected section.field=value"),
+    ):
+        with pytest.raises(RestainError, match=words):
+            load_recipe("asp-dgrank", overrides)  # type: ignore[arg-type]
+
+
 def test_a_run_needs_an_epoch() -> None:
     with pytest.raises(RestainError, match="expected an epoch"):
         load_recipe("tiny", ["optim.epochs=0", "optim.decay_epochs=0"])

@@ -1,20 +1,40 @@
 import csv
 import json
 import shutil
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import restain
 from restain.console.registration import print_pairs
 from restain.data.layouts import find_pairs
 from restain.images import read_rgb, write_png
+from restain.registration import pairs_verb
 from restain.registration.cutting import choose
+from restain.registration.page import write_page
 from restain.registration.slide_table import draw_splits, find_slide_pairs
 from restain.registration.tiles import TileRow
 from restain.stains import DAB, EOSIN, HEMATOXYLIN, separate
 
 OPTIONS = restain.PairOptions(tile=128, mpp=2.0, val=0, test=0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered_once():
+    """The same two slides are registered once for all tests."""
+    found, register = {}, pairs_verb.register_slides
+
+    def remember(he, ihc, *, workers):
+        key = he.path.read_bytes(), ihc.path.read_bytes()
+        if key not in found:
+            found[key] = register(he, ihc, workers=workers)
+        return found[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs_verb, "register_slides", remember)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +79,77 @@ def test_a_bad_slide_does_not_stop_the_others(made, capsys):
     assert [slide.name for slide in run.failed] == ["P2_ER"]
     assert "cut.tif" in run.failed[0].error
     print_pairs(run)
-    assert "cut.tif" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "cut.tif" in text
+    (line,) = (line for line in text.splitlines() if "│ P2_ER" in line)
+    assert line.count("–") == 3 and "no" not in line  # neither turned nor mirrored: never registered
+    assert "<td>–</td><td>–</td><td>–</td>" in (run.out / "pairs.html").read_text()
+
+
+def test_a_rotation_of_nearly_nothing_has_no_sign(tmp_path, capsys):
+    slide = pairs_verb.SlideOutcome("P1_ER", "train", residual_um=1.0, rotation_deg=-0.04)
+    print_pairs(pairs_verb.PairsRun(tmp_path, (slide,), ()))
+    text = capsys.readouterr().out + write_page(tmp_path, [], [asdict(slide)]).read_text()
+    assert " 0.0 │" in text and "<td>0.0</td>" in text and "-0.0" not in text
+
+
+def test_a_slide_without_a_pixel_size_names_the_column_for_it(slides, tmp_path):
+    Image.fromarray(np.full((64, 64, 3), 200, np.uint8)).save(tmp_path / "bare.png")
+    table = tmp_path / "slides.csv"
+    table.write_text(f"patient,he,ihc,stain\nP1,bare.png,{slides[1]},ER\nP2,{slides[0]},bare.png,ER\n")
+    failed = restain.pairs(table, out=tmp_path / "set", options=OPTIONS, workers=1).failed
+    for slide, column in zip(failed, ("he_mpp", "ihc_mpp"), strict=True):
+        assert (
+            f"states no pixel size; give microns per pixel with the column {column} of a CSV for --slides"
+            in slide.error
+        )
+
+
+@pytest.fixture
+def three(slides, tmp_path, monkeypatch):
+    """A table of three pairs of slides, and what mends the second; only tiles are written."""
+    monkeypatch.setattr(pairs_verb, "write_registration", lambda *_: None)
+    table, gone = tmp_path / "slides.csv", tmp_path / "gone.tif"
+    gone.touch()
+    rows = (f"P{number},{he},{slides[1]},ER\n" for number, he in enumerate((slides[0], gone, slides[0]), 1))
+    table.write_text("patient,he,ihc,stain\n" + "".join(rows))
+    return table, lambda: shutil.copyfile(slides[0], gone)
+
+
+def _kept(run):
+    """Tiles by slide, after a look at whether the same are on the disk."""
+    names = sorted(row.name for row in run.rows if row.kept)
+    assert names == sorted(path.stem for path in run.out.glob("trainA/*"))
+    return [slide.kept for slide in run.slides]
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(1, [1, 0, 0]), (3, [1, 0, 2])])
+def test_the_limit_holds_and_the_share_of_a_slide_that_fails_goes_to_the_others(three, tmp_path, limit, kept):
+    run = restain.pairs(three[0], out=tmp_path / "set", options=replace(OPTIONS, limit=limit), workers=1)
+    assert _kept(run) == kept
+
+
+def test_the_limit_holds_where_a_run_is_continued(three, tmp_path, monkeypatch):
+    """Stopped halfway through the last slide, whose share is smaller once the second slide can be read."""
+    table, mend = three
+
+    def stop(result, *_):
+        if result.out.name == "P3_ER":
+            raise KeyboardInterrupt
+
+    def run(name):
+        return restain.pairs(table, out=tmp_path / name, options=replace(OPTIONS, limit=3), workers=1)
+
+    finished = run("finished")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pairs_verb, "write_registration", stop)
+        run("set")
+    shutil.copytree(tmp_path / "set", tmp_path / "same")
+    for name in ("pairs.csv", "summary.json"):
+        assert (run("same").out / name).read_text() == (finished.out / name).read_text()
+    mend()
+    assert _kept(run("set")) == [1, 1, 1]
+    assert _kept(run("finished")) == [1, 0, 2]
 
 
 def test_a_slide_that_fails_halfway_leaves_nothing(slides, tmp_path, monkeypatch):
@@ -142,6 +232,13 @@ def test_refining_a_shifted_set_brings_it_back(made, tmp_path):
         )
         assert found < 0.7 * raw
     assert {record.id for record in find_pairs(tmp_path / "out").pairs("train")} == {row.name for row in kept}
+
+
+def test_what_is_no_data_set_leaves_no_folder(tmp_path):
+    (tmp_path / "junk").mkdir()
+    with pytest.raises(restain.RestainError, match="no layout recognised"):
+        restain.pairs(out=tmp_path / "out", refine=tmp_path / "junk", options=OPTIONS)
+    assert not (tmp_path / "out").exists()
 
 
 def test_slides_pair_up_by_name_and_by_folder(tmp_path):

@@ -84,8 +84,8 @@ def test_bad_input_is_one_sentence(fault, slides, tmp_path):
         marks[0].write_text(" ,X,Y\n0,1,2\n1,3,4\n")
         marks[1].write_text(" ,X,Y\n0,1,2\n")
     expected = {
-        "glass": "mm² of tissue", "no mpp": "states no pixel size", "truncated": "cut.tif",
-        "missing": "no such file", "landmarks": "2 and 1 landmarks",
+        "glass": "mm² of tissue", "no mpp": "states no pixel size; give microns per pixel with --ihc-mpp",
+        "truncated": "cut.tif", "missing": "no such file", "landmarks": "2 and 1 landmarks",
     }[fault]  # fmt: skip
     with pytest.raises(restain.RestainError, match=expected) as caught:
         restain.register(he, ihc, out=tmp_path / "out", landmarks=marks, workers=1)

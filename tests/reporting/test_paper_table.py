@@ -48,7 +48,8 @@ def test_systems_of_several_evaluations_stand_in_one_table(two: list[Path]) -> N
     assert rows[1][3] == rows[3][3] == "**0.0123 [0.0101, 0.0145]** |" and rows[2][3] == "<u>0.400 [0.380, 0.420]</u> |"
     assert rows[5][1] == "0.411 [0.382, 0.433]"  # a baseline has no place, although it is the best
     assert text.startswith("**8 images (val), 40x64, protocol clean**")
-    assert "95 % bootstrap interval (seed 7)" in text and "Pixel size: 0.5 µm/px." in text
+    assert "95 % bootstrap interval (seed 7)" in text and "no intervals" not in text
+    assert "Pixel size: 0.5 µm/px." in text
 
 
 def test_latex_is_balanced_and_escapes_names(two: list[Path], tmp_path: Path) -> None:
@@ -104,6 +105,13 @@ def test_other_images_are_noticed_by_their_names(two: list[Path]) -> None:
         restain.table(two)
 
 
+def test_a_table_without_intervals_says_so(evaluation: Path) -> None:
+    systems = json.loads((evaluation / "summary.json").read_text())["systems"]
+    without = {name: score | {"ci95": None} for name, score in systems["virtual"].items()}
+    change(evaluation, systems={"virtual": without}, baselines={})
+    assert "Mean over images; no intervals, which need 8 images or groups of images." in restain.table(evaluation)
+
+
 def test_minor_differences_stand_in_the_notes(two: list[Path]) -> None:
     change(two[1], seed=8)
     assert "Evaluations differ in seed: 7, 8." in restain.table(two)
@@ -116,3 +124,5 @@ def test_equal_names_and_bad_words_are_refused(two: list[Path], tmp_path: Path) 
         restain.table([])
     with pytest.raises(RestainError, match="format: is 'word'; expected one of markdown, latex, csv"):
         restain.table(two, format="word")  # type: ignore[arg-type]
+    with pytest.raises(RestainError, match=r"scores\.docx: is no name for a table; expected \.md, \.tex, \.csv"):
+        restain.table(two, out=tmp_path / "scores.docx")

@@ -85,6 +85,11 @@ def test_a_good_stain_is_green_in_all_five(evaluation: Path) -> None:
     assert text[4].startswith("This rests on 120 fields of 24 slides; the worst field, slide/f")
 
 
+def test_a_bias_that_rounds_to_nothing_has_no_side(evaluation: Path) -> None:
+    shifted = [value + 0.01 * (-1) ** row - 0.001 for row, value in enumerate(TRUE)]
+    assert box(evaluation, shifted).findings[1].sentence.startswith("Positive nuclei: 0 points off on average")
+
+
 @pytest.mark.parametrize(
     ("change", "colours"),
     [

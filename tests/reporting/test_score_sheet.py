@@ -4,6 +4,8 @@ import csv
 import io
 import re
 
+from restain.metrics.catalogue import CATALOGUE
+from restain.reporting.labels import label
 from restain.reporting.score_sheet import (
     ScoreSheet,
     SheetCell,
@@ -79,6 +81,8 @@ def test_latex_is_balanced_and_escapes_what_latex_would_read() -> None:
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert all(line.count(" & ") == 3 for line in rows if "multicolumn" not in line)
     assert r"\multicolumn{4}{l}{\emph{published}}" in text
+    assert latex_text("p < 0.05") == "p $<$ 0.05"
+    assert all(latex_text(f"{label(metric.name)}, {metric.unit}").isascii() for metric in CATALOGUE)
     assert latex_text("a_b^2 {x} ~ \\") == r"a\_b\textasciicircum{}2 \{x\} \textasciitilde{} \textbackslash{}"
 
 

@@ -62,7 +62,17 @@ def test_a_name_that_no_summary_can_hold_is_told_before_anything_runs(he_slide: 
 
 def test_brackets_in_a_name_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_run(SlideRun(Path("out"), (single.failed(Job(Path("[red]x.svs"), Path("o")), "cannot be read"),)))
-    assert capsys.readouterr().out.count("[red]x.svs") == 2  # in the table, and before the sentence
+    told = capsys.readouterr().out
+    assert told.count("[red]x.svs") == 2  # in the table, and before the sentence
+    assert "1 slide in out" in told
+
+
+def test_slides_of_one_name_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    jobs = [Job(Path(source), Path("out", below, "s.ome.tif")) for source, below in (("a/s.tif", "x"), ("b/s.tif", ""))]
+    print_run(SlideRun(Path("out"), tuple(single.failed(job, "no") for job in jobs)))
+    told = capsys.readouterr().out.splitlines()
+    for start in ("│ x/s.tif ", "│ s.tif ", "x/s.tif: no", "s.tif: no"):
+        assert any(line.startswith(start) for line in told), told
 
 
 def test_a_fault_of_the_program_is_told_in_full_and_the_other_slides_go_on(

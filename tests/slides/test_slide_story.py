@@ -39,7 +39,7 @@ def test_from_the_scanner_to_qupath(stainer_folder: Path, other_stainer: Path, t
         return command("slide", he.parent, "--stainer", stainer, "--out", out, "--tile", 256, "--device", "cpu", *more)
 
     told = slide(stainer_folder, "--dry-run")
-    assert "1 slides, not stained" in told and "640 x 480" in told and "6 of 6" in told
+    assert "1 slide, not stained" in told and "640 x 480" in told and "6 of 6" in told
     (estimate,) = json.loads(slide(stainer_folder, "--dry-run", "--json"))["estimates"]
     assert estimate["tiles"] == 6 and estimate["output"] == {"width": 640, "height": 480} and estimate["seconds"] > 0
     assert not out.exists()

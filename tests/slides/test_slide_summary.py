@@ -47,7 +47,14 @@ def test_the_page_shows_every_slide_and_links_its_preview(records: list[SlideRec
     assert read_summary(out / "summary.json").slides == tuple(records)
     page = Page()
     page.feed((out / "summary.html").read_text(encoding="utf-8"))
-    for words in (f"{NAME}.svs", "<i>odd</i>", "cannot <be> read", "12.5 mm²", "Virtual stain, not a real IHC", "ffff"):
+    for words in (
+        f"case 1/{NAME}.svs",
+        "<i>odd</i>",
+        "cannot <be> read",
+        "12.5 mm²",
+        "Virtual stain, not a real IHC",
+        "ffff",
+    ):
         assert words in page.text
     assert "i" not in page.tags and "b" not in page.tags  # nothing of a name is markup
     (source,) = page.sources

@@ -22,7 +22,7 @@ from restain.benchmarking.result_tables import write_tables
 from restain.benchmarking.seed_scores import gather
 from restain.data.layouts import find_pairs
 from restain.data.records import Manifest
-from restain.errors import RestainError, Stopped
+from restain.errors import RestainError, Stopped, refuse_text
 from restain.evaluation.datasets import recognise
 from restain.evaluation.literature import known_data_sets, published
 from restain.images import list_images
@@ -168,8 +168,7 @@ def _plan(
     options: BenchOptions,
 ) -> Plan:
     for name, words in (("recipes", recipes), ("overrides", options.overrides), ("metrics", options.metrics)):
-        if isinstance(words, str):
-            raise RestainError(f"{name}: is the text {words!r}; expected a list")
+        refuse_text(name, words)
     if not isinstance(seeds, int) or seeds < 1:
         raise RestainError(f"seeds: is {seeds!r}; expected at least 1")
     if options.test_split not in (None, "val", "test"):

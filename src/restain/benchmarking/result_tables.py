@@ -11,6 +11,7 @@ from restain.files import write_text
 from restain.metrics import Metric
 from restain.metrics.statistics.ranking import Ranking
 from restain.metrics.statistics.significance import LEVEL
+from restain.progress import counted
 from restain.reporting.labels import label
 from restain.reporting.paper_table import NOT_COMPARABLE, published_rows
 from restain.reporting.score_sheet import (
@@ -59,7 +60,7 @@ def score_sheet(plan: Plan, found: Comparisons | None, metrics: Sequence[str] = 
     budget = "each recipe's own length" if plan.budget is None else str(plan.budget)
     size = "no evaluation yet" if found is None else f"{len(found.ids)} fields of {plan.split}, {plan.protocol}"
     return ScoreSheet(
-        title=f"{plan.data.name}: {budget}, {_counted(len(plan.seeds), 'seed')}, {size}",
+        title=f"{plan.data.name}: {budget}, {counted(len(plan.seeds), 'seed')}, {size}",
         columns=columns,
         rows=rows,
         notes=tuple(_notes(plan, found, rows, metrics)),
@@ -99,13 +100,9 @@ def _state(undone: Sequence[Job]) -> str:
     records = [job.record() for job in undone]
     failures = [record.reason for record in records if record is not None and record.status == "failed"]
     waiting = len(undone) - len(failures)
-    parts = [f"{_counted(len(failures), 'training')} failed: {failures[0]}"] if failures else []
-    parts += [f"{_counted(waiting, 'training')} not done yet"] if waiting else []
+    parts = [f"{counted(len(failures), 'training')} failed: {failures[0]}"] if failures else []
+    parts += [f"{counted(waiting, 'training')} not done yet"] if waiting else []
     return "; ".join(parts)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _baseline_rows(found: Comparisons | None, metrics: Sequence[Metric]) -> Iterator[SheetRow]:
@@ -142,9 +139,11 @@ def _published(found: Comparisons | None, metrics: Sequence[Metric]) -> list[She
 def _notes(plan: Plan, found: Comparisons | None, rows: Sequence[SheetRow], metrics: Sequence[str]) -> Iterator[str]:
     if found is None:
         return
-    spread = "mean ± standard deviation over seeds " if len(plan.seeds) > 1 else "score "
+    spread = "mean ± standard deviation over seeds" if len(plan.seeds) > 1 else "score"
     units = f"; {len(set(found.groups.tolist()))} groups of fields drawn as a whole" if found.groups is not None else ""
-    yield f"{spread}[95 % bootstrap interval over fields{units}]. Bold: best, underlined: second best of the trained."
+    with_interval = any(cell.interval for row in rows for cell in row.cells.values())
+    intervals = f" [95 % bootstrap interval over fields{units}]" if with_interval else ", no intervals (too few fields)"
+    yield f"{spread}{intervals}. Bold: best, underlined: second best of the trained."
     if any(cell.mark == DIFFERENT for row in rows for cell in row.cells.values()):
         yield (
             f"{DIFFERENT} differs from {found.systems[0].name} (p < {LEVEL}, paired permutation over fields on means "
@@ -205,7 +204,7 @@ def cost_sheet(plan: Plan) -> ScoreSheet:
             if values[c.name] is not None
         }
         rows.append(SheetRow(name=contender.name, cells=cells, ranked=False))
-        machines[f"{cost.device}, {_counted(cost.threads, 'thread')}"] = None
+        machines[f"{cost.device}, {counted(cost.threads, 'thread')}"] = None
     notes = [f"Measured on {'; '.join(machines)}, before the training."] if machines else []
     return ScoreSheet(title="Cost", columns=columns, rows=rows, notes=notes)
 

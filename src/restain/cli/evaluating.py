@@ -109,6 +109,8 @@ def evaluate(
         options=options,
     )
     print_evaluation(evaluation)
+    if not any(system.estimates for system in evaluation.systems):
+        raise typer.Exit(1)  # why is printed with the scores
 
 
 @app.command(rich_help_panel="Evaluate")

@@ -153,6 +153,6 @@ def inspect(
     if as_json:
         print_json(**summarise(inspection))
     else:
-        print_inspection(inspection)
+        print_inspection(inspection, written=out is not None)
     if not inspection.can_train:
         raise typer.Exit(1)

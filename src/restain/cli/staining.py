@@ -145,14 +145,24 @@ def slide(
     if dry_run:
         from restain.slides.run.estimate import estimate_slides
 
-        estimates = estimate_slides(
-            stainer, inputs, out, options=options, device=device, tissue=tissue, roi=roi, mpp_table=mpp_table
+        dry = estimate_slides(
+            stainer,
+            inputs,
+            out,
+            options=options,
+            device=device,
+            tissue=tissue,
+            roi=roi,
+            mpp_table=mpp_table,
+            devices=devices,
+            engine=engine,
+            workers=workers,
         )
         if as_json:
-            print_json(estimates=estimates)
+            print_json(estimates=dry.estimates, ignored=dry.ignored)
         else:
-            print_estimates(estimates)
-        if any(estimate.error for estimate in estimates):
+            print_estimates(dry)
+        if any(estimate.error for estimate in dry.estimates):
             raise typer.Exit(1)
         return
     try:

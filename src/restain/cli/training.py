@@ -150,8 +150,8 @@ def export(
     norm: Annotated[
         Literal["stainer", "image"] | None,
         typer.Option(
-            help="where normalisation takes its statistics from: those stored in the stainer, or each image; "
-            "stainer if it has statistics, else image"
+            help="where normalisation takes its statistics from: those stored in the stainer, or each image (not with "
+            "batch norms); stainer if it has statistics, else image"
         ),
     ] = None,
 ) -> None:

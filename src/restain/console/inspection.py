@@ -14,8 +14,14 @@ from restain.errors import printable
 from restain.progress import screen
 
 
-def print_inspection(inspection: Inspection, console: Console | None = None) -> None:
-    """Show the verdict as a table with the errors and warnings below it."""
+def print_inspection(inspection: Inspection, console: Console | None = None, written: bool = False) -> None:
+    """Show the verdict as a table with the errors and warnings below it.
+
+    Args:
+        inspection: the verdict.
+        console: where it goes; by default to standard output.
+        written: whether there is an ``inspection.json`` that holds what is too long for the screen.
+    """
     console = console or screen()
     summary = summarise(inspection)
     console.print(Text(printable(f"{summary['root']}: layout {summary['layout']}")), soft_wrap=True)
@@ -35,7 +41,8 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
         for line in lines[:20]:
             console.print(Text.assemble((title, style), f": {printable(line)}"), soft_wrap=True)
         if len(lines) > 20:
-            console.print(Text.assemble((title, style), f": {len(lines) - 20} more in inspection.json"))
+            rest = " in inspection.json" if written else "; --out DIR writes them all"
+            console.print(Text.assemble((title, style), f": {len(lines) - 20} more{rest}"))
     console.print("Training can start." if inspection.can_train else "Training cannot start.")
 
 

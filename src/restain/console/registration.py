@@ -16,7 +16,7 @@ from restain.registration.register_verb import RegistrationResult
 def print_registration(result: RegistrationResult, console: Console | None = None) -> None:
     """Print how two slides lie and how well that is known."""
     console = console or _console()
-    turned = f"turned by {result.transform.rotation:.2f}°" + (", mirrored" if result.transform.mirrored else "")
+    turned = f"turned by {result.transform.rotation:z.2f}°" + (", mirrored" if result.transform.mirrored else "")
     field = "with a smooth field" if result.transform.field is not None else "affine"
     table = Table(title=f"{escape(str(result.out))}: {turned}, {field}", show_header=False, title_justify="left")
     rows = [
@@ -43,10 +43,11 @@ def print_pairs(run: PairsRun, console: Console | None = None) -> None:
         for heading in ("pair", "split", "kept", "tiles", "residual, µm", "rotation, °", "mirrored"):
             table.add_column(heading, justify="left" if heading in ("pair", "split", "mirrored") else "right")
         for slide in run.slides:
-            residual = "–" if slide.residual_um is None else f"{slide.residual_um:.2f}"
-            mirrored = "yes" if slide.mirrored else "no"
-            numbers = (str(slide.kept), str(slide.tiles), residual, f"{slide.rotation_deg:.1f}")
-            table.add_row(escape(slide.name), slide.split, *numbers, mirrored)
+            found = ("–", "–", "–")
+            if slide.residual_um is not None:
+                mirrored = "yes" if slide.mirrored else "no"
+                found = (f"{slide.residual_um:.2f}", f"{slide.rotation_deg:z.1f}", mirrored)
+            table.add_row(escape(slide.name), slide.split, str(slide.kept), str(slide.tiles), *found)
         console.print(table)
     kept = Counter(row.split for row in run.rows if row.kept)
     counts = ", ".join(f"{kept[split]} {split}" for split in ("train", "val", "test") if kept[split]) or "none"

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from restain.errors import printable
-from restain.progress import screen
+from restain.progress import counted, screen
+from restain.slides.record import listed_name
 from restain.slides.run.batch import SlideRun
-from restain.slides.run.estimate import Estimate
+from restain.slides.run.estimate import DryRun
 
 _SHOWN = 5  # names of ignored files
 
@@ -19,12 +20,13 @@ _SHOWN = 5  # names of ignored files
 def print_run(run: SlideRun, console: Console | None = None) -> None:
     """Print a table of the slides, and a sentence for each that failed or warned."""
     console = console or screen()
-    table = Table(title=f"{len(run.records)} slides in {printable(str(run.out))}")
+    table = Table(title=f"{counted(len(run.records), 'slide')} in {printable(str(run.out))}")
     for heading in ("slide", "status", "seconds", "Mpx", "Mpx/s", "tissue, mm²", "seam score"):
         table.add_column(heading, justify="left" if heading in ("slide", "status") else "right")
-    for record in run.records:
+    names = [listed_name(record.slide, record.output, run.out) for record in run.records]
+    for name, record in zip(names, run.records, strict=True):
         table.add_row(
-            printable(Path(record.slide).name),
+            printable(name),
             record.status,
             *(
                 "–" if value is None else f"{value:.3g}"
@@ -32,24 +34,25 @@ def print_run(run: SlideRun, console: Console | None = None) -> None:
             ),
         )
     console.print(table)
-    for record in run.records:
-        _print_sentences(console, Path(record.slide), record.warnings, record.error)
+    for name, record in zip(names, run.records, strict=True):
+        _print_sentences(console, name, record.slide, record.warnings, record.error)
     for line in _ignored_line(run.ignored):
         console.print(line, soft_wrap=True)
 
 
-def print_estimates(estimates: Sequence[Estimate], console: Console | None = None) -> None:
+def print_estimates(run: DryRun, console: Console | None = None) -> None:
     """Print one line per slide, and the sum."""
     console = console or screen()
-    table = Table(title=f"{len(estimates)} slides, not stained")
+    table = Table(title=f"{counted(len(run.estimates), 'slide')}, not stained")
     for heading in ("slide", "output, px", "tiles", "tissue, mm²", "memory, GB", "time, min", "file, MB"):
         table.add_column(heading, justify="left" if heading == "slide" else "right")
-    for estimate in estimates:
+    names = [listed_name(estimate.slide, estimate.target, run.out) for estimate in run.estimates]
+    for name, estimate in zip(names, run.estimates, strict=True):
         if estimate.error:
-            table.add_row(printable(estimate.slide.name), "cannot be read", *("–" for _ in range(5)))
+            table.add_row(printable(name), "refused", *("–" for _ in range(5)))
             continue
         table.add_row(
-            printable(estimate.slide.name),
+            printable(name),
             str(estimate.output),
             f"{estimate.tiles} of {estimate.tiles_in_all}",
             f"{estimate.tissue_mm2:.3g}",
@@ -58,17 +61,19 @@ def print_estimates(estimates: Sequence[Estimate], console: Console | None = Non
             f"{estimate.file_size / 1e6:.1f}",
         )
     table.add_section()
-    minutes = sum(estimate.seconds for estimate in estimates) / 60
-    megabytes = sum(estimate.file_size for estimate in estimates) / 1e6
+    minutes = sum(estimate.seconds for estimate in run.estimates) / 60
+    megabytes = sum(estimate.file_size for estimate in run.estimates) / 1e6
     table.add_row("all", "", "", "", "", f"{minutes:.1f}", f"{megabytes:.1f}")
     console.print(table)
-    for estimate in estimates:
-        _print_sentences(console, estimate.slide, estimate.warnings, estimate.error)
+    for name, estimate in zip(names, run.estimates, strict=True):
+        _print_sentences(console, name, str(estimate.slide), estimate.warnings, estimate.error)
+    for line in _ignored_line(run.ignored):
+        console.print(line, soft_wrap=True)
 
 
-def _print_sentences(console: Console, slide: Path, warnings: Sequence[str], error: str) -> None:
+def _print_sentences(console: Console, name: str, slide: str, warnings: Sequence[str], error: str) -> None:
     for sentence in (*warnings, *([error] if error else [])):
-        told = sentence if sentence.startswith(str(slide)) else f"{slide.name}: {sentence}"
+        told = sentence if sentence.startswith(slide) else f"{name}: {sentence}"
         console.print(printable(told), soft_wrap=True)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from restain.data.records import SPLITS, ImageRef, Manifest, Record, group_of
 from restain.errors import RestainError, quoted
 from restain.files import read_text, require_file
-from restain.images import RGB, image_size, list_images, read_rgb
+from restain.images import IMAGE_SUFFIXES, RGB, image_size, list_images, read_rgb
 from restain.names import case_twins, fault_of, folded
 
 __all__ = ["Manifest", "Record", "find_pairs"]
@@ -91,6 +91,8 @@ def find_pairs(root: Path, target: str = "B") -> Manifest:
 def _recognise(root: Path, target: str) -> Manifest | None:
     table = root / "manifest.csv" if root.is_dir() else root
     if not table.is_dir() and (table.exists() or root == table):
+        if table.suffix.lower() in IMAGE_SUFFIXES:
+            raise RestainError(f"{root}: is an image; expected a folder or a CSV manifest")
         _refuse_target("CSV manifest", root, target)
         return _manifest("csv", table.parent, _read_csv(table))
     for layout in _FOLDER_LAYOUTS:

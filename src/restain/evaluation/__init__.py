@@ -15,13 +15,13 @@ from restain.evaluation.inputs import CEILING, MASK, Match, crop_all, match_imag
 from restain.evaluation.literature import published
 from restain.evaluation.measure import Plan, ask_networks, measure_all
 from restain.evaluation.options import EvaluationOptions
-from restain.evaluation.overlays import write_overlays
+from restain.evaluation.overlays import publish_overlays, write_overlays
 from restain.evaluation.own_models import Given, from_features, under_nuclei
 from restain.evaluation.results import Evaluation, Evidence, System, combine, score_all, write_evaluation
 from restain.evaluation.schema import SUMMARY
 from restain.evaluation.stainers import read_stainers
 from restain.evaluation.summary import Circumstances, summarize
-from restain.files import read_json
+from restain.files import read_json, require_folder_or_none
 from restain.metrics import Metric, explain, find_protocol, select_metrics
 from restain.metrics.cells.nuclei import MPP_RANGE
 from restain.metrics.statistics.bootstrap import Groups
@@ -136,6 +136,7 @@ def evaluate(
     )
     summary = summarize(circumstances, metrics, virtual, baselines, ceiling)
     evaluation = Evaluation(out, ids, metrics, tuple(virtual), tuple(baselines), tuple(ceiling), summary)
+    publish_overlays(out)
     write_evaluation(evaluation)
     return evaluation
 
@@ -154,8 +155,8 @@ def _ask_own_models(
 
 def _refuse_bad_scale(mpp: float, metrics: Sequence[Metric]) -> None:
     low, high = MPP_RANGE
-    if not 0 < mpp < math.inf:
-        raise RestainError(f"mpp: is {mpp}; expected microns per pixel above 0")
+    if not isinstance(mpp, int | float) or not 0 < mpp < math.inf:
+        raise RestainError(f"mpp: is {mpp!r}; expected microns per pixel above 0")
     if not low <= mpp <= high and any(metric.family == "cells" for metric in metrics):
         raise RestainError(
             f"mpp: is {mpp:g}; cells can be counted at {low:g} to {high:g} µm per pixel; "
@@ -166,17 +167,15 @@ def _refuse_bad_scale(mpp: float, metrics: Sequence[Metric]) -> None:
 def _refuse_bad_arguments(
     out: Path, seed: int, options: EvaluationOptions, metrics: Sequence[Metric], systems: Collection[str]
 ) -> None:
-    if seed < 0:
-        raise RestainError(f"seed: is {seed}; expected 0 or more")
+    if not isinstance(seed, int) or seed < 0:
+        raise RestainError(f"seed: is {seed!r}; expected a whole number, 0 or more")
     if options.mpp is not None:
         _refuse_bad_scale(options.mpp, metrics)
     if options.test is not None and options.test not in systems:
         raise RestainError(f"test: {options.test!r} is not among the systems; expected one of {', '.join(systems)}")
     if options.batch < 1:
         raise RestainError(f"batch: is {options.batch}; expected at least 1")
-    nearest = next(path for path in (out, *out.absolute().parents) if path.exists())
-    if not nearest.is_dir():
-        raise RestainError(f"{nearest}: is a file; expected a folder for the results")
+    require_folder_or_none(out)
     summary = out / SUMMARY
     if summary.exists() and not _is_own(summary):
         raise RestainError(f"{summary}: was not written by restain evaluate; move it, or name another folder")

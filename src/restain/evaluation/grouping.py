@@ -33,7 +33,7 @@ class Grouping:
         return None if self.names is None else len(set(self.names))
 
 
-def group_images(ids: Sequence[str], groups: str) -> Grouping:
+def group_images(ids: Sequence[str], groups: str | Path) -> Grouping:
     """Find the group of each image.
 
     Args:
@@ -43,6 +43,7 @@ def group_images(ids: Sequence[str], groups: str) -> Grouping:
     Raises:
         RestainError: the file or the expression is wrong, or leaves an image without a group.
     """
+    groups = str(groups)
     if groups == "none":
         return Grouping("none: every image by itself", None)
     if groups == "auto":

@@ -25,16 +25,16 @@ def name_systems(fake: str | Path | Mapping[str, str | Path]) -> dict[str, Path]
     """Folders of virtual stains by the name of their system; one folder without a name is "virtual".
 
     Raises:
-        RestainError: there is none, or a name is empty, is taken or holds a colon.
+        RestainError: there is none, or a name is empty, is taken, holds a colon or a slash, or leads elsewhere.
     """
     if not isinstance(fake, Mapping):
         return {VIRTUAL: Path(fake)}
     if not fake:
         raise RestainError("fake: names no system; expected at least one folder of virtual stains")
     for name in fake:
-        if not name.strip() or name in _RESERVED or ":" in name:
+        if name.strip() in ("", ".", "..") or name in _RESERVED or set(name) & set(":/\\"):  # it names a folder
             raise RestainError(
-                f"fake: a system cannot be called {name!r}; expected a name without colon, other than "
+                f"fake: a system cannot be called {name!r}; expected a name without colon or slash, other than "
                 + ", ".join(_RESERVED)
             )
     return {name: Path(folder) for name, folder in fake.items()}

@@ -34,7 +34,7 @@ class EvaluationOptions:
     """
 
     metrics: Sequence[str] = ()
-    groups: str = "auto"
+    groups: str | Path = "auto"
     compare_with: str | None = None
     mpp: float | None = None
     marker: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,13 +11,14 @@ from skimage.segmentation import find_boundaries
 
 from restain.evaluation.inputs import MASK, Match, role_of
 from restain.evaluation.measure import Plan
+from restain.evaluation.schema import SUMMARY
 from restain.evaluation.workers import in_threads
 from restain.images import RGB, write_jpeg
 from restain.label_images import read_mask
 from restain.metrics.cells.nuclei import Mask
 from restain.metrics.cells.scores import Cells, count_cells
 
-OVERLAYS = "overlays"  # folder of an evaluation
+OVERLAYS, _DRAWN = "overlays", ".overlays"  # folders of an evaluation: as it is shown, and while it is drawn
 COLOURS = np.array([(0, 90, 255), (255, 220, 0), (255, 130, 0), (230, 0, 0)], dtype=np.uint8)  # of 0, 1+, 2+, 3+
 _ENLARGED_FROM = 0.35  # µm per pixel: coarser images are enlarged twice, so that an outline does not hide a nucleus
 _GAP = 8  # pixels between the two stains
@@ -24,12 +26,13 @@ _DIMMED = 0.5  # how much of the colour is left where the mask says that nothing
 
 
 def write_overlays(out: Path, matches: Sequence[Match], plan: Plan) -> None:
-    """Write ``overlays/SYSTEM/ID.jpg`` for every virtual stain: the real stain left, the virtual one right.
+    """Draw SYSTEM/ID.jpg for every virtual stain, the real stain left, the virtual one right: into a hidden folder.
 
-    Blue outlines are negative cells; yellow, orange and red ones are 1+, 2+ and 3+.
+    Blue outlines are negative cells; yellow, orange and red ones are 1+, 2+ and 3+. ``publish_overlays`` shows them.
     """
     assert plan.mpp is not None  # whoever asks for overlays without one is refused
     mpp, marker = plan.mpp, plan.marker or "nuclear"
+    shutil.rmtree(out / _DRAWN, ignore_errors=True)  # of an evaluation that was stopped
 
     def draw(match: Match) -> None:
         inside = read_mask(match.files[MASK], match.size) if MASK in match.files else None
@@ -41,11 +44,20 @@ def write_overlays(out: Path, matches: Sequence[Match], plan: Plan) -> None:
         real = outlined("real")
         gap = np.full((real.shape[0], _GAP, 3), 255, np.uint8)
         for name in plan.systems:
-            path = out / OVERLAYS / role_of(name) / f"{match.id}.jpg"
+            path = out / _DRAWN / role_of(name) / f"{match.id}.jpg"
             write_jpeg(path, np.concatenate([real, gap, outlined(name)], axis=1))
 
     for _ in in_threads(draw, matches, "drawing overlays"):
         pass
+
+
+def publish_overlays(out: Path) -> None:
+    """Put the overlays that were drawn, or none, in the place of those of an earlier evaluation in this folder."""
+    drawn, earlier = out / _DRAWN, (out / SUMMARY).exists()
+    if drawn.exists() or earlier:
+        shutil.rmtree(out / OVERLAYS, ignore_errors=True)
+    if drawn.exists():
+        drawn.rename(out / OVERLAYS)
 
 
 def outline(rgb: RGB, cells: Cells, inside: Mask | None = None) -> RGB:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from restain.errors import RestainError, meant
+from restain.errors import RestainError, meant, refuse_text
 from restain.metrics.cells import counts, given_nuclei
 from restain.metrics.learned import frechet, given_features, kernel, lpips, phv
 from restain.metrics.metric import Metric
@@ -63,8 +63,9 @@ def select_metrics(words: Iterable[str] = ()) -> tuple[Metric, ...]:
     Who asks for ``r_content`` or ``r_avg`` gets ``r_pathology`` too, and each other: they mislead when read alone.
 
     Raises:
-        RestainError: a word is neither a metric nor a family.
+        RestainError: a word is neither a metric nor a family, or the words are one text.
     """
+    refuse_text("metrics", words)
     wanted = {word.strip() for word in words if word.strip()}
     families = list(dict.fromkeys(metric.family for metric in CATALOGUE))
     every = [metric.name for metric in CATALOGUE]

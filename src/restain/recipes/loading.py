@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from restain.errors import RestainError, meant, quoted
+from restain.errors import RestainError, meant, quoted, refuse_text
 from restain.files import read_bytes
 from restain.methods import MethodConfig
 from restain.networks.specs import GeneratorSpec
@@ -47,6 +47,7 @@ def load_recipe(recipe: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RestainError: no such recipe, unreadable YAML, an unknown field, or a value that is not allowed.
     """
+    refuse_text("overrides", overrides)
     values = _read(recipe, seen=())
     for override in overrides:
         values = _merge(values, _parse_override(override))
@@ -165,7 +166,7 @@ def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 
 def _parse_override(override: str) -> dict[str, Any]:
-    field, equals, text = override.partition("=")
+    field, equals, text = override.partition("=") if isinstance(override, str) else ("", "", "")
     if not equals or not field:
         raise RestainError(f"override {quoted(override)}: expected section.field=value, such as optim.lr=1e-4")
     keys = field.split(".")

@@ -16,7 +16,8 @@ class PairOptions:
     Attributes:
         tile: side in pixels.
         mpp: microns per pixel of the tiles.
-        limit: most tiles in all, shared equally by the pairs of slides; None for all.
+        limit: most tiles in all, of which each pair of slides gives at most an equal share of what is left; None for
+            all.
         per_slide: most tiles of one pair of slides; None for all.
         balance: "dab" takes as many tiles of each quarter of the range of positivity as there are; "none" takes them
             as they come.

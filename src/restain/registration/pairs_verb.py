@@ -7,6 +7,8 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,14 @@ from restain.progress import ProgressBar
 from restain.registration.cutting import SlideTiles, cut_tiles
 from restain.registration.options import PairOptions
 from restain.registration.page import write_page
-from restain.registration.refining import refine_pairs
+from restain.registration.refining import list_pairs, refine_pairs
 from restain.registration.register_verb import open_pair, summarise, threads, write_registration
 from restain.registration.slide_pair import register_slides
 from restain.registration.slide_table import SlidePair, draw_splits, find_slide_pairs
 from restain.registration.tiles import TileRow, read_rows, write_rows
 
 _VERSION = 1  # of a slide's state; another one starts it anew
+_MPP_GIVEN_BY = ("the column he_mpp of a CSV for --slides", "the column ihc_mpp of a CSV for --slides")
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,9 @@ def pairs(
     if (slides is None) == (refine is None):
         raise RestainError("pairs: expected either slides or a data set to refine, and not both")
     if refine is not None:
+        records = list_pairs(Path(refine), target)
         _claim(out, {"refine": str(Path(refine).resolve()), "target": target}, options)
-        refined = refine_pairs(Path(refine), out, target, options, threads(workers))
+        refined = refine_pairs(records, out, target, options, threads(workers))
         return _finish(PairsRun(out, (), tuple(refined)), options)
     assert slides is not None
     if Path(slides).is_dir() and Path(slides).resolve() in (out.resolve(), *out.resolve().parents):
@@ -114,14 +118,14 @@ def pairs(
     listed = find_slide_pairs(slides)
     splits = draw_splits(listed, options.val, options.test, options.seed)
     _claim(out, {"slides": [_identity(pair, splits) for pair in listed]}, options)
-    outcomes, rows = [], []
-    for pair in listed:
-        outcome, found = _do_slide(
-            pair, splits[pair.patient], out, _most(options, len(listed)), options, threads(workers)
-        )
-        outcomes.append(outcome)
-        rows += found
-    return _finish(PairsRun(out, tuple(outcomes), tuple(rows)), options)
+    done = {pair.name: found for pair in listed if (found := _finished(out / "slides" / pair.name))}
+    left = [pair for pair in listed if pair.name not in done]
+    for place, pair in enumerate(left):
+        kept = sum(outcome.kept for outcome, _ in done.values())
+        most = _most(options, kept, len(left) - place)
+        done[pair.name] = _do_slide(pair, splits[pair.patient], out, most, options, threads(workers))
+    outcomes, rows = zip(*(done[pair.name] for pair in listed), strict=True)
+    return _finish(PairsRun(out, outcomes, tuple(chain.from_iterable(rows))), options)
 
 
 def _identity(pair: SlidePair, splits: dict[str, str]) -> dict[str, Any]:
@@ -143,27 +147,33 @@ def _claim(out: Path, inputs: dict[str, Any], options: PairOptions) -> None:
     write_json(path, wanted)
 
 
-def _most(options: PairOptions, count: int) -> int | None:
-    """Most tiles of one pair of slides."""
+def _most(options: PairOptions, kept: int, left: int) -> int | None:
+    """Most tiles of the next pair of slides, of ``left`` that are still to come, where ``kept`` are kept already."""
     limits = [] if options.per_slide is None else [options.per_slide]
     if options.limit is not None:
-        limits.append(max(1, options.limit // count))
+        limits.append(ceil(max(0, options.limit - kept) / left))
     return min(limits, default=None)
+
+
+def _finished(folder: Path) -> tuple[SlideOutcome, list[TileRow]] | None:
+    """What a pair of slides gave in this run or in one that was stopped."""
+    path = folder / "outcome.json"
+    if not path.exists():
+        return None
+    try:
+        return SlideOutcome(**read_json(path)), read_rows(folder / "tiles.csv")
+    except TypeError as error:
+        raise RestainError(f"{path}: is not what restain pairs writes ({in_short(error)})") from None
 
 
 def _do_slide(
     pair: SlidePair, split: str, out: Path, most: int | None, options: PairOptions, workers: int
 ) -> tuple[SlideOutcome, list[TileRow]]:
-    """Register and cut one pair of slides, unless that is done; errors become a sentence."""
+    """Register and cut one pair of slides; errors become a sentence."""
     folder = out / "slides" / pair.name
-    finished = folder / "outcome.json"
-    if finished.exists():
-        try:
-            return SlideOutcome(**read_json(finished)), read_rows(folder / "tiles.csv")
-        except TypeError as error:
-            raise RestainError(f"{finished}: is not what restain pairs writes ({in_short(error)})") from None
+    _remove_tiles(out, pair.name)  # of a run that was stopped, when its share of the limit may have been another
     try:
-        with open_pair(pair.he, pair.ihc, pair.he_mpp, pair.ihc_mpp) as (he, ihc):
+        with open_pair(pair.he, pair.ihc, pair.he_mpp, pair.ihc_mpp, _MPP_GIVEN_BY) as (he, ihc):
             registration = register_slides(he, ihc, workers=workers)
             result = summarise(registration, folder, None)
             tiles = SlideTiles.of(pair, split, he, ihc, registration, options)
@@ -183,12 +193,12 @@ def _do_slide(
         result.transform.mirrored,
         round(result.transform.rotation, 3),
     )
-    write_json(finished, asdict(outcome))
+    write_json(folder / "outcome.json", asdict(outcome))
     return outcome, rows
 
 
 def _remove_tiles(out: Path, name: str) -> None:
-    """Take back the tiles of a pair of slides that failed halfway, and its small pictures."""
+    """Take back the tiles of a pair of slides that was left halfway, and its small pictures."""
     for path in out.glob(f"*[AB]/{name}_*.png"):
         if re.fullmatch(re.escape(name) + r"_\d+_\d+", path.stem):
             path.unlink()

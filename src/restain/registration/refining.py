@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,23 +28,38 @@ _CHUNK = 64  # pairs between two notes of what is done
 _SHOWN = 48  # pairs on the page
 
 
-def refine_pairs(root: Path, out: Path, target: str, options: PairOptions, workers: int) -> list[TileRow]:
+def list_pairs(root: Path, target: str) -> list[Record]:
+    """All pairs of a data set, split by split.
+
+    Args:
+        root: data set in a known layout.
+        target: which IHC.
+
+    Raises:
+        RestainError: no known layout, or no pair in it.
+    """
+    manifest = find_pairs(root, target)
+    records = [record for split in manifest.splits() for record in manifest.pairs(split)]
+    if not records:
+        raise RestainError(f"{root}: holds no H&E and IHC of the same name; expected at least one pair")
+    return records
+
+
+def refine_pairs(
+    records: Sequence[Record], out: Path, target: str, options: PairOptions, workers: int
+) -> list[TileRow]:
     """Align each pair of a data set and write those that are good enough; the data set is left as it is.
 
     The H&E is copied byte for byte where it is a file of its own; the IHC is resampled once onto it, mirrored at the
     edges where it does not reach.
 
     Args:
-        root: data set in a known layout.
+        records: pairs of the data set, at least one.
         out: folder of the new one.
         target: which IHC.
         options: ``mpp`` and the thresholds.
         workers: threads.
     """
-    manifest = find_pairs(root, target)
-    records = [record for split in manifest.splits() for record in manifest.pairs(split)]
-    if not records:
-        raise RestainError(f"{root}: holds no H&E and IHC of the same name; expected at least one pair")
     rows = _already_done(out)
     shown = {records[int(i)].id for i in np.linspace(0, len(records) - 1, min(_SHOWN, len(records)))}
     left = [record for record in records if (record.split, record.id) not in {(row.split, row.name) for row in rows}]

@@ -97,7 +97,7 @@ def register(
     """
     out = Path(out)
     points = None if landmarks is None else read_landmark_pair(Path(landmarks[0]), Path(landmarks[1]))
-    with open_pair(Path(he), Path(ihc), he_mpp, ihc_mpp) as (near, far):
+    with open_pair(Path(he), Path(ihc), he_mpp, ihc_mpp, ("--he-mpp", "--ihc-mpp")) as (near, far):
         found = register_slides(near, far, workers=threads(workers))
         error = None if points is None else target_error(found.transform, points, near, far)
         result = summarise(found, out, error)
@@ -107,10 +107,10 @@ def register(
 
 @contextmanager
 def open_pair(
-    he: Path, ihc: Path, he_mpp: float | None, ihc_mpp: float | None
+    he: Path, ihc: Path, he_mpp: float | None, ihc_mpp: float | None, mpp_given_by: tuple[str, str]
 ) -> Iterator[tuple[FileSlide, FileSlide]]:
     """Both slides, open."""
-    with open_slide(he, he_mpp) as near, open_slide(ihc, ihc_mpp) as far:
+    with open_slide(he, he_mpp, mpp_given_by[0]) as near, open_slide(ihc, ihc_mpp, mpp_given_by[1]) as far:
         yield near, far
 
 

@@ -57,7 +57,7 @@ def table(
         evaluations: folders of ``restain evaluate``; their systems are listed below each other. A system without a
             name of its own takes that of its folder.
         format: markdown, latex (needs the package booktabs) or csv; by default as the suffix of ``out`` asks for
-            (.md, .tex, .csv), else markdown.
+            (.md, .tex, .csv), and markdown where there is no ``out``.
         out: file to write.
         metrics: names or families; by default a short list of those that papers report.
         uncertainty: behind each number: the 95 % interval, the standard deviation over images, or nothing.
@@ -67,11 +67,14 @@ def table(
         the text of the table.
 
     Raises:
-        RestainError: a folder is no evaluation, a metric is unknown or in none of them, two systems share a name, or
-            the evaluations differ in the protocol, the images, the resolution or the weights of a metric.
+        RestainError: the suffix of ``out`` is that of no format, a folder is no evaluation, a metric is unknown or in
+            none of them, two systems share a name, or the evaluations differ in the protocol, the images, the
+            resolution or the weights of a metric.
     """
     folders = [evaluations] if isinstance(evaluations, str | Path) else list(evaluations)
-    chosen = format or (_SUFFIXES.get(Path(out).suffix.lower(), "markdown") if out is not None else "markdown")
+    chosen = format or ("markdown" if out is None else _SUFFIXES.get(Path(out).suffix.lower()))
+    if chosen is None:
+        raise RestainError(f"{out}: is no name for a table; expected {', '.join(_SUFFIXES)}, or a format")
     for name, value, allowed in (("format", chosen, Format), ("uncertainty", uncertainty, Uncertainty)):
         if value not in get_args(allowed):
             raise RestainError(f"{name}: is {value!r}; expected one of {', '.join(get_args(allowed))}")
@@ -230,8 +233,11 @@ def _notes(
 ) -> Iterator[str]:
     summary = parts[0].summary
     groups = f", {summary.groups.count} groups drawn as a whole" if summary.groups.count else ""
+    with_interval = any(cell.interval for row in rows for cell in row.cells.values())
     yield {
-        "interval": f"Mean over images with its 95 % bootstrap interval (seed {summary.seed}{groups}).",
+        "interval": f"Mean over images with its 95 % bootstrap interval (seed {summary.seed}{groups})."
+        if with_interval
+        else "Mean over images; no intervals, which need 8 images or groups of images.",
         "sd": "Mean ± standard deviation over images; correlations are of the set and have none.",
         "none": "Mean over images.",
     }[uncertainty]

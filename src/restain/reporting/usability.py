@@ -154,7 +154,8 @@ def _bias(reading: Reading | None, virtual: Numbers, true: Numbers) -> Finding:
         elif abs(bias) > BIAS_RED or further > LIMIT_RED:
             colour = "red"
     amount = reading.difference(abs(bias)).lstrip("+")
-    where = "too high" if bias > 0 else "too low" if bias < 0 else "off"
+    nothing = amount == reading.difference(0.0)
+    where = "off" if nothing else "too high" if bias > 0 else "too low"
     return Finding(
         "Bias",
         colour,

@@ -20,6 +20,13 @@ NOTICE = "virtual stain, not a real IHC; for research, not for clinical use"
 Status: TypeAlias = Literal["stained", "skipped", "busy", "failed"]
 
 
+def listed_name(slide: str | Path, output: str | Path, out: Path) -> str:
+    """How a list calls a slide: its file's name, after the folders below ``out`` that tell it from its namesakes."""
+    folder, top = Path(output).absolute().parent, out.absolute()
+    below = folder.relative_to(top) if folder.is_relative_to(top) else Path()
+    return (below / Path(slide).name).as_posix()
+
+
 class JournalIdentity(Section):
     """Everything that changes a pixel of a finished tile: a journal belongs to one of these."""
 

@@ -27,13 +27,14 @@ _LONGEST = 1e6  # µm: four times the side of the largest glass
 MPP_RANGE = (0.05, 20.0)  # µm: an oil immersion lens, and an overview of a whole slide
 
 
-def open_slide(path: str | Path, mpp: float | None = None) -> FileSlide:
+def open_slide(path: str | Path, mpp: float | None = None, mpp_given_by: str = "--mpp") -> FileSlide:
     """Open a slide by its content: OpenSlide for scanner formats, tifffile for OME-TIFF and generic TIFF, wsidicom
     for DICOM, Pillow for PNG, JPEG and WebP.
 
     Args:
         path: a file, or the folder that holds a DICOM series.
         mpp: microns per pixel of its finest level, instead of what the file states.
+        mpp_given_by: what the user may give it with, for the sentence about a file that does not state it.
 
     Returns:
         an open slide; use it as a context manager. It may be read by several threads and goes to other processes
@@ -46,7 +47,7 @@ def open_slide(path: str | Path, mpp: float | None = None) -> FileSlide:
     path = Path(path)
     source = _open_source(path)
     try:
-        resolution = _resolution(path, source.pixel_size, mpp)
+        resolution = _resolution(path, source.pixel_size, mpp, mpp_given_by)
         _refuse_absurd_extent(path, source.levels[0].size, resolution)
     except RestainError:
         source.close()
@@ -160,14 +161,14 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
-def _resolution(path: Path, stated: tuple[float, float] | None, given: float | None) -> Mpp:
+def _resolution(path: Path, stated: tuple[float, float] | None, given: float | None, given_by: str) -> Mpp:
     """Microns per pixel: the given one, or the stated one if it can be believed."""
     low, high = MPP_RANGE
     if given is not None:
         if not low <= given <= high:
             raise RestainError(f"{path}: mpp is {given:g} µm per pixel; expected {low} to {high:g}")
         return Mpp(given)
-    todo = "give microns per pixel with --mpp (about 0.25 at 40x, 0.5 at 20x)"
+    todo = f"give microns per pixel with {given_by} (about 0.25 at 40x, 0.5 at 20x)"
     if stated is None:
         raise RestainError(f"{path}: states no pixel size; {todo}")
     x, y = stated

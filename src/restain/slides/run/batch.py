@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from restain.errors import RestainError
+from restain.files import require_folder_or_none
 from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord
 from restain.slides.run.existing import check_summary
@@ -88,38 +89,48 @@ def slide(
     Raises:
         RestainError: no usable stainer or device, more devices than there are, tiles that are no multiple of its
             generator's stride, a norm that it has no statistics for, no slides, two slides that would get the same
-            name, or a folder for the results that holds another program's summary.
+            name, or an ``out`` that is a file or holds another program's summary.
     """
     tissue_path, roi_path, table = (None if path is None else Path(path) for path in (tissue, roi, mpp_table))
     listed = list_jobs(input, Path(out), tissue=tissue_path, roi=roi_path, mpp_table=table)
-    check_summary(Path(out))
+    check_run(Path(out), device, devices, engine, workers)
+    here = engine == "local" and devices == 1
+    ready = load_stainer(stainer, find_device(device) if here else "cpu")  # a bad one is refused before any worker
+    needs_of(ready, options.norm).footprint.check_side(options.tile)
     if engine == "ray":
-        if devices != 1:
-            raise RestainError(f"devices is {devices} with engine ray; expected workers instead")
         from restain.slides.run.ray_engine import stain_on_ray
 
-        ready = load_stainer(stainer)  # a bad one is refused here, not by every worker
-        needs_of(ready, options.norm).footprint.check_side(options.tile)
         arriving = stain_on_ray(listed.jobs, Path(stainer), options, device, workers)
-    elif engine == "local":
-        if workers is not None:
-            raise RestainError(f"workers is {workers} with engine local; expected devices instead")
-        found = find_device(device)
-        check_devices(devices, found)
-        ready = load_stainer(stainer, found if devices == 1 else "cpu")
-        needs_of(ready, options.norm).footprint.check_side(options.tile)
-        if devices == 1:
-            arriving = _stain_here(listed.jobs, ready, options)
-        else:
-            arriving = stain_in_processes(listed.jobs, Path(stainer), options, found, devices)
+    elif here:
+        arriving = _stain_here(listed.jobs, ready, options)
     else:
-        raise RestainError(f"engine is {engine!r}; expected local or ray")
+        arriving = stain_in_processes(listed.jobs, Path(stainer), options, find_device(device), devices)
     records: list[SlideRecord] = []
     with closing(arriving):  # processes end with the run, however that ends
         for record in arriving:
             records.append(record)
             update_summary(Path(out), records)
     return SlideRun(Path(out), tuple(sorted(records, key=lambda record: record.slide)), listed.ignored)
+
+
+def check_run(out: Path, device: str, devices: int, engine: str, workers: int | None) -> None:
+    """What is refused before a stainer is loaded, by a run and by a dry run alike.
+
+    Raises:
+        RestainError: ``out`` is a file or holds another program's summary, no usable device, more devices than there
+            are, another engine, or devices or workers that are not the engine's.
+    """
+    require_folder_or_none(out)
+    check_summary(out)
+    if engine == "ray":
+        if devices != 1:
+            raise RestainError(f"devices is {devices} with engine ray; expected workers instead")
+    elif engine == "local":
+        if workers is not None:
+            raise RestainError(f"workers is {workers} with engine local; expected devices instead")
+        check_devices(devices, find_device(device))
+    else:
+        raise RestainError(f"engine is {engine!r}; expected local or ray")
 
 
 def _stain_here(jobs: Sequence[Job], stainer: Stainer, options: SlideOptions) -> Generator[SlideRecord]:

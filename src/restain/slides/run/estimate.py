@@ -16,6 +16,8 @@ from restain.inference import prepare
 from restain.networks.statistics import Statistics
 from restain.slides.options import SlideOptions
 from restain.slides.plan import Plan, plan_slide
+from restain.slides.run.batch import check_run
+from restain.slides.run.existing import find_earlier
 from restain.slides.run.job import Job, list_jobs
 from restain.slides.run.journal import KEPT_DECODED
 from restain.slides.run.pipeline import READ_AHEAD, READERS, WRITE_BEHIND
@@ -41,6 +43,7 @@ class Estimate:
     """What a slide will need."""
 
     slide: Path
+    target: Path  # where the virtual slide would be
     error: str = ""
     output: Size = _NOTHING
     tiles: int = 0  # with tissue
@@ -50,6 +53,15 @@ class Estimate:
     memory: float | None = 0.0  # bytes; None where the system does not state how much a process takes
     file_size: float = 0.0  # bytes of the output
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What each slide of a run will need, and what the run would pass over."""
+
+    out: Path
+    estimates: tuple[Estimate, ...]
+    ignored: tuple[Path, ...]  # files among the inputs that are no slides by their suffix
 
 
 def estimate_slides(
@@ -62,31 +74,38 @@ def estimate_slides(
     tissue: str | Path | None = None,
     roi: str | Path | None = None,
     mpp_table: str | Path | None = None,
-) -> list[Estimate]:
+    devices: int = 1,
+    engine: str = "local",
+    workers: int | None = None,
+) -> DryRun:
     """What ``slide`` with the same arguments would need; one tile of each slide is stained to measure it.
 
     Raises:
-        RestainError: no usable stainer or device, or no slides.
+        RestainError: as ``slide``, as far as that is known without the machines of a cluster.
     """
     tissue_path, roi_path, table = (None if path is None else Path(path) for path in (tissue, roi, mpp_table))
-    jobs = list_jobs(input, Path(out), tissue=tissue_path, roi=roi_path, mpp_table=table).jobs
+    listed = list_jobs(input, Path(out), tissue=tissue_path, roi=roi_path, mpp_table=table)
+    check_run(Path(out), device, devices, engine, workers)
     ready = load_stainer(stainer, find_device(device))
-    return [_estimate(job, ready, options) for job in jobs]
+    needs_of(ready, options.norm).footprint.check_side(options.tile)
+    return DryRun(Path(out), tuple(_estimate(job, ready, options) for job in listed.jobs), listed.ignored)
 
 
 def _estimate(job: Job, stainer: Stainer, options: SlideOptions) -> Estimate:
     try:
+        find_earlier(job)  # a file of others in the way
         with open_slide(job.source, job.mpp or options.mpp) as slide:
             plan = plan_slide(slide, needs_of(stainer, options.norm), options, tissue=job.tissue, roi=job.roi)
             seconds, density = _try_a_tile(slide, plan, stainer, options) if plan.tiles else (0.0, 0.0)
     except (RestainError, OSError) as error:
-        return Estimate(job.source, error=str(error))
+        return Estimate(job.source, job.target, error=str(error))
     network_pixels = sum(plan.tiling.cell(tile.row, tile.column).area for tile in plan.tiles)
     output_pixels = network_pixels * (plan.grid.mpp / plan.output.mpp) ** 2
     peak, tile_held = _peak_memory(), (options.tile + plan.tiling.feather) ** 2
     rows_held = _ROWS_HELD * plan.output.size.width * Encoding().tile
     return Estimate(
         slide=job.source,
+        target=job.target,
         output=plan.output.size,
         tiles=len(plan.tiles),
         tiles_in_all=len(plan.tiling),

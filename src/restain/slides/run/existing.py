@@ -24,7 +24,7 @@ def find_earlier(job: Job) -> SlideRecord | None:
     """The record of an earlier result, where there is one that is complete.
 
     Raises:
-        RestainError: a file that would be replaced was not written by restain.
+        RestainError: a file that would be replaced was not written by restain, or is damaged.
     """
     record = _own_record(job.beside(".json"))
     own = _is_ours(job.target)
@@ -74,4 +74,6 @@ def _is_ours(path: Path) -> bool:
 
 
 def _foreign(path: Path) -> RestainError:
-    return RestainError(f"{path}: was not written by restain; move it, or name another folder for the results")
+    return RestainError(
+        f"{path}: was not written by restain or is damaged; move or delete it, or name another folder for the results"
+    )

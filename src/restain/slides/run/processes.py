@@ -16,7 +16,7 @@ from types import FrameType
 
 import torch
 
-from restain.progress import ProgressBar
+from restain.progress import ProgressBar, counted
 from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord
 from restain.slides.run.job import Job
@@ -85,7 +85,7 @@ def stain_in_processes(
     try:
         for number in range(count):
             begin(_start(stainer, options, _Place(device, number, threads)), waiting.popleft())
-        with ProgressBar(f"{count} processes", len(jobs), "slides") as bar:
+        with ProgressBar(counted(count, "process", "processes"), len(jobs), "slides") as bar:
             while busy:
                 for pipe in wait(list(busy)):
                     assert isinstance(pipe, Connection)

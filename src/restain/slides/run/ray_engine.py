@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from restain.cluster import open_cluster
-from restain.progress import ProgressBar
+from restain.progress import ProgressBar, counted
 from restain.slides.options import SlideOptions
 from restain.slides.record import SlideRecord
 from restain.slides.run.job import Job
@@ -65,7 +65,7 @@ def stain_on_ray(
 
     for _ in range(cluster.workers):
         begin(start(), waiting.popleft())
-    with ProgressBar(f"{cluster.workers} workers", len(jobs), "slides") as bar:
+    with ProgressBar(counted(cluster.workers, "worker"), len(jobs), "slides") as bar:
         while busy:
             (done,), _ = ray.wait(list(busy), num_returns=1)
             worker, job = busy.pop(done)

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from restain.errors import RestainError
 from restain.files import write_json, write_text
-from restain.slides.record import BatchSummary, SlideRecord, read_summary
+from restain.slides.record import BatchSummary, SlideRecord, listed_name, read_summary
 from restain.slides.run.job import SUFFIX
 from restain.slides.run.qupath import qupath_script
 
@@ -99,7 +99,7 @@ def _entry(out: Path, record: SlideRecord) -> dict[str, Any]:
     preview = place.with_name(place.name.removesuffix(SUFFIX) + ".preview.png")
     finished = record.status in ("stained", "skipped") and (out / preview).is_file()
     return {
-        "name": Path(record.slide).name,
+        "name": listed_name(record.slide, out / place, out),
         "status": record.status,
         "error": record.error,
         "warnings": record.warnings,
