@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ def save_checkpoint(folder: Path, state: Mapping[str, Any], name: str | None = N
     for half_written in folder.glob(".*.pt"):  # by a process that was killed
         half_written.unlink()
     path = folder / f"{name or 'step-' + format(state['step'], '08d')}.pt"
+    content = BytesIO()
+    torch.save(dict(state), content)
     with write_aside(path) as temporary:
-        torch.save(dict(state), temporary)
+        temporary.write_bytes(content.getbuffer())  # torch.save has an error of its own for a full disk
     if name is None:
         for old in checkpoints(folder)[:-CHECKPOINTS_KEPT]:
             old.unlink()
