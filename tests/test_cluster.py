@@ -21,3 +21,12 @@ def test_starting_ray_leaves_sigterm_as_it_was(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "ray", ray)
     assert open_cluster("cpu", jobs=3, workers=None) == Cluster(ray=ray, workers=2, needs={"num_cpus": 4})
     assert started == [usual] and signal.getsignal(signal.SIGTERM) is usual
+
+    def fail(**_: object) -> None:
+        start()
+        raise ConnectionError
+
+    ray.init = fail
+    with pytest.raises(ConnectionError):
+        open_cluster("cpu", jobs=3, workers=None)
+    assert signal.getsignal(signal.SIGTERM) is usual

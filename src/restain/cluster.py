@@ -28,9 +28,11 @@ class Cluster:
 def signals_kept() -> Iterator[None]:
     """Keep what SIGTERM does: starting Ray sets a handler of its own, which processes that are forked later inherit."""
     usual = signal.getsignal(signal.SIGTERM)
-    yield
-    if usual is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, usual)
+    try:
+        yield
+    finally:
+        if usual is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, usual)
 
 
 def open_cluster(device: str, jobs: int, workers: int | None) -> Cluster:

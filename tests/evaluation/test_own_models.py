@@ -156,10 +156,12 @@ def test_overlays_show_the_real_and_the_virtual_stain_with_graded_outlines(tissu
     negative = np.abs(picture.astype(int) - COLOURS[0].astype(int)).sum(axis=-1)
     assert negative[:, :256].min() < 60 and negative[:, 264:].min() < 60  # negative nuclei are on both sides
     (folder / "of_an_image_that_is_gone.jpg").touch()
+    (folder.parent / "notes.txt").touch()
     measured(tissue, tmp_path, overlays=True)
     assert sorted(path.stem for path in folder.iterdir()) == list(evaluation.ids)
+    (tmp_path / ".overlays" / "of_a_stopped_one").mkdir(parents=True)
     measured(tissue, tmp_path)
-    assert not folder.parent.exists() and not list(tmp_path.glob(".*"))
+    assert [path.name for path in folder.parent.iterdir()] == ["notes.txt"] and not list(tmp_path.glob(".*"))
     with pytest.raises(RestainError, match="overlays: the pixel size is not known"):
         write_png(tmp_path / "real" / "a.png", picture[:64, :64])
         evaluate(tmp_path / "real", tmp_path / "real", out=tmp_path / "none", options=EvaluationOptions(overlays=True))

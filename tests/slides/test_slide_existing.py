@@ -50,6 +50,9 @@ def test_the_same_again_is_left_alone_and_keeps_its_row(job: Job, stainer: Stain
     assert job.target.stat().st_mtime_ns == written
     assert again == first.model_copy(update={"status": "skipped"})
     assert stained(job, stainer, force=True).status == "skipped"  # moves no pixel
+    moved = replace(job, target=job.target.parent.rename(job.target.parent.with_name("moved")) / job.target.name)
+    assert stained(moved, stainer) == again.model_copy(update={"output": str(moved.target)})
+    moved.target.parent.rename(job.target.parent)
     forced = stained(job, stainer, overwrite=True)
     assert forced.status == "stained" and not forced.warnings and job.target.stat().st_mtime_ns != written
 

@@ -142,7 +142,7 @@ def _notes(plan: Plan, found: Comparisons | None, rows: Sequence[SheetRow], metr
     spread = "mean ± standard deviation over seeds" if len(plan.seeds) > 1 else "score"
     units = f"; {len(set(found.groups.tolist()))} groups of fields drawn as a whole" if found.groups is not None else ""
     with_interval = any(cell.interval for row in rows for cell in row.cells.values())
-    intervals = f" [95 % bootstrap interval over fields{units}]" if with_interval else ", no intervals (too few fields)"
+    intervals = f" [95 % bootstrap interval over fields{units}]" if with_interval else ", no intervals"
     yield f"{spread}{intervals}. Bold: best, underlined: second best of the trained."
     if any(cell.mark == DIFFERENT for row in rows for cell in row.cells.values()):
         yield (

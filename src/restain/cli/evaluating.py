@@ -135,7 +135,7 @@ def table(
     evaluations: Annotated[list[Path], typer.Argument(help="output folders of restain evaluate", show_default=False)],
     format: Annotated[
         Literal["markdown", "latex", "csv"] | None,
-        typer.Option(case_sensitive=False, help="by default as the suffix of --out asks for, else markdown"),
+        typer.Option(case_sensitive=False, help="by default as the suffix of --out asks for: .md, .tex or .csv"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="file to write; by default the table is printed")] = None,
     metrics: Annotated[str, typer.Option(help="names or families, with commas; a short list by default")] = "",

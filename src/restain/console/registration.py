@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from restain.progress import counted
 from restain.registration.pairs_verb import PairsRun
 from restain.registration.register_verb import RegistrationResult
 
@@ -39,7 +40,8 @@ def print_pairs(run: PairsRun, console: Console | None = None) -> None:
     """Print a table of the slides, how many tiles each split has, and why the others were left out."""
     console = console or _console()
     if run.slides:
-        table = Table(title=f"{len(run.slides)} pairs of slides in {escape(str(run.out))}", title_justify="left")
+        title = f"{counted(len(run.slides), 'pair')} of slides in {escape(str(run.out))}"
+        table = Table(title=title, title_justify="left")
         for heading in ("pair", "split", "kept", "tiles", "residual, µm", "rotation, °", "mirrored"):
             table.add_column(heading, justify="left" if heading in ("pair", "split", "mirrored") else "right")
         for slide in run.slides:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from restain.errors import printable
-from restain.progress import screen
+from restain.progress import counted, screen
 from restain.studies.making import StudyMade
 from restain.studies.results import Analysis, Estimate
 from restain.studies.serving import StudyServer
@@ -24,7 +24,10 @@ def print_study(made: StudyMade, console: Console | None = None) -> None:
     steps = steps_of(study, reader)
     sessions = steps[-1].session + 1
     apart = f", {study.washout_days:g} days apart" if sessions > 1 else ""
-    plan = f"{len(study.readers)} readers, {len(steps)} readings each in {sessions} sessions{apart}"
+    plan = (
+        f"{counted(len(study.readers), 'reader')}, {counted(len(steps), 'reading')} each in "
+        f"{counted(sessions, 'session')}{apart}"
+    )
     console.print(f"{study.title}: {plan}")
     console.print(f"margin {study.margin:g}, training {len(study.training)}, images at {_scale(made)}")
     for warning in made.warnings:

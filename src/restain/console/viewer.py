@@ -6,6 +6,7 @@ import webbrowser
 
 from rich.console import Console
 
+from restain.progress import counted
 from restain.viewer.launch import Viewer
 
 
@@ -13,7 +14,7 @@ def show_viewer(viewer: Viewer, *, browser: bool, console: Console | None = None
     """Print the link, open it where wanted, and wait until the user presses Ctrl+C."""
     console = console or Console(highlight=False)
     pictures = sum(len(case.pictures) for case in viewer.cases)
-    console.print(f"{len(viewer.cases)} cases, {pictures} pictures; Ctrl+C ends")
+    console.print(f"{counted(len(viewer.cases), 'case')}, {counted(pictures, 'picture')}; Ctrl+C ends")
     console.print(viewer.url, soft_wrap=True, markup=False)
     if browser:
         webbrowser.open(viewer.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +16,7 @@ from restain.evaluation.inputs import CEILING, MASK, Match, crop_all, match_imag
 from restain.evaluation.literature import published
 from restain.evaluation.measure import Plan, ask_networks, measure_all
 from restain.evaluation.options import EvaluationOptions
-from restain.evaluation.overlays import publish_overlays, write_overlays
+from restain.evaluation.overlays import OVERLAYS, discard_overlays, publish_overlays, write_overlays
 from restain.evaluation.own_models import Given, from_features, under_nuclei
 from restain.evaluation.results import Evaluation, Evidence, System, combine, score_all, write_evaluation
 from restain.evaluation.schema import SUMMARY
@@ -104,6 +105,7 @@ def evaluate(
         own = _ask_own_models(options, matches, plan, grouping.numbers)  # first: what was given may be wrong
         measured = measure_all(matches, plan)
         seen = {name: ask_networks(learned, matches, name, transferred) for name in plan.names}
+        discard_overlays(out)
         if options.overlays:
             write_overlays(out, matches, plan)
     missing = plan.missing(f"the pixel size is {mpp.source if mpp.value is None else f'{mpp.value:g} µm, too coarse'}")
@@ -155,7 +157,7 @@ def _ask_own_models(
 
 def _refuse_bad_scale(mpp: float, metrics: Sequence[Metric]) -> None:
     low, high = MPP_RANGE
-    if not isinstance(mpp, int | float) or not 0 < mpp < math.inf:
+    if not isinstance(mpp, Real) or not 0 < mpp < math.inf:
         raise RestainError(f"mpp: is {mpp!r}; expected microns per pixel above 0")
     if not low <= mpp <= high and any(metric.family == "cells" for metric in metrics):
         raise RestainError(
@@ -167,7 +169,7 @@ def _refuse_bad_scale(mpp: float, metrics: Sequence[Metric]) -> None:
 def _refuse_bad_arguments(
     out: Path, seed: int, options: EvaluationOptions, metrics: Sequence[Metric], systems: Collection[str]
 ) -> None:
-    if not isinstance(seed, int) or seed < 0:
+    if not isinstance(seed, Integral) or seed < 0:
         raise RestainError(f"seed: is {seed!r}; expected a whole number, 0 or more")
     if options.mpp is not None:
         _refuse_bad_scale(options.mpp, metrics)
@@ -175,7 +177,7 @@ def _refuse_bad_arguments(
         raise RestainError(f"test: {options.test!r} is not among the systems; expected one of {', '.join(systems)}")
     if options.batch < 1:
         raise RestainError(f"batch: is {options.batch}; expected at least 1")
-    require_folder_or_none(out)
+    require_folder_or_none(out / OVERLAYS if options.overlays else out)
     summary = out / SUMMARY
     if summary.exists() and not _is_own(summary):
         raise RestainError(f"{summary}: was not written by restain evaluate; move it, or name another folder")

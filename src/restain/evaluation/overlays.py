@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from restain.evaluation.inputs import MASK, Match, role_of
 from restain.evaluation.measure import Plan
 from restain.evaluation.schema import SUMMARY
 from restain.evaluation.workers import in_threads
+from restain.files import read_json
 from restain.images import RGB, write_jpeg
 from restain.label_images import read_mask
 from restain.metrics.cells.nuclei import Mask
@@ -32,7 +34,6 @@ def write_overlays(out: Path, matches: Sequence[Match], plan: Plan) -> None:
     """
     assert plan.mpp is not None  # whoever asks for overlays without one is refused
     mpp, marker = plan.mpp, plan.marker or "nuclear"
-    shutil.rmtree(out / _DRAWN, ignore_errors=True)  # of an evaluation that was stopped
 
     def draw(match: Match) -> None:
         inside = read_mask(match.files[MASK], match.size) if MASK in match.files else None
@@ -51,13 +52,28 @@ def write_overlays(out: Path, matches: Sequence[Match], plan: Plan) -> None:
         pass
 
 
+def discard_overlays(out: Path) -> None:
+    """Remove those that an evaluation had drawn before it was stopped."""
+    shutil.rmtree(out / _DRAWN, ignore_errors=True)
+
+
 def publish_overlays(out: Path) -> None:
-    """Put the overlays that were drawn, or none, in the place of those of an earlier evaluation in this folder."""
-    drawn, earlier = out / _DRAWN, (out / SUMMARY).exists()
-    if drawn.exists() or earlier:
-        shutil.rmtree(out / OVERLAYS, ignore_errors=True)
-    if drawn.exists():
-        drawn.rename(out / OVERLAYS)
+    """Put the overlays that were drawn, or none, in the place of those of the evaluation whose summary is here.
+
+    What else lies in the folder stays.
+    """
+    shown, drawn = out / OVERLAYS, out / _DRAWN
+    folders = list(drawn.iterdir()) if drawn.exists() else []
+    earlier = read_json(out / SUMMARY).get("systems", {}) if (out / SUMMARY).exists() else {}
+    for name in {folder.name for folder in folders} | {role_of(name) for name in earlier}:
+        if name == Path(name).name:  # names were free once
+            shutil.rmtree(shown / name, ignore_errors=True)
+    for folder in folders:
+        shown.mkdir(exist_ok=True)
+        shutil.move(folder, shown)
+    discard_overlays(out)
+    with suppress(OSError):  # there are others, or none
+        shown.rmdir()
 
 
 def outline(rgb: RGB, cells: Cells, inside: Mask | None = None) -> RGB:

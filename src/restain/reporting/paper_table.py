@@ -237,7 +237,7 @@ def _notes(
     yield {
         "interval": f"Mean over images with its 95 % bootstrap interval (seed {summary.seed}{groups})."
         if with_interval
-        else "Mean over images; no intervals, which need 8 images or groups of images.",
+        else "Mean over images; no intervals were computed.",
         "sd": "Mean ± standard deviation over images; correlations are of the set and have none.",
         "none": "Mean over images.",
     }[uncertainty]

@@ -86,7 +86,8 @@ def estimate_slides(
     tissue_path, roi_path, table = (None if path is None else Path(path) for path in (tissue, roi, mpp_table))
     listed = list_jobs(input, Path(out), tissue=tissue_path, roi=roi_path, mpp_table=table)
     check_run(Path(out), device, devices, engine, workers)
-    ready = load_stainer(stainer, find_device(device))
+    # The GPUs of a cluster are elsewhere; one of this machine, if any, stands for them.
+    ready = load_stainer(stainer, find_device("auto" if (engine, device) == ("ray", "cuda") else device))
     needs_of(ready, options.norm).footprint.check_side(options.tile)
     return DryRun(Path(out), tuple(_estimate(job, ready, options) for job in listed.jobs), listed.ignored)
 

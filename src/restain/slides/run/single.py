@@ -61,7 +61,7 @@ def stain_slide(job: Job, stainer: Stainer, options: SlideOptions, *, quiet: boo
                 changed = request.differences(made_by.request) if made_by else []
                 if earlier and made_by and not changed and not options.overwrite:
                     discard(job.hidden(".unfinished"), made_by.identity)
-                    return earlier.model_copy(update={"status": "skipped", "made_by": None})
+                    return earlier.model_copy(update={"status": "skipped", "made_by": None, "output": str(job.target)})
                 note = (explain_change(earlier, changed),) if earlier and changed else ()
                 return _stain(job, request, stainer, options, note, quiet)
             finally:
