@@ -52,7 +52,8 @@ def test_what_the_run_refuses_the_dry_run_refuses(
 
 def test_workers_of_another_engine_are_refused_by_the_command(stainer_folder: Path, slides: Path) -> None:
     words = ["slide", str(slides), "--stainer", str(stainer_folder), "--out", "out", "--workers", "3", "--dry-run"]
-    assert isinstance(CliRunner().invoke(app, words).exception, RestainError)
+    with pytest.raises(RestainError, match="workers is 3 with engine local"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
 
 
 def test_a_file_of_others_in_the_way_is_refused(stainer_folder: Path, slides: Path, tmp_path: Path) -> None:
